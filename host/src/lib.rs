@@ -1,0 +1,21 @@
+//! andon: a sandboxed host for production lines of AI-agent work.
+//!
+//! The modules stand on floors and imports point down only; `ARCHITECTURE.md` beside this crate is
+//! the map, and a test holds the code against it.
+
+// floor 0, nouns: no IO, no wasm, no tokio
+pub mod digest;
+pub mod grant;
+pub mod item;
+pub mod limits;
+pub mod line;
+pub mod manifest;
+pub mod name;
+pub mod problem;
+pub mod visit;
+
+// floor 1, stores
+pub mod journal;
+
+// floor 2, sandbox: the only floor that names wasmtime
+pub mod sandbox;

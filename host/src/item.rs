@@ -1,0 +1,118 @@
+//! The item: its id, what it carries, and (in the modules below) its life as a pure state machine.
+//!
+//! `record` is what the journal keeps, `state` folds records into where the item is, `step` decides
+//! what an event leads to. None of them reads a clock, a file or randomness.
+
+mod payload;
+mod record;
+
+pub use payload::{Body, LabelProblem, Labels, Payload};
+pub use record::{
+    Arrival, Child, ChildEnd, Clearing, Destination, End, Facts, Jam, Message, Record,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// An item's id, kept for life: 16 of `a-z2-7` for an input, and one more `.<n>` for each split that
+/// it came from (`q3kd5….4.1`). Derived, never drawn: taking the same input twice gives the same id.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ItemId(Arc<str>);
+
+/// The text is no [`ItemId`].
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("`{0}` is no item id")]
+pub struct NotAnItem(String);
+
+impl ItemId {
+    /// The longest id: splits nest no deeper than this allows.
+    pub const MAX_LEN: usize = 128;
+
+    /// The id of the input that `key` names on `line` of the factory with this id.
+    pub fn input(factory: &[u8; 16], line: &str, key: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in [&factory[..], line.as_bytes(), key.as_bytes()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let bits = u128::from_le_bytes(
+            hasher.finalize().as_bytes()[..16]
+                .try_into()
+                .expect("16 bytes"),
+        );
+        const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let text: String = (0..16)
+            .map(|i| char::from(ALPHABET[(bits >> (5 * i)) as usize & 31]))
+            .collect();
+        Self(text.into())
+    }
+
+    /// The id of this item's `n`-th child, counted from 1; none where it would be longer than
+    /// [`Self::MAX_LEN`].
+    pub fn child(&self, n: u32) -> Option<Self> {
+        let text = format!("{}.{n}", self.0);
+        (text.len() <= Self::MAX_LEN).then(|| Self(text.into()))
+    }
+
+    /// The item that this one was split from, and its number there.
+    pub fn parent(&self) -> Option<(Self, u32)> {
+        let (parent, n) = self.0.rsplit_once('.')?;
+        Some((Self(parent.into()), n.parse().ok()?))
+    }
+
+    /// The input that this item comes from; itself if it is one.
+    pub fn root(&self) -> Self {
+        match self.0.split_once('.') {
+            Some((root, _)) => Self(root.into()),
+            None => self.clone(),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ItemId {
+    type Err = NotAnItem;
+
+    fn from_str(text: &str) -> Result<Self, NotAnItem> {
+        let mut parts = text.split('.');
+        let root = parts.next().unwrap_or_default();
+        let fits = text.len() <= Self::MAX_LEN
+            && root.len() == 16
+            && root.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
+            && parts.all(|n| n.parse::<u32>().is_ok_and(|k| k > 0 && k.to_string() == n));
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(NotAnItem(
+                text.chars()
+                    .take(40)
+                    .flat_map(char::escape_default)
+                    .collect(),
+            ))
+        }
+    }
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ItemId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,287 @@
+//! What the journal keeps of an item. A kind is never changed once released: what has to differ is
+//! a new kind, or a new version of one, and the old stays readable.
+
+use super::{ItemId, Labels, Payload};
+use crate::{
+    digest::Digest,
+    limits::Limit,
+    name::Name,
+    visit::{LogLine, Millis, Usage},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One thing that happened to an item, with the decision that followed from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// The item came to be: an input was taken, or its parent was split.
+    Taken {
+        /// When.
+        at: Millis,
+        /// The line.
+        line: Name,
+        /// The line's revision.
+        revision: u64,
+        /// The name of the input (`0003-fix.patch`), or of its parent's input.
+        source: String,
+        /// Where it goes first.
+        to: Destination,
+        /// What it carries.
+        payload: Payload,
+        /// The workspace it starts with (a child's is its parent's).
+        workspace: Option<Digest>,
+        /// The stations at which its ancestors were split, the oldest first.
+        lineage: Vec<Name>,
+        /// How often its ancestors were at each station: loops stay bounded through splits.
+        visits: BTreeMap<Name, u32>,
+    },
+    /// An attempt began.
+    Started {
+        /// When.
+        at: Millis,
+    },
+    /// The host ended during an attempt; the attempt is made again under the same number.
+    Interrupted {
+        /// When that was found.
+        at: Millis,
+    },
+    /// The visit gave one output, or a clearing moved the item on.
+    Moved {
+        /// When.
+        at: Millis,
+        /// The port.
+        port: Name,
+        /// Where that led, labels and bounds of loops taken into account.
+        to: Destination,
+        /// What the item carries now, labels merged.
+        payload: Payload,
+        /// The workspace now.
+        workspace: Option<Digest>,
+        /// Of the attempt.
+        facts: Facts,
+    },
+    /// The visit gave several outputs: the item waits for its children.
+    Split {
+        /// When.
+        at: Millis,
+        /// The children, in the order of the outputs.
+        children: Vec<Child>,
+        /// The workspace that every child starts with.
+        workspace: Option<Digest>,
+        /// Until when a join waits for the children, where it is bounded.
+        until: Option<Millis>,
+        /// Of the attempt.
+        facts: Facts,
+    },
+    /// The visit gave no output: the item is finished.
+    Finished {
+        /// When.
+        at: Millis,
+        /// Of the attempt.
+        facts: Facts,
+    },
+    /// The attempt failed and is made again.
+    Failed {
+        /// When.
+        at: Millis,
+        /// Why, for people.
+        reason: String,
+        /// Not before this.
+        again: Millis,
+        /// Of the attempt.
+        facts: Facts,
+    },
+    /// The item cannot go on by itself.
+    Jammed {
+        /// When.
+        at: Millis,
+        /// Why.
+        jam: Jam,
+        /// Of the attempt, where an attempt led to it.
+        facts: Option<Facts>,
+    },
+    /// A child ended.
+    ChildEnded {
+        /// When.
+        at: Millis,
+        /// Its number.
+        child: u32,
+        /// How.
+        end: ChildEnd,
+    },
+    /// All children have ended, or the time to wait is over: the item goes on with what arrived at
+    /// the join, or ends.
+    Gathered {
+        /// When.
+        at: Millis,
+        /// The join where it goes on; none where nothing arrived, so that the item is done.
+        join: Option<Name>,
+    },
+    /// A person cleared a jam.
+    Cleared {
+        /// When.
+        at: Millis,
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+        /// How.
+        how: Clearing,
+    },
+}
+
+/// What is kept of an attempt.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// What it used.
+    pub usage: Usage,
+    /// What it wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
+}
+
+/// Where an output goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Destination {
+    /// To the queue of a station.
+    Station(Name),
+    /// To a join: the item ends and its payload arrives at the join of its ancestor.
+    Join(Name),
+    /// The end `done`: a result.
+    Done,
+    /// The end `scrap`.
+    Scrap,
+    /// It may go nowhere: it jams.
+    Nowhere(Jam),
+}
+
+/// A child of a split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Child {
+    /// Its number under its parent, never used twice.
+    pub n: u32,
+    /// The port it was put on.
+    pub port: Name,
+    /// Where that leads.
+    pub to: Destination,
+    /// What it carries, labels merged.
+    pub payload: Payload,
+}
+
+/// How an item ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// On `done`, with a result; or without one, by returning no output, or through its children.
+    Done,
+    /// On `scrap`, or scrapped by a person.
+    Scrapped,
+    /// It arrived at a join and goes on as part of its ancestor.
+    Joined,
+}
+
+/// What a parent is told of a child's end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChildEnd {
+    /// How it ended.
+    pub end: End,
+    /// What it, or its own children, brought to joins that wait further up, in their order.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// A payload that arrived at a join.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The item that brought it.
+    pub item: ItemId,
+    /// The join.
+    pub join: Name,
+    /// The payload.
+    pub payload: Payload,
+    /// The bringer's workspace.
+    pub workspace: Option<Digest>,
+    /// How often the bringer was at each station.
+    pub visits: BTreeMap<Name, u32>,
+}
+
+/// Why an item cannot go on by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Jam {
+    /// Every attempt that the line's `retry` allows failed; the text is the last reason.
+    Retries(String),
+    /// The station rejected it, and the port `reject` is not wired.
+    Rejected(String),
+    /// It may not come to this station again, and the station's port `exhausted` is not wired.
+    Exhausted(Name),
+    /// No rule of the port's route fits its labels.
+    NoRoute(Name),
+    /// The station gave an answer that it may not give.
+    Invalid(String),
+    /// The station ran into a limit that trying again does not change.
+    Overrun {
+        /// Which.
+        limit: Limit,
+        /// Its value.
+        value: String,
+    },
+    /// The time to wait for the children is over, and some are missing.
+    Missing(u32),
+    /// The host ended three times during this visit.
+    HostCrash,
+}
+
+/// How a person clears a jam.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Clearing {
+    /// The visit is made again, its attempts counted anew.
+    Retry,
+    /// The same with another payload.
+    Edit(Payload),
+    /// The item leaves by this port with the payload it came with.
+    Skip {
+        /// The port.
+        port: Name,
+        /// Where it leads.
+        to: Destination,
+    },
+    /// The item ends as scrapped.
+    Scrap,
+}
+
+/// What one item tells another. Delivered at least once, in any order; the receiver's state drops
+/// what it has already seen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// A split made a child: its first record.
+    Spawn {
+        /// The child.
+        child: ItemId,
+        /// Its `Taken`.
+        taken: Box<Record>,
+    },
+    /// A child ended.
+    ChildEnded {
+        /// The parent.
+        parent: ItemId,
+        /// The child's number.
+        child: u32,
+        /// How.
+        end: ChildEnd,
+    },
+}
+
+impl Message {
+    /// The item it is for.
+    pub fn to(&self) -> &ItemId {
+        match self {
+            Self::Spawn { child, .. } => child,
+            Self::ChildEnded { parent, .. } => parent,
+        }
+    }
+}
+
+impl Arrival {
+    /// Labels are the payload's; a shorthand for routes.
+    pub fn labels(&self) -> &Labels {
+        &self.payload.labels
+    }
+}

@@ -1,0 +1,212 @@
+//! The journal: what happened to each item, kept so that a crash at any moment loses nothing.
+//!
+//! A store keeps for each item a list of records that only grows, and carries messages between
+//! items. The trait asks for no more than SQLite and JetStream can both keep: an append is atomic for
+//! one item only, messages come at least once and in any order, listings are a projection that may
+//! lag and can be rebuilt. One suite of tests runs against every store.
+
+use crate::{
+    digest::Digest,
+    item::{ItemId, Message, Record},
+    name::Name,
+    visit::Millis,
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+/// The number of records that an item has.
+pub type Seq = u64;
+
+/// A store of journals. Cheap to share; all methods may be called from any thread.
+pub trait Journal: Send + Sync + 'static {
+    /// All records of an item, oldest first; empty if there is no such item. Sees every append that
+    /// was acknowledged before the call.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds a record that this andon does not know.
+    fn load(&self, item: &ItemId) -> Result<Vec<Record>, JournalError>;
+
+    /// Hands over records to be kept. The call returns at once; appends are applied in the order of
+    /// the calls, and several share one sync. The future ends when the records are durable. Dropping
+    /// it drops the news, not the records.
+    ///
+    /// Once an append failed, every later one fails too, so that nothing is kept that follows
+    /// something lost.
+    fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>>;
+
+    /// The next messages between items: after the append that they come from is durable. At least
+    /// once each while the sender's state calls for them, in any order. Ends with an empty list when
+    /// the store is closed.
+    fn messages(&self) -> BoxFuture<'_, Vec<Message>>;
+
+    /// The items that fit, ordered by when they were taken.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError>;
+
+    /// The bytes under `digest`, from the store's own table of small blobs. Sees the blobs of every
+    /// append that was handed over, durable or not.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError>;
+
+    /// Keeps a line's revision, unless the newest is equal: its number, from 1.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError>;
+
+    /// A line's revision as it was kept.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn revision(&self, line: &Name, number: u64) -> Result<Option<String>, JournalError>;
+
+    /// The random id of this factory; it enters every item's id.
+    fn factory(&self) -> [u8; 16];
+}
+
+/// Records for one item.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The item.
+    pub item: ItemId,
+    /// How many records it has to have before; otherwise the append is a [`JournalError::Conflict`].
+    pub expected: Seq,
+    /// What to add.
+    pub records: Vec<Record>,
+    /// What it tells other items.
+    pub messages: Vec<Message>,
+    /// Small blobs that the records name, kept in the same step.
+    pub blobs: Vec<(Digest, Bytes)>,
+    /// Where the item is afterwards, for listings.
+    pub summary: Summary,
+}
+
+/// Where an item is: what listings show, and what is enough to find the unfinished ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The item.
+    pub item: ItemId,
+    /// Its line.
+    pub line: Name,
+    /// The revision it was last moved by.
+    pub revision: u64,
+    /// The input's name.
+    pub source: String,
+    /// Where it is.
+    pub phase: PhaseKind,
+    /// The station it is at, or was at last.
+    pub station: Option<Name>,
+    /// Why it jammed, for people.
+    pub reason: Option<String>,
+    /// When it was taken.
+    pub taken: Millis,
+    /// When it last changed.
+    pub changed: Millis,
+}
+
+/// The phases of an item's life, as listings name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PhaseKind {
+    /// Waits for a worker, or for the time of its next attempt.
+    Waiting,
+    /// Is at a station.
+    Working,
+    /// Waits for its children.
+    Split,
+    /// Waits for a person to clear it.
+    Jammed,
+    /// Ended on `done`.
+    Done,
+    /// Ended on `scrap`.
+    Scrapped,
+    /// Ended at a join.
+    Joined,
+}
+
+impl PhaseKind {
+    /// Whether nothing more will happen to the item.
+    pub fn ended(self) -> bool {
+        matches!(self, Self::Done | Self::Scrapped | Self::Joined)
+    }
+}
+
+/// Which items to list. Empty lists everything.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only of this line.
+    pub line: Option<Name>,
+    /// Only in one of these phases, if any is named.
+    pub phases: Vec<PhaseKind>,
+    /// Only last at this station.
+    pub station: Option<Name>,
+    /// Only this tree.
+    pub root: Option<ItemId>,
+    /// At most so many.
+    pub most: Option<usize>,
+}
+
+/// What a store could not do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// Somebody else wrote to the item.
+    #[error(
+        "item `{item}` has {found} records where {expected} were expected: somebody else wrote to it"
+    )]
+    Conflict {
+        /// The item.
+        item: ItemId,
+        /// As asked.
+        expected: Seq,
+        /// As is.
+        found: Seq,
+    },
+    /// Another process uses the state folder.
+    #[error(
+        "`{0}` is in use by another andon\n  hint: wait for it, stop it, or name another folder with `--state DIR`"
+    )]
+    InUse(String),
+    /// The folder was written by a newer andon.
+    #[error(
+        "`{path}` was written by a newer andon (format {found}; this one knows up to {known})\n  hint: use that andon, or another folder with `--state DIR`"
+    )]
+    Newer {
+        /// The folder.
+        path: String,
+        /// Its format.
+        found: u32,
+        /// The newest known.
+        known: u32,
+    },
+    /// There is no room, or no right to write.
+    #[error("cannot write to `{path}`: {reason}\n  hint: {hint}")]
+    Unwritable {
+        /// The file or folder.
+        path: String,
+        /// What the system says.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+    /// What is there cannot be understood.
+    #[error("`{path}` is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Anything else that the store says.
+    #[error("`{path}`: {reason}")]
+    Other {
+        /// The file.
+        path: String,
+        /// What it says.
+        reason: String,
+    },
+}

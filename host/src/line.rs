@@ -1,0 +1,170 @@
+//! A line as it runs: stations joined by their ports, every value resolved and checked.
+//!
+//! How it is written (`line.toml`) is read and checked by the modules below; what it does to an item
+//! is decided in [`crate::item`].
+
+use crate::{grant::Grants, item::Labels, limits::Limits, name::Name};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// A line, checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its name.
+    pub name: Name,
+    /// The station that inputs come to.
+    pub entry: Name,
+    /// Its stations.
+    pub stations: BTreeMap<Name, Station>,
+}
+
+/// A station on a line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Station {
+    /// Where the component comes from: a folder, a `.wasm` or a `.wat` file. Relative to the line
+    /// file until the line is resolved.
+    pub r#use: PathBuf,
+    /// Where each port leads.
+    pub next: BTreeMap<Name, Vec<Rule>>,
+    /// Settings for the guest; values that are no strings are JSON.
+    #[serde(default)]
+    pub config: BTreeMap<String, serde_json::Value>,
+    /// Host files and folders that are copied into the revision and mounted read-only.
+    #[serde(default)]
+    pub assets: Vec<Asset>,
+    /// Arguments of a command station.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Environment of a command station.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Which exit code of a command station leaves by which port, beside 0 and 75.
+    #[serde(default)]
+    pub exits: BTreeMap<i32, Name>,
+    /// Visits at the same time. Default 4.
+    pub workers: u32,
+    /// Waiting items before upstream stops starting visits. Default 64.
+    pub queue: u32,
+    /// How often one item may come here; none where it is in no loop.
+    pub visits: Option<u32>,
+    /// Set where the station collects what another split an item into.
+    pub join: Option<Join>,
+    /// What happens after a failed attempt.
+    pub retry: Retry,
+    /// What a visit may use.
+    pub limits: Limits,
+    /// What a visit is given.
+    pub grants: Grants,
+}
+
+/// Files that a revision carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asset {
+    /// A file or folder on the host; relative to the line file until the line is resolved.
+    pub host: PathBuf,
+    /// Where the guest sees it.
+    pub guest: String,
+}
+
+/// One way that a port leads: the first rule that fits is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Labels that the payload has to carry with just these values; empty fits all.
+    #[serde(default)]
+    pub when: BTreeMap<String, String>,
+    /// Where it leads.
+    pub to: Target,
+}
+
+/// Where a rule leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// To a station.
+    Station(Name),
+    /// To the end `done`: the payload is a result.
+    Done,
+    /// To the end `scrap`: the payload is not wanted.
+    Scrap,
+}
+
+/// A station that waits for all that another split an item into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// The station that splits. At most one join of a line names it.
+    pub of: Name,
+    /// How long to wait, from the split; none waits for ever.
+    pub after: Option<Duration>,
+    /// What happens then if children are missing.
+    pub missing: Missing,
+}
+
+/// What a join does when its time is over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// The item jams.
+    #[default]
+    Jam,
+    /// It goes on with what has arrived; what comes later is dropped, and said so.
+    Pass,
+}
+
+/// What happens after a failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts of a visit, the first included. Default 3.
+    pub attempts: u32,
+    /// The wait after the first failed attempt; doubled after each. Default 200 ms.
+    pub first: Duration,
+    /// The longest wait. Default 60 s.
+    pub longest: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            first: Duration::from_millis(200),
+            longest: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Rule {
+    /// Whether a payload with these labels takes it.
+    pub fn fits(&self, labels: &Labels) -> bool {
+        self.when
+            .iter()
+            .all(|(name, value)| labels.get(name) == Some(value))
+    }
+}
+
+impl Station {
+    /// Default of `workers`.
+    pub const WORKERS: u32 = 4;
+    /// Default of `queue`.
+    pub const QUEUE: u32 = 64;
+
+    /// The stations that its ports may lead to.
+    pub fn downstream(&self) -> impl Iterator<Item = &Name> {
+        self.next
+            .values()
+            .flatten()
+            .filter_map(|rule| match &rule.to {
+                Target::Station(name) => Some(name),
+                Target::Done | Target::Scrap => None,
+            })
+    }
+}
+
+impl Line {
+    /// The join that collects what `station` splits an item into.
+    pub fn join_of(&self, station: &str) -> Option<(&Name, &Join)> {
+        self.stations.iter().find_map(|(name, s)| {
+            s.join
+                .as_ref()
+                .filter(|join| join.of == *station)
+                .map(|join| (name, join))
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! The sandbox: runs untrusted components, one visit at a time. The only module that names wasmtime.
+
+pub mod engine;
