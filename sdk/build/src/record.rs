@@ -53,8 +53,8 @@ pub(crate) enum Input {
 impl Record {
     /// Looks at all inputs. `began` is when the build did.
     pub(crate) fn of(output: &Path, inputs: BTreeSet<Input>, began: SystemTime) -> Self {
-        // The clock of a file system may lag behind by a tick.
-        let began = nanoseconds(began) - 20_000_000;
+        // A file system's clock may lag by a tick, which is over before a compiler has started.
+        let began = nanoseconds(began);
         let look = |input| match input {
             Input::Names(path) => {
                 let seen = names(&path).unwrap_or(Seen::Absent);
