@@ -86,8 +86,9 @@ fn sources_and_manifests(
     let mut inputs = BTreeSet::new();
     let mut folders = BTreeSet::new();
     for source in sources {
-        // What build scripts generate lies in the target folder and follows from other inputs.
-        if source.starts_with(job.cache.join("target")) || source.starts_with(&toolchain.sysroot) {
+        // What build scripts generate lies in the cache and follows from other inputs; so does the
+        // SDK, whose digest is part of the builder's.
+        if source.starts_with(&job.cache) || source.starts_with(&toolchain.sysroot) {
             continue;
         }
         let mut folder = source.parent();
