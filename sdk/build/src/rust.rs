@@ -43,7 +43,9 @@ pub(crate) fn compile(job: &Job<'_>) -> Result<Product, BuildError> {
     cargo.arg("--package").arg(&package.id);
     match target.is_binary() {
         true => cargo.arg("--bin").arg(&target.name),
-        false => cargo.arg("--lib"),
+        // Alone: where a package also asks for an `rlib`, cargo would leave out the optimisation over
+        // the whole program, and compile the standard library another time.
+        false => cargo.args(["--lib", "--crate-type=cdylib"]),
     };
     if package.wants_sdk() {
         let path = serde_json::Value::from(sdk::sdk_path()?.to_string_lossy()).to_string();
@@ -419,14 +421,13 @@ fn artifact(printed: &str, target: &Target) -> Option<PathBuf> {
     let messages = printed
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    let ours = messages
-        .filter(|m| m.reason == "compiler-artifact")
-        .filter(|message| {
-            let made = message.target.as_ref();
-            made.is_some_and(|made| made.name == target.name && made.kind == target.kind)
-        });
-    let files = ours.flat_map(|message| message.filenames);
-    files
-        .filter(|file| file.extension().is_some_and(|ext| ext == "wasm"))
-        .last()
+    let ours = messages.filter(|message| {
+        let made = message
+            .target
+            .as_ref()
+            .is_some_and(|made| made.name == target.name);
+        message.reason == "compiler-artifact" && made
+    });
+    let mut files = ours.flat_map(|message| message.filenames);
+    files.rfind(|file| file.extension().is_some_and(|ext| ext == "wasm"))
 }
