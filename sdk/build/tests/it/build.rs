@@ -298,7 +298,6 @@ fn what_is_missing_on_the_machine_is_named() {
 /// A Rust that has `wasm32-wasip2`, played by two scripts, so that the ordinary way is tested where
 /// only the other one is installed. What `cargo` was told stands in `told`.
 fn ordinary_rust(package: &Path) -> TempDir {
-    use std::os::unix::fs::PermissionsExt as _;
     let tools = tempfile::tempdir().unwrap();
     let at = tools.path();
     fs::create_dir_all(at.join("lib/rustlib/wasm32-wasip2/lib")).unwrap();
@@ -328,13 +327,23 @@ fn ordinary_rust(package: &Path) -> TempDir {
         "#!/bin/sh\necho \"$@\" >>{0}/told\necho \"${{RUSTFLAGS-}} ${{RUSTC-}} ${{CARGO_PROFILE_RELEASE_LTO-}}\" >>{0}/told\ncase $1 in\nmetadata) echo '{metadata}' ;;\n*) echo '{artifact}' ;;\nesac\n",
         at.display()
     );
-    for (name, script) in [
-        ("cargo", cargo),
-        ("rustc", format!("#!/bin/sh\necho {}\n", at.display())),
-    ] {
-        fs::write(at.join(name), script).unwrap();
-        fs::set_permissions(at.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    fs::write(at.join("cargo.sh"), cargo).unwrap();
+    fs::write(
+        at.join("rustc.sh"),
+        format!("#!/bin/sh\necho {}\n", at.display()),
+    )
+    .unwrap();
+    // Written by a process of its own: what this one has written, a child that another test starts at
+    // the same time may still hold open, and then it cannot be executed.
+    let made = Command::new("/bin/sh")
+        .args([
+            "-c",
+            "for t in cargo rustc; do cp $t.sh $t && chmod +x $t || exit 1; done",
+        ])
+        .current_dir(at)
+        .status()
+        .unwrap();
+    assert!(made.success());
     tools
 }
 
