@@ -23,18 +23,40 @@ as_root() {
     fi
 }
 
-# Not everything has coreutils' timeout; without it, what may hang is not tried.
+# Ends a command after so many seconds. macOS has no `timeout`.
 bounded() {
     seconds=$1; shift
-    has timeout || { say "no \`timeout\` here, so not tried: $*"; return 1; }
-    timeout "$seconds" "$@" >/dev/null 2>&1
+    if has timeout; then
+        timeout "$seconds" "$@" >/dev/null 2>&1
+        return
+    fi
+    "$@" >/dev/null 2>&1 &
+    job=$!
+    (sleep "$seconds"; kill "$job") >/dev/null 2>&1 &
+    watch=$!
+    wait "$job"
+    status=$?
+    kill "$watch" 2>/dev/null
+    return $status
 }
 
 rust_ordinary() { [ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/wasm32-wasip2/lib" ]; }
 
 rust_debian() {
     [ -x /usr/bin/rustc ] && [ -f "$debian_libc" ] &&
-        [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/src/lib.rs" ]
+        [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/src/lib.rs" ] &&
+        linker
+}
+
+# What andon-build takes: the linker that comes with the user's Rust, else LLVM's.
+linker() {
+    for lld in "$(rustc --print sysroot 2>/dev/null)"/lib/rustlib/*/bin/rust-lld; do
+        [ -f "$lld" ] && return 0
+    done
+    for version in '' -14 -15 -16 -17 -18 -19 -20 -21 -22 -23 -24 -25 -26 -27 -28 -29 -30; do
+        has "wasm-ld$version" && return 0
+    done
+    return 1
 }
 
 rust() {
@@ -51,10 +73,12 @@ rust() {
         say "rust: rustup could not"
     fi
     if has apt-get; then
-        say "rust: installing rustc-web, rust-web-src and wasi-libc by apt-get"
+        packages="rustc-web rust-web-src wasi-libc"
+        linker || packages="$packages lld"
+        say "rust: installing $packages by apt-get"
         as_root apt-get update -qq &&
             as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-                --no-install-recommends rustc-web rust-web-src wasi-libc >/dev/null
+                --no-install-recommends $packages >/dev/null
         if rust_debian; then say "rust: installed"; return 0; fi
         say "rust: apt-get could not"
     fi

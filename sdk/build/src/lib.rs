@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A station folder has a `station.toml` ([`manifest`]) beside its sources. Each language is one module
-//! that compiles the sources to wasm and names what it looked at; [`adapt`] makes components of core
+//! that compiles the sources to wasm and names what it looked at; [`mod@adapt`] makes components of core
 //! modules, and the manifest goes into a custom section. Knows nothing of lines, and no engine.
 
 pub mod adapt;

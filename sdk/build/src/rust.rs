@@ -4,10 +4,13 @@
 //! for the web and its libc for WASI are, the standard library is compiled along and the result
 //! adapted; the first station takes a minute then. Nothing is ever downloaded but crates.
 
+mod package;
+mod toolchain;
+
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -17,11 +20,8 @@ use crate::error::{BuildError, Doing};
 use crate::record::Input;
 use crate::{Job, Product, Progress, sdk, tool};
 
-/// Where Debian's `rustc-web`, `rust-web-src` and `wasi-libc` put things.
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-const DEBIAN_LIBC: &str = "/usr/lib/wasm32-wasi";
-
-const INSTALL: &str = "run `rustup target add wasm32-wasip2`; where rustup cannot download, on Debian run `sudo apt-get install -y --no-install-recommends rustc-web rust-web-src wasi-libc`; in andon's repository `sdk/setup.sh` does either";
+use package::{Package, Target};
+use toolchain::Toolchain;
 
 pub(crate) fn compile(job: &Job<'_>) -> Result<Product, BuildError> {
     if !job.dir.join("Cargo.toml").is_file() {
@@ -43,7 +43,9 @@ pub(crate) fn compile(job: &Job<'_>) -> Result<Product, BuildError> {
     cargo.arg("--package").arg(&package.id);
     match target.is_binary() {
         true => cargo.arg("--bin").arg(&target.name),
-        false => cargo.arg("--lib"),
+        // Alone: where a package also asks for an `rlib`, cargo would leave out the optimisation over
+        // the whole program, and compile the standard library another time.
+        false => cargo.args(["--lib", "--crate-type=cdylib"]),
     };
     if package.wants_sdk() {
         let path = serde_json::Value::from(sdk::sdk_path()?.to_string_lossy()).to_string();
@@ -86,8 +88,9 @@ fn sources_and_manifests(
     let mut inputs = BTreeSet::new();
     let mut folders = BTreeSet::new();
     for source in sources {
-        // What build scripts generate lies in the target folder and follows from other inputs.
-        if source.starts_with(job.cache.join("target")) || source.starts_with(&toolchain.sysroot) {
+        // What build scripts generate lies in the cache and follows from other inputs; so does the
+        // SDK, whose digest is part of the builder's.
+        if source.starts_with(&job.cache) || source.starts_with(&toolchain.sysroot) {
             continue;
         }
         let mut folder = source.parent();
@@ -141,270 +144,6 @@ fn cargo(job: &Job<'_>) -> Command {
     cargo
 }
 
-/// A Rust that can compile for WASI.
-struct Toolchain {
-    /// Of the Rust that cargo uses by itself.
-    sysroot: PathBuf,
-    debian: Option<Debian>,
-}
-
-struct Debian {
-    linker: PathBuf,
-}
-
-impl Toolchain {
-    fn find(job: &Job<'_>) -> Result<Self, BuildError> {
-        if tool::on_path("cargo").is_none() {
-            let hint = "see https://rustup.rs; then run `rustup target add wasm32-wasip2`";
-            return Err(job.missing("Rust's `cargo`", hint));
-        }
-        // From the station's folder, where a `rust-toolchain.toml` may choose another one.
-        let sysroot = |rustc: &str| {
-            let mut command = Command::new(rustc);
-            command
-                .current_dir(job.dir)
-                .env_remove("RUSTC")
-                .args(["--print", "sysroot"]);
-            tool::ask(&mut command).map(PathBuf::from)
-        };
-        let Some(own) = sysroot("rustc") else {
-            return Err(job.missing("Rust's `rustc`", "see https://rustup.rs"));
-        };
-        if own.join("lib/rustlib/wasm32-wasip2/lib").is_dir() {
-            return Ok(Self {
-                sysroot: own,
-                debian: None,
-            });
-        }
-        let std = sysroot(DEBIAN_RUSTC)
-            .map(|root| root.join("lib/rustlib/src/rust/library/std/src/lib.rs"))
-            .filter(|std| std.is_file());
-        let libc = Path::new(DEBIAN_LIBC).join("libc.a");
-        match (std, libc.is_file(), linker(&own)) {
-            (Some(_), true, Some(linker)) => Ok(Self {
-                sysroot: own,
-                debian: Some(Debian { linker }),
-            }),
-            (Some(_), true, None) => {
-                let hint =
-                    "run `sudo apt-get install -y lld`, or install Rust by https://rustup.rs";
-                Err(job.missing("a linker for WebAssembly", hint))
-            }
-            _ => Err(job.missing("Rust's target `wasm32-wasip2`", INSTALL)),
-        }
-    }
-
-    fn name(&self) -> String {
-        match self.debian {
-            None => "rustc for wasm32-wasip2".into(),
-            Some(_) => "Debian's rustc for wasm32-wasip1, with its own std".into(),
-        }
-    }
-
-    fn configure(&self, cargo: &mut Command) {
-        let Some(debian) = &self.debian else { return };
-        cargo.env("RUSTC", DEBIAN_RUSTC);
-        // A released compiler builds its own std only when it is told that this is meant.
-        cargo.env("RUSTC_BOOTSTRAP", "1");
-        cargo.env("CARGO_TARGET_WASM32_WASIP1_LINKER", &debian.linker);
-        cargo.env(
-            "RUSTFLAGS",
-            format!("-Lnative={DEBIAN_LIBC} -Clink-self-contained=no"),
-        );
-    }
-
-    fn arguments(&self) -> &'static [&'static str] {
-        match self.debian {
-            None => &["--target=wasm32-wasip2"],
-            Some(_) => &["--target=wasm32-wasip1", "-Zbuild-std=std,panic_abort"],
-        }
-    }
-
-    /// The start-up code, which Debian's Rust does not add by itself.
-    fn linking(&self, target: &Target) -> Vec<String> {
-        let start = if target.is_binary() {
-            "crt1-command.o"
-        } else {
-            "crt1-reactor.o"
-        };
-        match self.debian {
-            None => Vec::new(),
-            Some(_) => vec!["--".into(), format!("-Clink-arg={DEBIAN_LIBC}/{start}")],
-        }
-    }
-
-    /// Files that change when the toolchain does.
-    fn inputs(&self) -> BTreeSet<Input> {
-        let mut files = vec![self.sysroot.join("bin/rustc")];
-        match &self.debian {
-            None => files.push(
-                self.sysroot
-                    .join("lib/rustlib/multirust-channel-manifest.toml"),
-            ),
-            Some(debian) => {
-                files.push(DEBIAN_RUSTC.into());
-                files.push(Path::new(DEBIAN_LIBC).join("libc.a"));
-                files.push(debian.linker.clone());
-            }
-        }
-        let home = |name: &str, folder: &str| {
-            let set = env::var_os(name).map(PathBuf::from);
-            set.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(folder)))
-        };
-        files.extend(home("RUSTUP_HOME", ".rustup").map(|rustup| rustup.join("settings.toml")));
-        files.extend(home("CARGO_HOME", ".cargo").map(|cargo| cargo.join("config.toml")));
-        files.into_iter().map(Input::Path).collect()
-    }
-}
-
-/// The linker that comes with the user's Rust, else LLVM's under one of Debian's names.
-fn linker(sysroot: &Path) -> Option<PathBuf> {
-    let hosts = fs::read_dir(sysroot.join("lib/rustlib"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let bundled = hosts.map(|host| host.path().join("bin/rust-lld"));
-    let named = ["wasm-ld".to_owned()]
-        .into_iter()
-        .chain((14..=30).rev().map(|n| format!("wasm-ld-{n}")));
-    bundled
-        .filter(|lld| lld.is_file())
-        .chain(named.filter_map(|name| tool::on_path(&name)))
-        .next()
-}
-
-/// A package as `cargo metadata` describes it.
-#[derive(Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-    manifest_path: PathBuf,
-    targets: Vec<Target>,
-    dependencies: Vec<Dependency>,
-    default_run: Option<String>,
-    #[serde(skip)]
-    workspace: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-    crate_types: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    source: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    workspace_root: PathBuf,
-}
-
-impl Package {
-    fn read(job: &Job<'_>) -> Result<Self, BuildError> {
-        let mut command = cargo(job);
-        command.args(["metadata", "--no-deps", "--format-version=1"]);
-        let printed = tool::run(job, &mut command)?;
-        let failed = |output| BuildError::Failed {
-            station: job.station.into(),
-            tool: "cargo metadata".into(),
-            output,
-        };
-        let metadata: Metadata =
-            serde_json::from_str(&printed).map_err(|e| failed(e.to_string()))?;
-        let here = job.dir.join("Cargo.toml");
-        let mut packages = metadata.packages.into_iter();
-        let mut package = packages
-            .find(|package| {
-                package
-                    .manifest_path
-                    .canonicalize()
-                    .is_ok_and(|path| path == here)
-            })
-            .ok_or_else(|| {
-                job.unclear(
-                    "its `Cargo.toml` has no package, only a workspace",
-                    "put `station.toml` into the folder of the package",
-                )
-            })?;
-        package.workspace = metadata.workspace_root;
-        Ok(package)
-    }
-
-    /// A `cdylib` is a typed station, a single binary a command.
-    fn target(&self, job: &Job<'_>) -> Result<&Target, BuildError> {
-        let library = self
-            .targets
-            .iter()
-            .find(|t| t.crate_types.iter().any(|kind| kind == "cdylib"));
-        if let Some(library) = library {
-            return Ok(library);
-        }
-        let binaries: Vec<_> = self.targets.iter().filter(|t| t.is_binary()).collect();
-        let chosen = binaries
-            .iter()
-            .find(|t| Some(&t.name) == self.default_run.as_ref());
-        match (binaries.as_slice(), chosen) {
-            (_, Some(chosen)) => Ok(chosen),
-            ([only], None) => Ok(only),
-            ([], None) => Err(job.unclear(
-                format!(
-                    "the package `{}` has neither a `cdylib` nor a binary",
-                    self.name
-                ),
-                "for a typed station write `[lib] crate-type = [\"cdylib\"]` in its `Cargo.toml`",
-            )),
-            (_, None) => Err(job.unclear(
-                format!("the package `{}` has several binaries", self.name),
-                "name one of them as `default-run` in its `Cargo.toml`",
-            )),
-        }
-    }
-
-    /// Whether it asks the registry for the SDK, which is not there.
-    fn wants_sdk(&self) -> bool {
-        self.dependencies.iter().any(|dependency| {
-            let registry = |source: &String| source.contains("crates.io-index");
-            dependency.name == "andon-station" && dependency.source.as_ref().is_some_and(registry)
-        })
-    }
-
-    /// What cargo looks at besides sources.
-    fn inputs(&self, job: &Job<'_>) -> BTreeSet<Input> {
-        let mut inputs = BTreeSet::from([
-            Input::Path(job.dir.join("Cargo.toml")),
-            Input::Path(job.dir.join("build.rs")),
-            Input::Names(job.dir.join("src")),
-            Input::Names(job.dir.join("src/bin")),
-            Input::Path(self.workspace.join("Cargo.toml")),
-            Input::Written(self.workspace.join("Cargo.lock")),
-        ]);
-        for folder in job.dir.ancestors() {
-            for name in [
-                "rust-toolchain",
-                "rust-toolchain.toml",
-                ".cargo/config",
-                ".cargo/config.toml",
-            ] {
-                inputs.insert(Input::Path(folder.join(name)));
-            }
-            inputs.insert(Input::Path(folder.join("Cargo.toml")));
-        }
-        inputs
-    }
-}
-
-impl Target {
-    fn is_binary(&self) -> bool {
-        self.kind.iter().any(|kind| kind == "bin")
-    }
-}
-
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -418,14 +157,13 @@ fn artifact(printed: &str, target: &Target) -> Option<PathBuf> {
     let messages = printed
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    let ours = messages
-        .filter(|m| m.reason == "compiler-artifact")
-        .filter(|message| {
-            let made = message.target.as_ref();
-            made.is_some_and(|made| made.name == target.name && made.kind == target.kind)
-        });
-    let files = ours.flat_map(|message| message.filenames);
-    files
-        .filter(|file| file.extension().is_some_and(|ext| ext == "wasm"))
-        .last()
+    let ours = messages.filter(|message| {
+        let made = message
+            .target
+            .as_ref()
+            .is_some_and(|made| made.name == target.name);
+        message.reason == "compiler-artifact" && made
+    });
+    let mut files = ours.flat_map(|message| message.filenames);
+    files.rfind(|file| file.extension().is_some_and(|ext| ext == "wasm"))
 }

@@ -159,10 +159,12 @@ fn scan(wasm: &[u8]) -> Result<Scan, ManifestError> {
                 unchecked_range, ..
             } => {
                 // The parser has stepped behind the nested bytes already; the data has to follow.
-                at = usize::try_from(unchecked_range.end)
-                    .ok()
-                    .filter(|end| *end <= wasm.len())
-                    .ok_or_else(|| ManifestError::Malformed("a nested module is cut off".into()))?;
+                at = unchecked_range.end;
+                if at > wasm.len() {
+                    return Err(ManifestError::Malformed(
+                        "a nested module is cut off".into(),
+                    ));
+                }
             }
             Payload::CustomSection(reader) if scan.is_component && reader.name() == SECTION => {
                 let data = at - reader.data().len();

@@ -19,6 +19,11 @@ fn exports(component: &[u8]) -> Vec<String> {
         .collect()
 }
 
+/// Whether this is the one thing that a command exports, in whichever release of WASI 0.2.
+pub(crate) fn is_command(exports: &[String]) -> bool {
+    matches!(exports, [only] if only.starts_with("wasi:cli/run@0.2."))
+}
+
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
@@ -36,13 +41,13 @@ const WRITE: &str = r#"
 #[test]
 fn a_command_runs() {
     let command = wat(&format!("(module {WRITE} (func (export \"_start\")))"));
-    assert_eq!(exports(&adapt(&command).unwrap()), ["wasi:cli/run@0.2.6"]);
+    assert!(is_command(&exports(&adapt(&command).unwrap())));
 }
 
 #[test]
 fn a_command_that_imports_nothing_runs_too() {
     let command = wat("(module (memory (export \"memory\") 1) (func (export \"_start\")))");
-    assert_eq!(exports(&adapt(&command).unwrap()), ["wasi:cli/run@0.2.6"]);
+    assert!(is_command(&exports(&adapt(&command).unwrap())));
 }
 
 #[test]
