@@ -15,7 +15,9 @@ pub mod problem;
 pub mod visit;
 
 // floor 1, stores
+pub mod content;
 pub mod journal;
+pub mod workspace;
 
 // floor 2, sandbox: the only floor that names wasmtime
 pub mod sandbox;
