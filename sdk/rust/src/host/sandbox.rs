@@ -13,6 +13,7 @@ pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "station",
+        generate_all,
         pub_export_macro: true,
         export_macro_name: "export",
         default_bindings_module: "andon_station::bindings",
