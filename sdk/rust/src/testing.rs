@@ -11,7 +11,7 @@
 
 use std::path::PathBuf;
 
-use crate::host::native::{State, with};
+use crate::host::native::{LogLine, State, with};
 
 /// What the host of this thread is, until it is dropped. Another `start` on the thread replaces it.
 #[must_use = "the settings are gone when this is dropped"]
@@ -40,14 +40,13 @@ impl Host {
     /// The log so far, a line each: `level: message name=value`.
     pub fn log(&self) -> Vec<String> {
         with(|state| {
-            let line =
-                |(level, message, fields): &(crate::log::Level, String, Vec<(String, String)>)| {
-                    let mut line = format!("{level}: {message}");
-                    for (name, value) in fields {
-                        line.push_str(&format!(" {name}={value}"));
-                    }
-                    line
-                };
+            let line = |(level, message, fields): &LogLine| {
+                let mut line = format!("{level}: {message}");
+                for (name, value) in fields {
+                    line.push_str(&format!(" {name}={value}"));
+                }
+                line
+            };
             state.log.iter().map(line).collect()
         })
     }

@@ -8,10 +8,13 @@ use std::path::PathBuf;
 
 use crate::log::Level;
 
+/// Level, message and fields.
+pub(crate) type LogLine = (Level, String, Vec<(String, String)>);
+
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) config: BTreeMap<String, String>,
-    pub(crate) log: Vec<(Level, String, Vec<(String, String)>)>,
+    pub(crate) log: Vec<LogLine>,
     pub(crate) progress: Option<(u64, u64, String)>,
     pub(crate) workspace: Option<PathBuf>,
 }
