@@ -5,6 +5,7 @@
 
 // floor 0, nouns: no IO, no wasm, no tokio
 pub mod digest;
+pub mod factory;
 pub mod grant;
 pub mod item;
 pub mod limits;

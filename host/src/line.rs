@@ -3,6 +3,23 @@
 //! How it is written (`line.toml`) is read and checked by the modules below; what it does to an item
 //! is decided in [`crate::item`].
 
+mod check;
+mod definition;
+mod draft;
+pub(crate) mod grammar;
+pub(crate) mod parse;
+mod quantity;
+pub(crate) mod reader;
+mod schema;
+mod vars;
+
+pub use check::check;
+pub use definition::{BadDefinition, NoDefinition};
+pub use draft::Draft;
+pub use parse::{parse, parse_bytes};
+pub use schema::{schema_factory, schema_line, schema_station};
+pub use vars::Vars;
+
 use crate::{grant::Grants, item::Labels, limits::Limits, name::Name};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -168,3 +185,6 @@ impl Line {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
