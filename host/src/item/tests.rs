@@ -1,0 +1,8 @@
+//! Items as data: histories, and properties of all histories.
+
+mod histories;
+mod lines;
+mod properties;
+mod samples;
+
+pub(crate) use samples::one_of_each_kind;
