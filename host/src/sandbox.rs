@@ -1,3 +1,27 @@
 //! The sandbox: runs untrusted components, one visit at a time. The only module that names wasmtime.
+//!
+//! A visit goes in through [`Runner`] and comes out as a report; between the two stand a fresh
+//! instance, its meter and the imports that it was granted. Nothing here knows what happens to an
+//! item before or afterwards.
 
+mod answer;
+mod bindings;
 pub mod engine;
+mod folders;
+mod imports;
+mod in_process;
+mod meter;
+mod prepared;
+mod runner;
+mod state;
+mod tape;
+mod typed;
+
+pub use folders::{Contents, Folder, Folders, Left};
+pub use imports::progress::Progress;
+pub use in_process::{InProcess, Settings};
+pub use prepared::{Kind, PrepareError};
+pub use runner::Runner;
+
+#[cfg(test)]
+mod tests;

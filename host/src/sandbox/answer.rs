@@ -1,0 +1,214 @@
+//! What a station answers, checked as what it is: input from somebody who may be hostile.
+
+use super::{folders::Contents, imports::Files, prepared::bounded};
+use crate::{
+    item::{Body, Labels, Payload},
+    limits::{Limit, Limits},
+    name::Name,
+    visit::{Outcome, Output},
+};
+use bytes::Bytes;
+use std::{
+    path::{Component, Path},
+    sync::Arc,
+};
+
+/// The longest path of a body's file.
+const PATH: usize = 1024;
+/// The longest reason that a station gives; what is longer is cut.
+pub(crate) const REASON: usize = 4 << 10;
+
+/// Why an answer is none that a station may give.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfit {
+    #[error("output {0}: `{1}` is no port: {2}")]
+    Port(usize, String, &'static str),
+    #[error("output {0}: {1}")]
+    Label(usize, crate::item::LabelProblem),
+    #[error("output {0}: `{1}` is no media type: at most 255 bytes of printable ASCII are")]
+    MediaType(usize, String),
+    #[error("output {0}: `{1}` is no file of the workspace: {2}")]
+    File(usize, String, String),
+    #[error("{0}")]
+    Form(String),
+    #[error("over the limit `{}`", .0.key())]
+    Over(Limit),
+    #[error("cannot keep output {0}: {1}")]
+    Keep(usize, String),
+}
+
+impl Unfit {
+    /// How the attempt ends.
+    pub(crate) fn outcome(self, limits: &Limits) -> Outcome {
+        match self {
+            Self::Over(limit) => overrun(limit, limits),
+            // Not the station's doing, and likely to pass.
+            Self::Keep(..) => Outcome::Retry {
+                reason: self.to_string(),
+                after: None,
+            },
+            other => Outcome::Invalid(other.to_string()),
+        }
+    }
+}
+
+/// The outcome of a visit that ran into a limit.
+pub(crate) fn overrun(limit: Limit, limits: &Limits) -> Outcome {
+    let value = match limit {
+        Limit::Wall => humantime::format_duration(limits.wall).to_string(),
+        Limit::Cpu => humantime::format_duration(limits.cpu).to_string(),
+        Limit::Memory => size(limits.memory),
+        Limit::Output => size(limits.output),
+        Limit::Log => size(limits.log),
+        Limit::Outputs => limits.outputs.to_string(),
+    };
+    Outcome::Overrun { limit, value }
+}
+
+fn size(bytes: u64) -> String {
+    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+        if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes}B")
+}
+
+/// A body as a station gave it.
+pub(crate) enum Given {
+    Bytes(Bytes),
+    File(String),
+}
+
+/// The outputs of one visit so far.
+pub(crate) struct Answer<'a> {
+    limits: &'a Limits,
+    files: &'a Files,
+    contents: &'a Arc<dyn Contents>,
+    bytes: u64,
+    outputs: Vec<Output>,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn new(
+        limits: &'a Limits,
+        files: &'a Files,
+        contents: &'a Arc<dyn Contents>,
+    ) -> Self {
+        Self {
+            limits,
+            files,
+            contents,
+            bytes: 0,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Checks an output and adds it.
+    pub(crate) async fn add<'l>(
+        &mut self,
+        port: &str,
+        content_type: &str,
+        body: Given,
+        labels: impl IntoIterator<Item = (&'l str, &'l str)>,
+    ) -> Result<(), Unfit> {
+        let n = self.outputs.len() + 1;
+        if n > self.limits.outputs as usize {
+            return Err(Unfit::Over(Limit::Outputs));
+        }
+        let port = port_name(n, port)?;
+        let shown = |text: &str| bounded(&text.escape_default().to_string(), 80);
+        if content_type.len() > 255 || !content_type.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return Err(Unfit::MediaType(n, shown(content_type)));
+        }
+        let mut set = Labels::default();
+        let mut size = content_type.len();
+        for (name, value) in labels {
+            size += name.len() + value.len();
+            set.set(name, value)
+                .map_err(|problem| Unfit::Label(n, problem))?;
+        }
+        if let Given::Bytes(bytes) = &body {
+            size += bytes.len();
+        }
+        self.bytes += size as u64;
+        if self.bytes > self.limits.output {
+            return Err(Unfit::Over(Limit::Output));
+        }
+        let body = match body {
+            Given::File(path) => {
+                let checked = self.file(&path);
+                checked.map_err(|reason| Unfit::File(n, shown(&path), reason))?;
+                Body::File(path)
+            }
+            Given::Bytes(bytes) if bytes.len() <= Body::INLINE => Body::Inline(bytes),
+            Given::Bytes(bytes) => {
+                let len = bytes.len() as u64;
+                let contents = self.contents.clone();
+                let digest = tokio::task::spawn_blocking(move || contents.put(&bytes))
+                    .await
+                    .map_err(std::io::Error::from)
+                    .and_then(|put| put)
+                    .map_err(|error| Unfit::Keep(n, error.to_string()))?;
+                Body::Stored { digest, len }
+            }
+        };
+        let content_type = match content_type {
+            "" => "application/octet-stream",
+            some => some,
+        };
+        self.outputs.push(Output {
+            port,
+            payload: Payload {
+                content_type: content_type.into(),
+                body,
+                labels: set,
+            },
+        });
+        Ok(())
+    }
+
+    /// All outputs.
+    pub(crate) fn outcome(self) -> Outcome {
+        Outcome::Passed(self.outputs)
+    }
+
+    /// Whether `path` is a regular file of the workspace, with nothing that leads out of it.
+    fn file(&self, path: &str) -> Result<(), String> {
+        let plain = |path: &Path| {
+            path.components()
+                .all(|part| matches!(part, Component::Normal(_)))
+        };
+        if path.is_empty() || path.len() > PATH || path.contains('\0') || !plain(Path::new(path)) {
+            return Err(
+                "a relative path of at most 1024 bytes with no `.` or `..` is wanted".into(),
+            );
+        }
+        let Some(folder) = self.files.entered() else {
+            return Err("the visit wrote no files".into());
+        };
+        let found = cap_std::fs::Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority())
+            .and_then(|dir| dir.symlink_metadata(path));
+        match found {
+            Ok(metadata) if metadata.is_file() => Ok(()),
+            Ok(_) => Err("it is no regular file".into()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// A port that a station may name.
+pub(crate) fn port_name(n: usize, port: &str) -> Result<Name, Unfit> {
+    let unfit = |reason| {
+        let shown = bounded(&port.escape_default().to_string(), 80);
+        Err(Unfit::Port(n, shown, reason))
+    };
+    match port.parse::<Name>() {
+        Ok(name) if name == *Name::REJECT => {
+            unfit("`reject` is reserved for the stop of that name")
+        }
+        Ok(name) if name == *Name::EXHAUSTED => unfit("`exhausted` is reserved for the host"),
+        Ok(name) => Ok(name),
+        Err(_) => unfit("1 to 64 of `a-z`, `0-9` and `-` are, and begin with no `-`"),
+    }
+}

@@ -1,0 +1,56 @@
+//! What the sandbox needs from the stores: the item's workspace and the content of large bodies.
+//!
+//! Knows nothing of how either is kept.
+
+use crate::{digest::Digest, visit::Visit};
+use bytes::Bytes;
+use std::{io, path::Path};
+
+/// Gives a visit its workspace, when the guest first asks for files.
+pub trait Folders: Send + Sync + 'static {
+    /// Brings the visit's workspace into being as the previous station left it. Blocks.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn enter(&self, visit: &Visit) -> io::Result<Box<dyn Folder>>;
+}
+
+/// A workspace that a visit is in. Dropping it throws away what the visit changed.
+pub trait Folder: Send + Sync {
+    /// The folder that the guest sees as `/workspace`.
+    fn path(&self) -> &Path;
+
+    /// The folders that a join sees as `/workspace/in/<n>`, by position; none where the input's
+    /// workspace was empty.
+    fn joined(&self) -> Vec<Option<&Path>>;
+
+    /// Keeps what the visit changed. Blocks.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn leave(self: Box<Self>) -> io::Result<Left>;
+}
+
+/// What a visit left behind.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// The workspace's snapshot; none where nothing changed.
+    pub workspace: Option<Digest>,
+    /// Small blobs that the journal has to keep with the record.
+    pub blobs: Vec<(Digest, Bytes)>,
+}
+
+/// Keeps bodies that are too large for a record.
+pub trait Contents: Send + Sync + 'static {
+    /// Keeps bytes durably: their digest. Blocks.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn put(&self, bytes: &[u8]) -> io::Result<Digest>;
+
+    /// The bytes under a digest. Blocks.
+    ///
+    /// # Errors
+    /// What the file system says; also when they are not there.
+    fn get(&self, digest: &Digest) -> io::Result<Bytes>;
+}

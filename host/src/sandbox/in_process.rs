@@ -1,0 +1,313 @@
+//! The runner in this process: for tests, embedding, short runs, and inside a runner process.
+
+use super::{
+    Runner,
+    answer::{Answer, overrun},
+    engine::Engine,
+    folders::{Contents, Folders, Left},
+    imports::{self, Clock, Files, Random, progress::Progress},
+    meter::{Meter, Over, metered},
+    prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
+    state::{HANDLES, Listener, NoWayOut, State},
+    tape::Tape,
+    typed,
+};
+use crate::{
+    digest::Digest,
+    limits::Limit,
+    line::Station,
+    name::Name,
+    visit::{LogLine, Outcome, Report, Usage, Visit},
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Store,
+    component::{Component, Linker, ResourceTable},
+};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::WasiHttpCtx;
+
+/// The longest text of a trap that is kept; what is longer is cut.
+const TRAP: usize = 8 << 10;
+/// What a guest may hand over in one call beside its outputs: a log line, a path, a chunk of a file.
+const CALL: u64 = 4 << 20;
+
+/// What the runner is given.
+pub struct Settings {
+    /// Visits at the same time, of all lines together. More wait.
+    pub visits: usize,
+    /// Where workspaces come from.
+    pub folders: Arc<dyn Folders>,
+    /// Where large bodies are kept.
+    pub contents: Arc<dyn Contents>,
+    /// Told of each progress report of a station.
+    pub progress: Option<Arc<dyn Fn(&Visit, Progress) + Send + Sync>>,
+}
+
+impl Settings {
+    /// Default of `visits`.
+    pub const VISITS: usize = 256;
+}
+
+/// Which station of which revision of which line.
+type Key = (Name, u64, Name);
+
+/// Runs visits on the tasks that poll them, each in a fresh instance.
+#[derive(Clone)]
+pub struct InProcess(Arc<Inner>);
+
+struct Inner {
+    engine: Arc<Engine>,
+    linker: Linker<State>,
+    room: Semaphore,
+    stations: RwLock<HashMap<Key, Arc<Prepared>>>,
+    folders: Arc<dyn Folders>,
+    contents: Arc<dyn Contents>,
+    progress: Option<Arc<Listener>>,
+}
+
+impl InProcess {
+    /// A runner with an engine of its own.
+    ///
+    /// # Errors
+    /// When the engine cannot be made.
+    pub fn new(settings: Settings) -> wasmtime::Result<Self> {
+        let engine = Arc::new(Engine::new(settings.visits)?);
+        Ok(Self(Arc::new(Inner {
+            linker: imports::linker(engine.wasmtime())?,
+            room: Semaphore::new(engine.visits()),
+            engine,
+            stations: RwLock::default(),
+            folders: settings.folders,
+            contents: settings.contents,
+            progress: settings.progress,
+        })))
+    }
+
+    /// The engine, to load compiled components into.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// Makes a station ready. Visits to it that are under way go on as they began.
+    ///
+    /// # Errors
+    /// When the component is no station, imports what is not known, or a folder is missing.
+    pub fn prepare(
+        &self,
+        line: &Name,
+        revision: u64,
+        name: &Name,
+        station: &Station,
+        component: &Component,
+    ) -> Result<Kind, PrepareError> {
+        let prepared = Prepared::new(&self.0.linker, name, station, component)?;
+        let kind = prepared.entrance.kind();
+        let key = (line.clone(), revision, name.clone());
+        self.0
+            .stations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, Arc::new(prepared));
+        Ok(kind)
+    }
+
+    /// Forgets the stations of a line's revision.
+    pub fn forget(&self, line: &Name, revision: u64) {
+        self.0
+            .stations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(l, r, _), _| (l, *r) != (line, revision));
+    }
+}
+
+impl Runner for InProcess {
+    fn visit(&self, visit: Visit) -> BoxFuture<'static, Report> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.visit(visit).await })
+    }
+}
+
+impl Inner {
+    async fn visit(&self, visit: Visit) -> Report {
+        let key = (visit.line.clone(), visit.revision, visit.station.clone());
+        let prepared = self
+            .stations
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
+        let Some(prepared) = prepared else {
+            return failed(format!(
+                "station `{}` of line `{}`, revision {}, was not made ready",
+                key.2, key.0, key.1
+            ));
+        };
+        let Ok(_room) = self.room.acquire().await else {
+            return failed("the runner is closed".into());
+        };
+        let _running = self.engine.running();
+        self.attempt(prepared, visit).await
+    }
+
+    async fn attempt(&self, prepared: Arc<Prepared>, visit: Visit) -> Report {
+        let limits = prepared.station.limits.clone();
+        let tape = Arc::new(Tape::new(&limits));
+        let mut store = self.store(&prepared, visit, &tape);
+        let run = self.run(&mut store, &prepared);
+        let (result, wall, cpu) = metered(run, &limits, &tape).await;
+        let mut state = store.into_data();
+        let mut outcome = match result {
+            Err(Over(limit)) => overrun(limit, &limits),
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => match tape.over() {
+                Some(limit) => overrun(limit, &limits),
+                None => ended(&error, &state, &limits),
+            },
+        };
+        let mut left = Left::default();
+        if matches!(outcome, Outcome::Passed(_)) {
+            match state.files.leave().await {
+                Ok(changes) => left = changes,
+                Err(error) => {
+                    outcome = Outcome::Retry {
+                        reason: format!("cannot keep the workspace: {error}"),
+                        after: None,
+                    };
+                }
+            }
+        }
+        Report {
+            outcome,
+            log: tape.take_log(),
+            usage: Usage {
+                wall_us: micros(wall),
+                cpu_us: micros(cpu),
+                memory: state.meter.peak(),
+            },
+            workspace: left.workspace,
+            blobs: left.blobs,
+        }
+    }
+
+    fn store(&self, prepared: &Arc<Prepared>, visit: Visit, tape: &Arc<Tape>) -> Store<State> {
+        let limits = &prepared.station.limits;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        let mut store = Store::new(
+            self.engine.wasmtime(),
+            State {
+                table,
+                meter: Meter::new(limits),
+                tape: tape.clone(),
+                clock: Clock::new(visit.started),
+                random: Random::new(visit.seed),
+                files: Files::new(self.folders.clone()),
+                progress: self.progress.clone(),
+                visit: Arc::new(visit),
+                prepared: prepared.clone(),
+                wasi: None,
+                http: WasiHttpCtx::new(),
+                no_way_out: NoWayOut,
+            },
+        );
+        store.limiter(|state| &mut state.meter);
+        // One tick, then the guest gives way: the meter looks, and other visits have their turn.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        // What the host allocates for one call of the guest's, and for its handles.
+        let call = limits.output.saturating_add(CALL);
+        store.set_hostcall_fuel(usize::try_from(call).unwrap_or(usize::MAX));
+        store.set_max_component_handles(HANDLES);
+        if let Some(tasks) = store.concurrent_resource_table() {
+            tasks.set_max_capacity(HANDLES);
+        }
+        store
+    }
+
+    async fn run(
+        &self,
+        store: &mut Store<State>,
+        prepared: &Prepared,
+    ) -> wasmtime::Result<Outcome> {
+        let limits = &prepared.station.limits;
+        let contents = &self.contents;
+        let judged = match &prepared.entrance {
+            Entrance::Typed(pre) => {
+                let said = typed::call(store, pre, contents).await?;
+                typed::judge(said, Answer::new(limits, &store.data().files, contents)).await
+            }
+            Entrance::TypedAsync(pre) => {
+                let said = typed::call_async(store, pre, contents).await?;
+                typed::judge(said, Answer::new(limits, &store.data().files, contents)).await
+            }
+            _ => {
+                return Ok(Outcome::Invalid(
+                    "this kind of station cannot be run yet".into(),
+                ));
+            }
+        };
+        Ok(judged.unwrap_or_else(|unfit| unfit.outcome(limits)))
+    }
+}
+
+/// How a visit ended that the engine calls an error.
+fn ended(error: &wasmtime::Error, state: &State, limits: &crate::limits::Limits) -> Outcome {
+    if let Some(Over(limit)) = error.downcast_ref() {
+        return overrun(*limit, limits);
+    }
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return Outcome::Trapped(format!("the station ended itself with exit code {code}"));
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return Outcome::Retry {
+            reason: format!("the host could not give the visit what it needs: {error}"),
+            after: None,
+        };
+    }
+    if state.meter.denied {
+        return overrun(Limit::Memory, limits);
+    }
+    // The engine's own error for it is private; its text is all there is to know it by.
+    if error
+        .root_cause()
+        .to_string()
+        .contains("fuel allocated for hostcalls")
+    {
+        return overrun(Limit::Output, limits);
+    }
+    Outcome::Trapped(bounded(&format!("{error:?}"), TRAP))
+}
+
+/// A report of a visit that never began.
+fn failed(reason: String) -> Report {
+    Report {
+        outcome: Outcome::Retry {
+            reason,
+            after: None,
+        },
+        log: Vec::<LogLine>::new(),
+        usage: Usage::default(),
+        workspace: None,
+        blobs: Vec::new(),
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Reads a body from the store of large ones.
+pub(crate) async fn read(contents: &Arc<dyn Contents>, digest: &Digest) -> wasmtime::Result<Bytes> {
+    let (contents, digest) = (contents.clone(), *digest);
+    Ok(tokio::task::spawn_blocking(move || contents.get(&digest)).await??)
+}

@@ -1,0 +1,150 @@
+//! What a visit writes: its log, and a command's standard output. Shared with the guest's streams,
+//! so that it survives a visit that is cut off.
+
+use super::meter::Over;
+use crate::{
+    limits::{Limit, Limits},
+    visit::LogLine,
+};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// A line longer than this is broken: a guest that never ends its line is heard all the same.
+const LINE: usize = 8 << 10;
+
+/// Which of a guest's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// To the log, as lines of the level `stdout`.
+    Stdout,
+    /// To the log, as lines of the level `stderr`.
+    Stderr,
+    /// To the body of a command's output.
+    Body,
+}
+
+/// What a visit wrote so far.
+pub(crate) struct Tape {
+    most_log: u64,
+    most_output: u64,
+    over: OnceLock<Limit>,
+    written: Mutex<Written>,
+}
+
+#[derive(Default)]
+struct Written {
+    log: Vec<LogLine>,
+    log_bytes: u64,
+    body: Vec<u8>,
+    /// Lines of `stdout` and `stderr` that have not ended yet.
+    partial: [Vec<u8>; 2],
+}
+
+impl Tape {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            most_log: limits.log,
+            most_output: limits.output,
+            over: OnceLock::new(),
+            written: Mutex::default(),
+        }
+    }
+
+    /// The limit that was run into.
+    pub(crate) fn over(&self) -> Option<Limit> {
+        self.over.get().copied()
+    }
+
+    /// Adds a line to the log.
+    pub(crate) fn log(&self, line: LogLine) -> Result<(), Over> {
+        self.push(&mut self.written(), line)
+    }
+
+    /// Adds what a guest wrote to one of its streams.
+    pub(crate) fn write(&self, channel: Channel, bytes: &[u8]) -> Result<(), Over> {
+        let mut written = self.written();
+        let (index, level) = match channel {
+            Channel::Stdout => (0, "stdout"),
+            Channel::Stderr => (1, "stderr"),
+            Channel::Body => {
+                if (written.body.len() + bytes.len()) as u64 > self.most_output {
+                    return Err(self.exceed(Limit::Output));
+                }
+                written.body.extend_from_slice(bytes);
+                return Ok(());
+            }
+        };
+        for piece in bytes.split_inclusive(|&b| b == b'\n') {
+            for part in piece.chunks(LINE) {
+                written.partial[index].extend_from_slice(part);
+                if part.ends_with(b"\n") || written.partial[index].len() >= LINE {
+                    self.end_line(&mut written, index, level)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The lines of the log, those that never ended included. Empties it.
+    pub(crate) fn take_log(&self) -> Vec<LogLine> {
+        let mut written = self.written();
+        for (index, level) in ["stdout", "stderr"].into_iter().enumerate() {
+            if !written.partial[index].is_empty() {
+                // Over the limit is over the limit; what fits has been kept.
+                let _ = self.end_line(&mut written, index, level);
+            }
+        }
+        std::mem::take(&mut written.log)
+    }
+
+    /// What a command wrote to its standard output. Empties it.
+    pub(crate) fn take_body(&self) -> Vec<u8> {
+        std::mem::take(&mut self.written().body)
+    }
+
+    /// The last line on `stderr`, ended or not.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        let written = self.written();
+        let partial = String::from_utf8_lossy(&written.partial[1]);
+        let partial = partial.trim();
+        if !partial.is_empty() {
+            return Some(partial.into());
+        }
+        let said = |line: &&LogLine| line.level == "stderr" && !line.message.trim().is_empty();
+        let line = written.log.iter().rev().find(said)?;
+        Some(line.message.trim().into())
+    }
+
+    fn end_line(&self, written: &mut Written, index: usize, level: &str) -> Result<(), Over> {
+        let mut bytes = std::mem::take(&mut written.partial[index]);
+        if bytes.ends_with(b"\n") {
+            bytes.pop();
+        }
+        let message = String::from_utf8_lossy(&bytes).into_owned();
+        let line = LogLine {
+            level: level.into(),
+            message,
+            fields: Vec::new(),
+        };
+        self.push(written, line)
+    }
+
+    fn push(&self, written: &mut Written, line: LogLine) -> Result<(), Over> {
+        // The level and the line itself cost something too: empty lines are no way around the limit.
+        let fields = line.fields.iter().map(|(k, v)| k.len() + v.len() + 2);
+        let bytes = (8 + line.message.len() + fields.sum::<usize>()) as u64;
+        if written.log_bytes + bytes > self.most_log {
+            return Err(self.exceed(Limit::Log));
+        }
+        written.log_bytes += bytes;
+        written.log.push(line);
+        Ok(())
+    }
+
+    fn exceed(&self, limit: Limit) -> Over {
+        Over(*self.over.get_or_init(|| limit))
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,4 @@
+//! Guests that behave and guests that do not, through the one way in: a runner's `visit`.
+
+mod bench;
+mod typed;

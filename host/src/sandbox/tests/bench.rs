@@ -1,0 +1,279 @@
+//! What the tests stand on: a runner, hand-written components, stores in memory.
+
+use crate::{
+    digest::Digest,
+    grant::Grants,
+    item::{Body, ItemId, Labels, Payload},
+    limits::Limits,
+    line::{Retry, Station},
+    name::Name,
+    sandbox::{Contents, Folder, Folders, InProcess, Left, PrepareError, Runner, Settings},
+    visit::{Outcome, Report, Visit},
+};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+use wasi_preview1_component_adapter_provider as adapter;
+use wasmtime::component::Component;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// A module of a typed station: `imports`, and the body of `run`, whose parameter `$in` points to
+/// what the guest is told. `$output` answers with one output, `$pass` with one on `pass`.
+pub(super) fn typed(imports: &str, body: &str) -> String {
+    module("andon:station/process@0.1.0#run", imports, body)
+}
+
+fn module(run: &str, imports: &str, body: &str) -> String {
+    format!(
+        r#"(module {imports}
+  (memory (export "memory") 1)
+  (global $heap (mut i32) (i32.const 8192))
+  (data (i32.const 16) "pass")
+  (func $alloc (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+    (global.set $heap (i32.add (local.get $at) (local.get $size)))
+    (if (i32.gt_u (global.get $heap) (i32.mul (memory.size) (i32.const 65536))) (then
+      (if (i32.eq (i32.const -1) (memory.grow (i32.add (i32.const 1)
+            (i32.div_u (local.get $size) (i32.const 65536))))) (then unreachable))))
+    (local.get $at))
+  (func $output (param $port i32) (param $port_len i32) (param $ptr i32) (param $len i32) (result i32)
+    (i32.store8 (i32.const 1024) (i32.const 0))
+    (i32.store (i32.const 1032) (i32.const 1056))
+    (i32.store (i32.const 1036) (i32.const 1))
+    (i32.store (i32.const 1056) (local.get $port))
+    (i32.store (i32.const 1060) (local.get $port_len))
+    (i32.store (i32.const 1076) (local.get $ptr))
+    (i32.store (i32.const 1080) (local.get $len))
+    (i32.const 1024))
+  (func $pass (param $ptr i32) (param $len i32) (result i32)
+    (call $output (i32.const 16) (i32.const 4) (local.get $ptr) (local.get $len)))
+  ;; the body of the first input
+  (func $body (param $in i32) (result i32) (i32.load offset=12 (i32.load offset=72 (local.get $in))))
+  (func $body_len (param $in i32) (result i32) (i32.load offset=16 (i32.load offset=72 (local.get $in))))
+  (func (export "{run}") (param $in i32) (result i32) {body}))"#
+    )
+}
+
+/// A typed station that answers with its input's body.
+pub(super) const ECHO: &str =
+    "(call $pass (call $body (local.get $in)) (call $body_len (local.get $in)))";
+
+/// The component of a hand-written text: a component, a typed station, or a command of WASI 0.1.
+pub(super) fn component(text: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).expect("a module");
+    if text.trim_start().starts_with("(component") {
+        return module;
+    }
+    let command = text.contains("\"_start\"");
+    if !command {
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve
+            .push_dir(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit")))
+            .expect("the interface");
+        let world = resolve
+            .select_world(&[package], Some("station"))
+            .expect("a world");
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+            .expect("metadata");
+    }
+    let adapter = if command {
+        adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER
+    } else {
+        adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER
+    };
+    ComponentEncoder::default()
+        .module(&module)
+        .expect("a module")
+        .adapter(adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter)
+        .expect("the adapter")
+        .encode()
+        .expect("a component")
+}
+
+/// Bodies and workspaces of the tests.
+#[derive(Default)]
+pub(super) struct Stores {
+    pub(super) bodies: Mutex<HashMap<Digest, Bytes>>,
+    /// The workspaces that were entered.
+    pub(super) entered: AtomicUsize,
+    /// The files of the last workspace that was left, with what is in them.
+    pub(super) left: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
+}
+
+impl Contents for Stores {
+    fn put(&self, bytes: &[u8]) -> io::Result<Digest> {
+        let digest = Digest::of(bytes);
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.bodies.lock().unwrap().insert(digest, bytes);
+        Ok(digest)
+    }
+
+    fn get(&self, digest: &Digest) -> io::Result<Bytes> {
+        let found = self.bodies.lock().unwrap().get(digest).cloned();
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+struct Shared(Arc<Stores>);
+
+impl Folders for Shared {
+    fn enter(&self, _: &Visit) -> io::Result<Box<dyn Folder>> {
+        self.0.entered.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Entered(tempfile::tempdir()?, self.0.clone())))
+    }
+}
+
+struct Entered(TempDir, Arc<Stores>);
+
+impl Folder for Entered {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn joined(&self) -> Vec<Option<&Path>> {
+        Vec::new()
+    }
+
+    fn leave(self: Box<Self>) -> io::Result<Left> {
+        let mut left = self.1.left.lock().unwrap();
+        left.clear();
+        for entry in std::fs::read_dir(self.0.path())? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                left.insert(entry.file_name().into(), std::fs::read(entry.path())?);
+            }
+        }
+        Ok(Left::default())
+    }
+}
+
+/// A runner with its stores.
+pub(super) struct Bench {
+    pub(super) runner: InProcess,
+    pub(super) stores: Arc<Stores>,
+}
+
+/// One runner for all tests: its address space is what takes time to set up.
+pub(super) static BENCH: LazyLock<Bench> = LazyLock::new(|| {
+    let stores = Arc::new(Stores::default());
+    Bench::with(128, stores)
+});
+
+static STATIONS: AtomicU64 = AtomicU64::new(0);
+
+impl Bench {
+    pub(super) fn with(visits: usize, stores: Arc<Stores>) -> Self {
+        let runner = InProcess::new(Settings {
+            visits,
+            folders: Arc::new(Shared(stores.clone())),
+            contents: stores.clone(),
+            progress: None,
+        });
+        Self {
+            runner: runner.expect("an engine"),
+            stores,
+        }
+    }
+
+    /// A bench whose workspaces nobody else looks at.
+    pub(super) fn own() -> Self {
+        Self::with(4, Arc::default())
+    }
+
+    /// Makes a station ready: a visit to it.
+    pub(super) fn prepare(&self, text: &str, station: &Station) -> Result<Visit, PrepareError> {
+        let line: Name = "line".parse().unwrap();
+        let n = STATIONS.fetch_add(1, Ordering::SeqCst);
+        let name: Name = format!("station-{n}").parse().unwrap();
+        let component =
+            Component::new(self.runner.engine().wasmtime(), component(text)).expect("compiles");
+        self.runner.prepare(&line, 1, &name, station, &component)?;
+        Ok(Visit {
+            item: ItemId::input(&[0; 16], "line", "input"),
+            line,
+            revision: 1,
+            station: name,
+            nth: 1,
+            attempt: 1,
+            started: 1_700_000_000_000,
+            seed: [7; 32],
+            inputs: vec![payload("hello")],
+            workspace: None,
+            joined: Vec::new(),
+        })
+    }
+
+    /// Runs a station once on the input `hello`.
+    pub(super) async fn run(&self, text: &str, station: Station) -> Report {
+        let visit = self.prepare(text, &station).expect("a station");
+        self.runner.visit(visit).await
+    }
+}
+
+/// Runs a station once on the input `hello`.
+pub(super) async fn run(text: &str, station: Station) -> Report {
+    BENCH.run(text, station).await
+}
+
+/// A payload of text.
+pub(super) fn payload(text: &'static str) -> Payload {
+    Payload {
+        content_type: "text/plain".into(),
+        body: Body::Inline(Bytes::from_static(text.as_bytes())),
+        labels: Labels::default(),
+    }
+}
+
+/// A station with limits that make tests quick.
+pub(super) fn station() -> Station {
+    Station {
+        r#use: PathBuf::new(),
+        next: BTreeMap::new(),
+        config: BTreeMap::new(),
+        assets: Vec::new(),
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        exits: BTreeMap::new(),
+        workers: 1,
+        queue: 1,
+        visits: None,
+        join: None,
+        retry: Retry::default(),
+        limits: Limits {
+            wall: Duration::from_secs(20),
+            cpu: Duration::from_secs(10),
+            memory: 1 << 20,
+            output: 4 << 10,
+            log: 1 << 10,
+            outputs: 4,
+        },
+        grants: Grants::default(),
+    }
+}
+
+/// Ports and bodies of a visit that passed.
+pub(super) fn passed(report: &Report) -> Vec<(String, String)> {
+    let Outcome::Passed(outputs) = &report.outcome else {
+        panic!("{report:#?}");
+    };
+    outputs
+        .iter()
+        .map(|output| {
+            let body = match &output.payload.body {
+                Body::Inline(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                other => format!("{other:?}"),
+            };
+            (output.port.to_string(), body)
+        })
+        .collect()
+}

@@ -1,0 +1,133 @@
+//! Typed stations: `andon:station/process` and `process-async`.
+
+use super::{
+    answer::{Answer, Given, REASON, Unfit},
+    bindings::{station::StationPre, station_async::StationAsyncPre, work},
+    folders::Contents,
+    in_process::read,
+    prepared::bounded,
+    state::State,
+};
+use crate::{
+    item::{Body, Payload},
+    visit::{Outcome, Visit},
+};
+use bytes::Bytes;
+use std::{sync::Arc, time::Duration};
+use wasmtime::Store;
+
+/// What a typed station answers.
+pub(crate) type Said = Result<Vec<work::Output>, work::Stop>;
+
+/// Calls a station of the plain interface.
+pub(crate) async fn call(
+    store: &mut Store<State>,
+    pre: &StationPre<State>,
+    contents: &Arc<dyn Contents>,
+) -> wasmtime::Result<Said> {
+    let visit = store.data().visit.clone();
+    let inputs = inputs(&visit, contents).await?;
+    let station = pre.instantiate_async(&mut *store).await?;
+    station
+        .andon_station_process()
+        .call_run(&mut *store, &told(&visit), &inputs)
+        .await
+}
+
+/// Calls a station of the interface that may wait in WASI 0.3.
+pub(crate) async fn call_async(
+    store: &mut Store<State>,
+    pre: &StationAsyncPre<State>,
+    contents: &Arc<dyn Contents>,
+) -> wasmtime::Result<Said> {
+    let visit = store.data().visit.clone();
+    let inputs = inputs(&visit, contents).await?;
+    let station = pre.instantiate_async(&mut *store).await?;
+    store
+        .run_concurrent(async |accessor| {
+            station
+                .andon_station_process_async()
+                .call_run(accessor, told(&visit), inputs)
+                .await
+        })
+        .await?
+}
+
+/// Checks what the station said.
+pub(crate) async fn judge(said: Said, mut answer: Answer<'_>) -> Result<Outcome, Unfit> {
+    let outputs = match said {
+        Ok(outputs) => outputs,
+        Err(work::Stop::Reject(reason)) => {
+            return Ok(Outcome::Rejected(bounded(&reason, REASON)));
+        }
+        Err(work::Stop::Retry(later)) => {
+            return Ok(Outcome::Retry {
+                reason: bounded(&later.reason, REASON),
+                after: later.after_ms.map(Duration::from_millis),
+            });
+        }
+        Err(work::Stop::Ask(question)) => {
+            return Err(Unfit::Form(format!(
+                "the station asked `{}`, and this andon cannot ask people yet\n  hint: decide in the station, or send the item to a port of its own",
+                bounded(&question.id.escape_default().to_string(), 80)
+            )));
+        }
+    };
+    for work::Output { port, payload } in outputs {
+        let body = match payload.body {
+            work::Body::Bytes(bytes) => Given::Bytes(Bytes::from(bytes)),
+            work::Body::File(path) => Given::File(path),
+        };
+        let labels = payload.labels.iter();
+        answer
+            .add(
+                &port,
+                &payload.content_type,
+                body,
+                labels.map(|(k, v)| (k.as_str(), v.as_str())),
+            )
+            .await?;
+    }
+    Ok(answer.outcome())
+}
+
+fn told(visit: &Visit) -> work::Visit {
+    work::Visit {
+        item: visit.item.to_string(),
+        root: visit.item.root().to_string(),
+        line: visit.line.to_string(),
+        revision: visit.revision,
+        station: visit.station.to_string(),
+        nth: visit.nth,
+        attempt: visit.attempt,
+        deadline: None,
+        answers: Vec::new(),
+    }
+}
+
+async fn inputs(
+    visit: &Visit,
+    contents: &Arc<dyn Contents>,
+) -> wasmtime::Result<Vec<work::Payload>> {
+    let mut inputs = Vec::with_capacity(visit.inputs.len());
+    for Payload {
+        content_type,
+        body,
+        labels,
+    } in &visit.inputs
+    {
+        let body = match body {
+            Body::File(path) => work::Body::File(path.clone()),
+            Body::Inline(bytes) => work::Body::Bytes(bytes.to_vec()),
+            Body::Stored { digest, .. } => {
+                work::Body::Bytes(read(contents, digest).await?.to_vec())
+            }
+        };
+        inputs.push(work::Payload {
+            content_type: content_type.clone(),
+            body,
+            labels: labels.iter().map(|(k, v)| (k.into(), v.into())).collect(),
+        });
+    }
+    Ok(inputs)
+}
