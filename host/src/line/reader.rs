@@ -81,7 +81,6 @@ impl<'a> Node<'a> {
 /// The keys of a table; each one that the grammar names has to be asked for.
 pub(crate) struct Fields<'a> {
     path: String,
-    span: Range<usize>,
     map: &'a DeTable<'a>,
     grammar: &'static Table,
     asked: RefCell<BTreeSet<&'static str>>,
@@ -113,12 +112,13 @@ impl<'t> Reader<'t> {
             return None;
         }
         let (document, errors) = DeTable::parse_recoverable(self.text);
-        let mut misleading = false;
-        for error in errors {
-            let at = error.span().map_or(0, |span| span.start);
-            let told = syntax::explain(error.message(), self.text, at);
-            misleading |= told.misleading;
-            self.problem(at, told.message, Some(told.hint));
+        let errors: Vec<_> = errors
+            .iter()
+            .map(|error| (error.span().map_or(0, |span| span.start), error.message()))
+            .collect();
+        let (told, misleading) = syntax::explain(self.text, &errors);
+        for told in told {
+            self.problem(told.at, told.message, Some(told.hint));
         }
         (!misleading).then_some(document)
     }
@@ -129,7 +129,7 @@ impl<'t> Reader<'t> {
         document: &'a Spanned<DeTable<'a>>,
         grammar: &'static Table,
     ) -> Fields<'a> {
-        self.fields(document.get_ref(), String::new(), 0..0, grammar)
+        self.fields(document.get_ref(), String::new(), 0, grammar)
     }
 
     pub(crate) fn finish(mut self) -> Findings {
@@ -212,9 +212,11 @@ impl<'t> Reader<'t> {
         &mut self,
         map: &'a DeTable<'a>,
         path: String,
-        span: Range<usize>,
+        at: usize,
         grammar: &'static Table,
     ) -> Fields<'a> {
+        let names = grammar.keys.iter().map(|key| key.name);
+        let mut mistyped = BTreeSet::new();
         for (key, value) in map {
             let name = &**key.get_ref();
             if grammar.key(name).is_some() {
@@ -226,18 +228,22 @@ impl<'t> Reader<'t> {
                     Some(format!("it will be for {what}; take it out for now")),
                 );
             } else {
+                mistyped.extend(nearest(name, names.clone()));
                 self.problem(
                     key.span().start,
                     format!("unknown key `{}` in {}", shown(name), grammar.what),
-                    Some(known(name, grammar.keys.iter().map(|key| key.name))),
+                    Some(known(name, names.clone())),
                 );
             }
         }
         for key in grammar.keys {
             if key.required && !map.contains_key(key.name) {
                 self.spoiled.insert(join(&path, key.name));
+                if mistyped.contains(key.name) {
+                    continue;
+                }
                 self.problem(
-                    span.start,
+                    at,
                     format!("{} has no `{}`", self.whose(grammar, &path), key.name),
                     Some(format!("it takes {}", key.kind.meant())),
                 );
@@ -245,7 +251,6 @@ impl<'t> Reader<'t> {
         }
         Fields {
             path,
-            span,
             map,
             grammar,
             asked: RefCell::default(),
@@ -284,7 +289,7 @@ impl<'t> Reader<'t> {
         };
         match node.value {
             DeValue::Table(map) => {
-                Some(self.fields(map, node.path.clone(), node.span.clone(), grammar))
+                Some(self.fields(map, node.path.clone(), node.span.start, grammar))
             }
             _ => self.wrong_kind(node),
         }
@@ -463,16 +468,6 @@ impl<'a> Fields<'a> {
             kind: &key?.kind,
         })
     }
-
-    /// The path of the table.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Where the table begins.
-    pub(crate) fn at(&self) -> usize {
-        self.span.start
-    }
 }
 
 impl Drop for Fields<'_> {
@@ -490,30 +485,28 @@ impl Drop for Fields<'_> {
 
 /// A hint for a name that is not known: the nearest that is, or all of them.
 pub(crate) fn known<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
-    let near = known
-        .clone()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(clip(name), candidate),
-                candidate,
-            )
-        })
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min();
-    match near {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
-        None => {
-            let names: Vec<_> = known
-                .clone()
-                .take(30)
-                .map(|name| format!("`{name}`"))
-                .collect();
-            match names.is_empty() {
-                true => "there are none".into(),
-                false => format!("known here: {}", names.join(", ")),
-            }
-        }
+    if let Some(candidate) = nearest(name, known.clone()) {
+        return format!("did you mean `{candidate}`?");
     }
+    let names: Vec<_> = known
+        .take(30)
+        .map(|name| format!("`{}`", shown(name)))
+        .collect();
+    if names.is_empty() {
+        "there are none".into()
+    } else {
+        format!("known here: {}", names.join(", "))
+    }
+}
+
+/// The nearest of the known names, where one is near.
+fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let name = clip(name);
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= name.len().max(candidate.len()) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// Long names are near to none; comparing them would only take time.
