@@ -14,10 +14,8 @@ use std::collections::BTreeMap;
 /// In which of the ways a component is a station.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It exports `andon:station/process`.
+    /// It exports `andon:station/process` or `process-async`.
     Typed,
-    /// It exports `andon:station/process-async`.
-    TypedAsync,
     /// It is a `wasi:cli` program.
     Command,
     /// It is a `wasi:http` handler.

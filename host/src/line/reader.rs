@@ -3,20 +3,12 @@
 //! Owns what is the same for every file: the TOML itself, tables and their keys, single values, places
 //! and the list of problems. Knows nothing of lines.
 
-use super::{
-    grammar::{Key, Kind, Table},
-    quantity,
-};
-use crate::{
-    limits::parse_size,
-    name::Name,
-    problem::{Place, Problem, shown},
-};
+use super::grammar::{Key, Kind, Table};
+use crate::problem::{Place, Problem, shown};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    time::Duration,
 };
 use toml::{
     Spanned,
@@ -24,6 +16,7 @@ use toml::{
 };
 
 mod syntax;
+mod value;
 
 /// The longest file that is read, in bytes.
 const LONGEST: usize = 512 << 10;
@@ -36,6 +29,8 @@ pub(crate) struct Reader<'t> {
     text: &'t str,
     /// Where each line begins.
     starts: Vec<usize>,
+    /// The byte that was last placed, and its place: most are looked up in the order of the text.
+    last: Cell<(usize, Place)>,
     problems: Vec<Problem>,
     untold: usize,
     places: BTreeMap<String, Place>,
@@ -95,6 +90,7 @@ impl<'t> Reader<'t> {
             file,
             text,
             starts,
+            last: Cell::new((0, Place { line: 1, column: 1 })),
             problems: Vec::new(),
             untold: 0,
             places: BTreeMap::new(),
@@ -114,6 +110,7 @@ impl<'t> Reader<'t> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         let errors: Vec<_> = errors
             .iter()
+            .take(MOST)
             .map(|error| (error.span().map_or(0, |span| span.start), error.message()))
             .collect();
         let (told, misleading) = syntax::explain(self.text, &errors);
@@ -152,11 +149,16 @@ impl<'t> Reader<'t> {
     fn place(&self, offset: usize) -> Place {
         let offset = self.text.floor_char_boundary(offset);
         let line = self.starts.partition_point(|start| *start <= offset);
-        let start = self.starts[line - 1];
-        Place {
+        let (from, column) = match self.last.get() {
+            (last, place) if place.line == line && last <= offset => (last, place.column),
+            _ => (self.starts[line - 1], 1),
+        };
+        let place = Place {
             line,
-            column: self.text[start..offset].chars().count() + 1,
-        }
+            column: column + self.text[from..offset].chars().count(),
+        };
+        self.last.set((offset, place));
+        place
     }
 
     /// Notes a problem at a byte of the text.
@@ -186,27 +188,6 @@ impl<'t> Reader<'t> {
         let source = self.text.get(node.span.clone()).unwrap_or_default();
         node.span.start + source.find(part).unwrap_or(0)
     }
-
-    fn wrong_kind<T>(&mut self, node: &Node<'_>) -> Option<T> {
-        let name = node.path.rsplit('.').next().unwrap_or_default();
-        let found = match node.value {
-            DeValue::String(text) => format!("\"{}\"", shown(text)),
-            DeValue::Integer(number) => format!("the number {}", shown(&number.to_string())),
-            DeValue::Float(number) => format!("the number {}", shown(number.as_str())),
-            DeValue::Boolean(value) => format!("`{value}`"),
-            DeValue::Datetime(_) => "a date or time".into(),
-            DeValue::Array(_) => "a list".into(),
-            DeValue::Table(_) => "a table".into(),
-        };
-        self.spoil(
-            node,
-            format!("`{}` is {found}", shown(name)),
-            Some(format!("{} is meant", node.kind.meant())),
-        );
-        None
-    }
-
-    // -- tables
 
     fn fields<'a>(
         &mut self,
@@ -348,102 +329,6 @@ impl<'t> Reader<'t> {
         }
         nodes
     }
-
-    // -- single values
-
-    pub(crate) fn text<'a>(&mut self, node: &Node<'a>) -> Option<&'a str> {
-        match node.value {
-            DeValue::String(text) => Some(text),
-            _ => self.wrong_kind(node),
-        }
-    }
-
-    pub(crate) fn name(&mut self, node: &Node<'_>) -> Option<Name> {
-        let text = self.text(node)?;
-        self.name_of(text, &node.path, node.span.start)
-    }
-
-    /// `text` as a name; `path` is spoiled where it is none.
-    pub(crate) fn name_of(&mut self, text: &str, path: &str, at: usize) -> Option<Name> {
-        let name = text.parse().ok();
-        if name.is_none() {
-            self.spoiled.insert(path.into());
-            self.problem(
-                at,
-                format!("`{}` is no name", shown(text)),
-                Some("a name is 1 to 64 of `a-z`, `0-9` and `-`, and begins with no `-`".into()),
-            );
-        }
-        name
-    }
-
-    pub(crate) fn count(&mut self, node: &Node<'_>) -> Option<u32> {
-        let Kind::Count(least, most) = *node.kind else {
-            debug_assert!(false, "`{}` is no count of the grammar", node.path);
-            return None;
-        };
-        match whole(node.value).filter(|number| (least..=most).contains(number)) {
-            Some(number) => u32::try_from(number).ok(),
-            None => self.wrong_kind(node),
-        }
-    }
-
-    pub(crate) fn size(&mut self, node: &Node<'_>) -> Option<u64> {
-        let Kind::Size(least, most) = *node.kind else {
-            debug_assert!(false, "`{}` is no size of the grammar", node.path);
-            return None;
-        };
-        let size = match node.value {
-            DeValue::String(text) => parse_size(text).ok(),
-            value => whole(value),
-        };
-        match size.filter(|size| (least..=most).contains(size)) {
-            Some(size) => Some(size),
-            None => self.wrong_kind(node),
-        }
-    }
-
-    pub(crate) fn time(&mut self, node: &Node<'_>) -> Option<Duration> {
-        let Kind::Time(least, most) = *node.kind else {
-            debug_assert!(false, "`{}` is no time of the grammar", node.path);
-            return None;
-        };
-        let time = node.value.as_str().and_then(quantity::time);
-        match time.filter(|time| (least..=most).contains(time)) {
-            Some(time) => Some(time),
-            None => self.wrong_kind(node),
-        }
-    }
-
-    pub(crate) fn backoff(&mut self, node: &Node<'_>) -> Option<(Duration, Duration)> {
-        let Kind::Backoff(least, most) = *node.kind else {
-            debug_assert!(false, "`{}` is no backoff of the grammar", node.path);
-            return None;
-        };
-        let backoff = node.value.as_str().and_then(quantity::backoff);
-        match backoff
-            .filter(|(first, longest)| least <= *first && first <= longest && *longest <= most)
-        {
-            Some(backoff) => Some(backoff),
-            None => self.wrong_kind(node),
-        }
-    }
-
-    /// The position of the word in the grammar's list.
-    pub(crate) fn one_of(&mut self, node: &Node<'_>) -> Option<&'static str> {
-        let Kind::OneOf(words) = *node.kind else {
-            debug_assert!(false, "`{}` is no choice of the grammar", node.path);
-            return None;
-        };
-        match node
-            .value
-            .as_str()
-            .and_then(|text| words.iter().find(|word| **word == text))
-        {
-            Some(word) => Some(word),
-            None => self.wrong_kind(node),
-        }
-    }
 }
 
 impl<'a> Fields<'a> {
@@ -512,11 +397,6 @@ fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k s
 /// Long names are near to none; comparing them would only take time.
 fn clip(name: &str) -> &str {
     &name[..name.floor_char_boundary(100)]
-}
-
-fn whole(value: &DeValue<'_>) -> Option<u64> {
-    let number = value.as_integer()?;
-    u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 pub(crate) fn join(path: &str, name: &str) -> String {

@@ -29,7 +29,7 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
 }
 
 /// What leads from a station, each once.
-fn belts<'l>(line: &'l Line) -> BTreeMap<&'l Name, BTreeSet<&'l Name>> {
+fn belts(line: &Line) -> BTreeMap<&Name, BTreeSet<&Name>> {
     line.stations
         .iter()
         .map(|(name, station)| (name, station.downstream().collect()))

@@ -39,7 +39,7 @@ fn compare(output: &Value, input: &Value, what: &str, deeper: usize) -> Option<S
     let declared = output.get("properties")?.as_object()?;
     let required = input.get("required").and_then(Value::as_array);
     for name in required.into_iter().flatten().filter_map(Value::as_str) {
-        let what = format!("`{}`", shown(name));
+        let what = format!("the property `{}`", shown(name));
         let Some(out) = declared.get(name) else {
             return Some(format!("{what} is required and never there"));
         };

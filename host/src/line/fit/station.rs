@@ -138,7 +138,7 @@ fn config(
             Some(_) => {}
         }
     }
-    for (name, _) in manifest.config.iter().filter(|(_, key)| key.required) {
+    for (name, key) in manifest.config.iter().filter(|(_, key)| key.required) {
         if !station.config.contains_key(name) {
             let at = format!("{path}.config");
             problems.push(
@@ -152,8 +152,8 @@ fn config(
                         ),
                     )
                     .hint(format!(
-                        "set it in `config`, as the station's `{}` says",
-                        "station.toml"
+                        "set it in `config`; its type is {}",
+                        key.kind.as_str()
                     )),
             );
         }
@@ -192,7 +192,7 @@ fn needs(
                 draft
                     .problem(
                         &format!("{path}.use"),
-                        format!("`{whose}` requires {what}, which cannot be granted yet"),
+                        format!("`{whose}` needs {what}, which cannot be granted yet"),
                     )
                     .hint("use a station that does without"),
             );
@@ -231,7 +231,7 @@ fn unmet(
             draft
                 .problem(
                     &format!("{path}.grants.fs.{n}.access"),
-                    format!("`{whose}` requires to write `{guest}`, which is granted for reading"),
+                    format!("`{whose}` needs to write `{guest}`, which is granted for reading"),
                 )
                 .hint(format!("`access = \"write\"` grants it; why it asks: {}", shown(&need.why))),
         ),
@@ -240,7 +240,7 @@ fn unmet(
             draft
                 .problem(
                     &format!("{path}.grants"),
-                    format!("`{whose}` requires to {word} `{guest}`, which is not granted"),
+                    format!("`{whose}` needs to {word} `{guest}`, which is not granted"),
                 )
                 .hint(format!(
                     "`grants.fs = [{{ host = \"…\", guest = \"{guest}\", access = \"{word}\" }}]` grants it; why it asks: {}",

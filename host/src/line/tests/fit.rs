@@ -47,7 +47,7 @@ fn said(settings: &str, kind: Kind, a: Value, b: Value) -> String {
 
 #[test]
 fn stations_fit_their_components() {
-    use Kind::{Command, Handler, Typed, TypedAsync};
+    use Kind::{Command, Handler, Typed};
     let wired = "next = 'b'";
     let two = "next = { low = 'b', high = 'done' }";
     let fs = json!({ "requires": { "fs": [
@@ -86,7 +86,7 @@ fn stations_fit_their_components() {
             Command,
             json!({}),
         ),
-        ("settings missing", wired, TypedAsync, settings.clone()),
+        ("settings missing", wired, Typed, settings.clone()),
         (
             "settings wrong",
             "next = 'b'\nconfig = { level = 1.5, name = 3, rate = 'x', on = 'yes', any = [1], nam = 'x' }",
