@@ -3,9 +3,10 @@
 //! How it is written (`line.toml`) is read and checked by the modules below; what it does to an item
 //! is decided in [`crate::item`].
 
-mod check;
+pub(crate) mod check;
 mod definition;
 mod draft;
+mod fit;
 pub(crate) mod grammar;
 pub(crate) mod parse;
 mod quantity;
@@ -16,6 +17,7 @@ mod vars;
 pub use check::check;
 pub use definition::{BadDefinition, NoDefinition};
 pub use draft::Draft;
+pub use fit::{Kind, Known, fit};
 pub use parse::{parse, parse_bytes};
 pub use schema::{schema_factory, schema_line, schema_station};
 pub use vars::Vars;
@@ -154,6 +156,11 @@ impl Rule {
             .iter()
             .all(|(name, value)| labels.get(name) == Some(value))
     }
+}
+
+impl Target {
+    /// The names of the ends, which no station may have.
+    pub const ENDS: [&str; 2] = ["done", "scrap"];
 }
 
 impl Station {

@@ -29,7 +29,7 @@ pub fn check(draft: &Draft) -> Vec<Problem> {
 /// Names of stations: reserved ones, and those that nothing has.
 fn names(draft: &Draft, problems: &mut Vec<Problem>) {
     let line = &draft.line;
-    for name in ["done", "scrap"] {
+    for name in Target::ENDS {
         if line.stations.contains_key(name) {
             problems.push(
                 draft
@@ -71,9 +71,9 @@ fn station_named(draft: &Draft, path: &str, name: &Name, problems: &mut Vec<Prob
     let stations = &draft.line.stations;
     if !stations.contains_key(name) && !stations.is_empty() {
         let ends = match path {
-            "entry" => [].as_slice(),
+            "entry" => &[],
             path if path.ends_with(".join.of") => &[],
-            _ => &["done", "scrap"],
+            _ => Target::ENDS.as_slice(),
         };
         let names = stations
             .keys()
@@ -88,7 +88,7 @@ fn station_named(draft: &Draft, path: &str, name: &Name, problems: &mut Vec<Prob
 }
 
 /// Where the target of a port's `n`-th rule is written.
-fn target_path(draft: &Draft, station: &str, port: &str, n: usize) -> String {
+pub(crate) fn target_path(draft: &Draft, station: &str, port: &str, n: usize) -> String {
     let next = format!("stations.{station}.next");
     let of_port = format!("{next}.{port}");
     let rules = if draft.stated(&of_port).is_some() {

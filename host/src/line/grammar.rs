@@ -64,7 +64,7 @@ pub(crate) enum Kind {
     Table(&'static Table),
     /// A table whose keys the author names.
     Map {
-        /// What its keys are, for messages: `a port`.
+        /// What its keys are, for messages: `ports`.
         key: &'static str,
         /// The pattern of the keys, for editors.
         pattern: &'static str,
@@ -133,9 +133,9 @@ impl Kind {
                 words.join(" or ")
             }
             Self::Any => "a value".into(),
-            Self::Table(table) => format!("a table with {}", table.what),
-            Self::Map { key, .. } => format!("a table whose keys are {key}s"),
-            Self::List(each) => format!("a list, each {}", each.meant()),
+            Self::Table(table) => format!("a table for {}", table.what),
+            Self::Map { key, .. } => format!("a table of {key}"),
+            Self::List(each) => format!("a list, each entry {}", each.meant()),
             Self::Either(kinds) => {
                 let kinds: Vec<_> = kinds.iter().map(Self::meant).collect();
                 kinds.join(", or ")

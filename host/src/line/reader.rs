@@ -3,20 +3,12 @@
 //! Owns what is the same for every file: the TOML itself, tables and their keys, single values, places
 //! and the list of problems. Knows nothing of lines.
 
-use super::{
-    grammar::{Key, Kind, Table},
-    quantity,
-};
-use crate::{
-    limits::parse_size,
-    name::Name,
-    problem::{Place, Problem, shown},
-};
+use super::grammar::{Key, Kind, Table};
+use crate::problem::{Place, Problem, shown};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    time::Duration,
 };
 use toml::{
     Spanned,
@@ -24,6 +16,7 @@ use toml::{
 };
 
 mod syntax;
+mod value;
 
 /// The longest file that is read, in bytes.
 const LONGEST: usize = 512 << 10;
@@ -36,6 +29,8 @@ pub(crate) struct Reader<'t> {
     text: &'t str,
     /// Where each line begins.
     starts: Vec<usize>,
+    /// The byte that was last placed, and its place: most are looked up in the order of the text.
+    last: Cell<(usize, Place)>,
     problems: Vec<Problem>,
     untold: usize,
     places: BTreeMap<String, Place>,
@@ -81,7 +76,6 @@ impl<'a> Node<'a> {
 /// The keys of a table; each one that the grammar names has to be asked for.
 pub(crate) struct Fields<'a> {
     path: String,
-    span: Range<usize>,
     map: &'a DeTable<'a>,
     grammar: &'static Table,
     asked: RefCell<BTreeSet<&'static str>>,
@@ -96,6 +90,7 @@ impl<'t> Reader<'t> {
             file,
             text,
             starts,
+            last: Cell::new((0, Place { line: 1, column: 1 })),
             problems: Vec::new(),
             untold: 0,
             places: BTreeMap::new(),
@@ -113,12 +108,14 @@ impl<'t> Reader<'t> {
             return None;
         }
         let (document, errors) = DeTable::parse_recoverable(self.text);
-        let mut misleading = false;
-        for error in errors {
-            let at = error.span().map_or(0, |span| span.start);
-            let told = syntax::explain(error.message(), self.text, at);
-            misleading |= told.misleading;
-            self.problem(at, told.message, Some(told.hint));
+        let errors: Vec<_> = errors
+            .iter()
+            .take(MOST)
+            .map(|error| (error.span().map_or(0, |span| span.start), error.message()))
+            .collect();
+        let (told, misleading) = syntax::explain(self.text, &errors);
+        for told in told {
+            self.problem(told.at, told.message, Some(told.hint));
         }
         (!misleading).then_some(document)
     }
@@ -129,7 +126,7 @@ impl<'t> Reader<'t> {
         document: &'a Spanned<DeTable<'a>>,
         grammar: &'static Table,
     ) -> Fields<'a> {
-        self.fields(document.get_ref(), String::new(), 0..0, grammar)
+        self.fields(document.get_ref(), String::new(), 0, grammar)
     }
 
     pub(crate) fn finish(mut self) -> Findings {
@@ -152,11 +149,16 @@ impl<'t> Reader<'t> {
     fn place(&self, offset: usize) -> Place {
         let offset = self.text.floor_char_boundary(offset);
         let line = self.starts.partition_point(|start| *start <= offset);
-        let start = self.starts[line - 1];
-        Place {
+        let (from, column) = match self.last.get() {
+            (last, place) if place.line == line && last <= offset => (last, place.column),
+            _ => (self.starts[line - 1], 1),
+        };
+        let place = Place {
             line,
-            column: self.text[start..offset].chars().count() + 1,
-        }
+            column: column + self.text[from..offset].chars().count(),
+        };
+        self.last.set((offset, place));
+        place
     }
 
     /// Notes a problem at a byte of the text.
@@ -187,34 +189,15 @@ impl<'t> Reader<'t> {
         node.span.start + source.find(part).unwrap_or(0)
     }
 
-    fn wrong_kind<T>(&mut self, node: &Node<'_>) -> Option<T> {
-        let name = node.path.rsplit('.').next().unwrap_or_default();
-        let found = match node.value {
-            DeValue::String(text) => format!("\"{}\"", shown(text)),
-            DeValue::Integer(number) => format!("the number {}", shown(&number.to_string())),
-            DeValue::Float(number) => format!("the number {}", shown(number.as_str())),
-            DeValue::Boolean(value) => format!("`{value}`"),
-            DeValue::Datetime(_) => "a date or time".into(),
-            DeValue::Array(_) => "a list".into(),
-            DeValue::Table(_) => "a table".into(),
-        };
-        self.spoil(
-            node,
-            format!("`{}` is {found}", shown(name)),
-            Some(format!("{} is meant", node.kind.meant())),
-        );
-        None
-    }
-
-    // -- tables
-
     fn fields<'a>(
         &mut self,
         map: &'a DeTable<'a>,
         path: String,
-        span: Range<usize>,
+        at: usize,
         grammar: &'static Table,
     ) -> Fields<'a> {
+        let names = grammar.keys.iter().map(|key| key.name);
+        let mut mistyped = BTreeSet::new();
         for (key, value) in map {
             let name = &**key.get_ref();
             if grammar.key(name).is_some() {
@@ -226,18 +209,22 @@ impl<'t> Reader<'t> {
                     Some(format!("it will be for {what}; take it out for now")),
                 );
             } else {
+                mistyped.extend(nearest(name, names.clone()));
                 self.problem(
                     key.span().start,
                     format!("unknown key `{}` in {}", shown(name), grammar.what),
-                    Some(known(name, grammar.keys.iter().map(|key| key.name))),
+                    Some(known(name, names.clone())),
                 );
             }
         }
         for key in grammar.keys {
             if key.required && !map.contains_key(key.name) {
                 self.spoiled.insert(join(&path, key.name));
+                if mistyped.contains(key.name) {
+                    continue;
+                }
                 self.problem(
-                    span.start,
+                    at,
                     format!("{} has no `{}`", self.whose(grammar, &path), key.name),
                     Some(format!("it takes {}", key.kind.meant())),
                 );
@@ -245,7 +232,6 @@ impl<'t> Reader<'t> {
         }
         Fields {
             path,
-            span,
             map,
             grammar,
             asked: RefCell::default(),
@@ -284,7 +270,7 @@ impl<'t> Reader<'t> {
         };
         match node.value {
             DeValue::Table(map) => {
-                Some(self.fields(map, node.path.clone(), node.span.clone(), grammar))
+                Some(self.fields(map, node.path.clone(), node.span.start, grammar))
             }
             _ => self.wrong_kind(node),
         }
@@ -343,102 +329,6 @@ impl<'t> Reader<'t> {
         }
         nodes
     }
-
-    // -- single values
-
-    pub(crate) fn text<'a>(&mut self, node: &Node<'a>) -> Option<&'a str> {
-        match node.value {
-            DeValue::String(text) => Some(text),
-            _ => self.wrong_kind(node),
-        }
-    }
-
-    pub(crate) fn name(&mut self, node: &Node<'_>) -> Option<Name> {
-        let text = self.text(node)?;
-        self.name_of(text, &node.path, node.span.start)
-    }
-
-    /// `text` as a name; `path` is spoiled where it is none.
-    pub(crate) fn name_of(&mut self, text: &str, path: &str, at: usize) -> Option<Name> {
-        let name = text.parse().ok();
-        if name.is_none() {
-            self.spoiled.insert(path.into());
-            self.problem(
-                at,
-                format!("`{}` is no name", shown(text)),
-                Some("a name is 1 to 64 of `a-z`, `0-9` and `-`, and begins with no `-`".into()),
-            );
-        }
-        name
-    }
-
-    pub(crate) fn count(&mut self, node: &Node<'_>) -> Option<u32> {
-        let Kind::Count(least, most) = *node.kind else {
-            debug_assert!(false, "`{}` is no count of the grammar", node.path);
-            return None;
-        };
-        match whole(node.value).filter(|number| (least..=most).contains(number)) {
-            Some(number) => u32::try_from(number).ok(),
-            None => self.wrong_kind(node),
-        }
-    }
-
-    pub(crate) fn size(&mut self, node: &Node<'_>) -> Option<u64> {
-        let Kind::Size(least, most) = *node.kind else {
-            debug_assert!(false, "`{}` is no size of the grammar", node.path);
-            return None;
-        };
-        let size = match node.value {
-            DeValue::String(text) => parse_size(text).ok(),
-            value => whole(value),
-        };
-        match size.filter(|size| (least..=most).contains(size)) {
-            Some(size) => Some(size),
-            None => self.wrong_kind(node),
-        }
-    }
-
-    pub(crate) fn time(&mut self, node: &Node<'_>) -> Option<Duration> {
-        let Kind::Time(least, most) = *node.kind else {
-            debug_assert!(false, "`{}` is no time of the grammar", node.path);
-            return None;
-        };
-        let time = node.value.as_str().and_then(quantity::time);
-        match time.filter(|time| (least..=most).contains(time)) {
-            Some(time) => Some(time),
-            None => self.wrong_kind(node),
-        }
-    }
-
-    pub(crate) fn backoff(&mut self, node: &Node<'_>) -> Option<(Duration, Duration)> {
-        let Kind::Backoff(least, most) = *node.kind else {
-            debug_assert!(false, "`{}` is no backoff of the grammar", node.path);
-            return None;
-        };
-        let backoff = node.value.as_str().and_then(quantity::backoff);
-        match backoff
-            .filter(|(first, longest)| least <= *first && first <= longest && *longest <= most)
-        {
-            Some(backoff) => Some(backoff),
-            None => self.wrong_kind(node),
-        }
-    }
-
-    /// The position of the word in the grammar's list.
-    pub(crate) fn one_of(&mut self, node: &Node<'_>) -> Option<&'static str> {
-        let Kind::OneOf(words) = *node.kind else {
-            debug_assert!(false, "`{}` is no choice of the grammar", node.path);
-            return None;
-        };
-        match node
-            .value
-            .as_str()
-            .and_then(|text| words.iter().find(|word| **word == text))
-        {
-            Some(word) => Some(word),
-            None => self.wrong_kind(node),
-        }
-    }
 }
 
 impl<'a> Fields<'a> {
@@ -463,16 +353,6 @@ impl<'a> Fields<'a> {
             kind: &key?.kind,
         })
     }
-
-    /// The path of the table.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Where the table begins.
-    pub(crate) fn at(&self) -> usize {
-        self.span.start
-    }
 }
 
 impl Drop for Fields<'_> {
@@ -490,40 +370,33 @@ impl Drop for Fields<'_> {
 
 /// A hint for a name that is not known: the nearest that is, or all of them.
 pub(crate) fn known<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
-    let near = known
-        .clone()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(clip(name), candidate),
-                candidate,
-            )
-        })
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min();
-    match near {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
-        None => {
-            let names: Vec<_> = known
-                .clone()
-                .take(30)
-                .map(|name| format!("`{name}`"))
-                .collect();
-            match names.is_empty() {
-                true => "there are none".into(),
-                false => format!("known here: {}", names.join(", ")),
-            }
-        }
+    if let Some(candidate) = nearest(name, known.clone()) {
+        return format!("did you mean `{candidate}`?");
     }
+    let names: Vec<_> = known
+        .take(30)
+        .map(|name| format!("`{}`", shown(name)))
+        .collect();
+    if names.is_empty() {
+        "there are none".into()
+    } else {
+        format!("known here: {}", names.join(", "))
+    }
+}
+
+/// The nearest of the known names, where one is near.
+fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let name = clip(name);
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= name.len().max(candidate.len()) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// Long names are near to none; comparing them would only take time.
 fn clip(name: &str) -> &str {
     &name[..name.floor_char_boundary(100)]
-}
-
-fn whole(value: &DeValue<'_>) -> Option<u64> {
-    let number = value.as_integer()?;
-    u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 pub(crate) fn join(path: &str, name: &str) -> String {

@@ -63,7 +63,7 @@ fn kind(kind: &Kind) -> Map<String, Value> {
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Size(least, most) => json!({ "anyOf": [
-            { "type": "string", "pattern": "^\\s*[0-9]+\\s*([kKmMgGtT][iI]?)?[bB]?\\s*$" },
+            { "type": "string", "pattern": "^\\s*[0-9]+\\s*([kKmMgGtT][iI]?[bB]|[bB])?\\s*$" },
             { "type": "integer", "minimum": least, "maximum": most },
         ] }),
         Kind::Time(..) => json!({ "type": "string", "pattern": "^\\s*[0-9]" }),

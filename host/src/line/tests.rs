@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use std::fmt::Write as _;
 
 mod bad;
+mod fit;
 mod schema;
 
 const REVIEW: &str = include_str!("tests/review.toml");

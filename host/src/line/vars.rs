@@ -28,6 +28,7 @@ impl Vars {
                     format!("`{}` is no name of a variable", shown(name)),
                     Some("letters, digits, `_` and `-` are allowed, at most 64".into()),
                 );
+                continue;
             }
             let text = reader.text(&value).unwrap_or_default();
             if text.contains("${") {
@@ -55,9 +56,15 @@ impl Vars {
         self
     }
 
-    /// `text` with the values of its variables; a problem where one is unknown or not closed.
-    pub(super) fn fill(&self, reader: &mut Reader<'_>, node: &Node<'_>, text: &str) -> String {
+    /// `text` with the values of its variables; a problem and none where one is unknown or not closed.
+    pub(super) fn fill(
+        &self,
+        reader: &mut Reader<'_>,
+        node: &Node<'_>,
+        text: &str,
+    ) -> Option<String> {
         let mut filled = String::with_capacity(text.len());
+        let mut whole = true;
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             filled.push_str(&rest[..at]);
@@ -73,11 +80,12 @@ impl Vars {
                         "`${` without `}`",
                         Some("`$$` stands for a `$` that begins no variable".into()),
                     );
-                    return filled;
+                    return None;
                 };
                 match self.get(name) {
                     Some(value) => filled.push_str(value),
                     None => {
+                        whole = false;
                         let at = reader.find(node, &format!("${{{name}}}"));
                         reader.problem(
                             at,
@@ -92,7 +100,7 @@ impl Vars {
             }
         }
         filled.push_str(rest);
-        filled
+        whole.then_some(filled)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks of how the stations hang together: joins, what leads where, loops and their bounds.
 
 use crate::{
-    line::{Draft, Line},
+    line::{Draft, Line, Target},
     name::Name,
     problem::Problem,
 };
@@ -29,7 +29,7 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) {
 }
 
 /// What leads from a station, each once.
-fn belts<'l>(line: &'l Line) -> BTreeMap<&'l Name, BTreeSet<&'l Name>> {
+fn belts(line: &Line) -> BTreeMap<&Name, BTreeSet<&Name>> {
     line.stations
         .iter()
         .map(|(name, station)| (name, station.downstream().collect()))
@@ -55,7 +55,11 @@ fn reached<'l>(
 fn reach(draft: &Draft, problems: &mut Vec<Problem>) {
     let line = &draft.line;
     let reached = reached(&belts(line), &line.entry, None);
-    for name in line.stations.keys().filter(|name| !reached.contains(name)) {
+    for name in line
+        .stations
+        .keys()
+        .filter(|name| !reached.contains(name) && !Target::ENDS.contains(&name.as_str()))
+    {
         problems.push(
             draft
                 .problem(
@@ -144,6 +148,7 @@ fn loops(draft: &Draft, problems: &mut Vec<Problem>) {
     let mut belts = belts(line);
     for (name, station) in &line.stations {
         if let Some(join) = &station.join
+            && join.of != *name
             && let Some(next) = belts.get_mut(&join.of)
         {
             next.insert(name);

@@ -8,7 +8,7 @@ pub(crate) static FACTORY: Table = Table {
     keys: &[Key::new(
         "vars",
         Kind::Map {
-            key: "a variable",
+            key: "variables",
             pattern: "^[A-Za-z0-9_-]{1,64}$",
             value: &Kind::Text,
         },

@@ -12,7 +12,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const WORKERS: Kind = Kind::Count(1, 1_024);
 const QUEUE: Kind = Kind::Count(1, 1_000_000);
 const NAME_MAP_OF_TEXT: Kind = Kind::Map {
-    key: "a variable",
+    key: "variables",
     pattern: "^[A-Za-z0-9_-]{1,64}$",
     value: &Kind::Text,
 };
@@ -37,7 +37,7 @@ pub(crate) static LINE: Table = Table {
         Key::new(
             "stations",
             Kind::Map {
-                key: "a station",
+                key: "stations",
                 pattern: NAME,
                 value: &Kind::Table(&STATION),
             },
@@ -97,7 +97,7 @@ static STATION: Table = Table {
         Key::new(
             "config",
             Kind::Map {
-                key: "a setting",
+                key: "settings",
                 pattern: "^.{1,256}$",
                 value: &Kind::Any,
             },
@@ -116,7 +116,7 @@ static STATION: Table = Table {
         Key::new(
             "env",
             Kind::Map {
-                key: "a variable of the environment",
+                key: "variables of the environment",
                 pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
                 value: &Kind::Text,
             },
@@ -125,7 +125,7 @@ static STATION: Table = Table {
         Key::new(
             "exits",
             Kind::Map {
-                key: "an exit code",
+                key: "exit codes",
                 pattern: "^[1-9][0-9]{0,2}$",
                 value: &Kind::Name,
             },
@@ -161,12 +161,12 @@ static STATION: Table = Table {
 };
 
 static NEXT: Kind = Kind::Either(&[
-    Kind::Text,
+    Kind::Name,
     RULES,
     Kind::Map {
-        key: "a port",
+        key: "ports",
         pattern: NAME,
-        value: &Kind::Either(&[Kind::Text, RULES]),
+        value: &Kind::Either(&[Kind::Name, RULES]),
     },
 ]);
 
@@ -179,7 +179,7 @@ static RULE: Table = Table {
         Key::new(
             "when",
             Kind::Map {
-                key: "a label",
+                key: "labels",
                 pattern: "^[a-z0-9._-]{1,64}$",
                 value: &Kind::Text,
             },

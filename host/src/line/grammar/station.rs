@@ -6,7 +6,7 @@ const TYPES: Kind = Kind::List(&Kind::Text);
 const SCHEMA: Kind = Kind::Either(&[
     Kind::Text,
     Kind::Map {
-        key: "a keyword of JSON Schema",
+        key: "keywords of JSON Schema",
         pattern: "",
         value: &Kind::Any,
     },
@@ -24,7 +24,7 @@ pub(crate) static MANIFEST: Table = Table {
         Key::new(
             "ports",
             Kind::Map {
-                key: "a port",
+                key: "ports",
                 pattern: NAME,
                 value: &Kind::Table(&PORT),
             },
@@ -38,7 +38,7 @@ pub(crate) static MANIFEST: Table = Table {
         Key::new(
             "config",
             Kind::Map {
-                key: "a setting",
+                key: "settings",
                 pattern: "",
                 value: &Kind::Table(&CONFIG),
             },

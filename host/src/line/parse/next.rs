@@ -58,7 +58,7 @@ fn rule(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Rule> {
                 reader.problem(
                     at,
                     problem.to_string(),
-                    Some("a rule compares labels with just these values".into()),
+                    Some("a label and its value are meant, such as `risk = \"high\"`".into()),
                 );
             } else if text.is_empty() && value.value.is_str() {
                 reader.spoil(

@@ -105,10 +105,10 @@ pub(super) fn read(
 
 /// A text with its variables filled in.
 fn filled(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> String {
-    match reader.text(node) {
-        Some(text) => vars.fill(reader, node, text),
-        None => String::new(),
-    }
+    reader
+        .text(node)
+        .and_then(|text| vars.fill(reader, node, text))
+        .unwrap_or_default()
 }
 
 /// Reads `use`, and says of what is no path here what it will be one day.
@@ -160,7 +160,7 @@ fn is_path(text: &str) -> bool {
 /// Reads a host path with its variables filled in.
 fn host(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<PathBuf> {
     let text = reader.text(node)?;
-    let path = vars.fill(reader, node, text);
+    let path = vars.fill(reader, node, text)?;
     if is_path(&path) {
         return Some(path.into());
     }
@@ -255,7 +255,7 @@ fn exits(reader: &mut Reader<'_>, node: &Node<'_>, exits: &mut BTreeMap<i32, Nam
 /// A setting as JSON; none where JSON has nothing like it.
 fn config(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<serde_json::Value> {
     let value = match node.value {
-        DeValue::String(text) => vars.fill(reader, node, text).into(),
+        DeValue::String(text) => vars.fill(reader, node, text)?.into(),
         DeValue::Boolean(value) => (*value).into(),
         DeValue::Datetime(time) => time.to_string().into(),
         DeValue::Integer(number) => {

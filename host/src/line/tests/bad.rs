@@ -36,7 +36,7 @@ fn all(files: &[(&str, String)]) -> String {
 #[test]
 fn syntax() {
     let head = |text: &str| format!("line = 'x'\nentry = 'a'\n{text}\n{REST}");
-    insta::assert_snapshot!(all(&[
+    let report = all(&[
         ("empty", String::new()),
         ("not toml", "this is no toml\n".into()),
         ("yaml", "line: review\nstations:\n  - parse\n".into()),
@@ -48,9 +48,9 @@ fn syntax() {
                 "",
                 &[(
                     "a",
-                    "next = { pass = 'done' }\n[stations.a.next]\nleak = 'done'"
-                )]
-            )
+                    "next = { pass = 'done' }\n[stations.a.next]\nleak = 'done'",
+                )],
+            ),
         ),
         (
             "an inline table extended by a key",
@@ -58,9 +58,9 @@ fn syntax() {
                 "",
                 &[(
                     "a",
-                    "limits = { wall = '1s' }\nlimits.cpu = '1s'\nnext = 'done'"
-                )]
-            )
+                    "limits = { wall = '1s' }\nlimits.cpu = '1s'\nnext = 'done'",
+                )],
+            ),
         ),
         (
             "a list extended by a table",
@@ -68,30 +68,31 @@ fn syntax() {
                 "",
                 &[(
                     "a",
-                    "next = 'done'\nassets = []\n[[stations.a.assets]]\nhost = 'x'\nguest = '/x'"
-                )]
-            )
+                    "next = 'done'\nassets = []\n[[stations.a.assets]]\nhost = 'x'\nguest = '/x'",
+                )],
+            ),
         ),
         (
             "a key twice",
-            stations("", &[("a", "next = 'done'\nnext = 'scrap'")])
+            stations("", &[("a", "next = 'done'\nnext = 'scrap'")]),
         ),
         (
             "two stations of one name",
-            stations("", &[("a", "next = 'done'"), ("a", "next = 'done'")])
+            stations("", &[("a", "next = 'done'"), ("a", "next = 'done'")]),
         ),
         (
             "too deep",
-            format!("line = {}{}", "[".repeat(500), "]".repeat(500))
+            format!("line = {}{}", "[".repeat(500), "]".repeat(500)),
         ),
         ("too deep a key", format!("a{} = 1", ".a".repeat(500))),
         ("too long", "#".repeat(600 << 10)),
-    ]));
+    ]);
+    insta::assert_snapshot!(report);
 }
 
 #[test]
 fn keys() {
-    insta::assert_snapshot!(all(&[
+    let report = all(&[
         ("unknown keys at every level", "lines = 'x'\nentry = 'a'\nzzz = 1\n\
             [default]\n[defaults]\nworker_count = 1\nretry = { attempt = 1 }\nlimits = { walls = '1s', color = 2 }\n\
             [stations.a]\nuse = 'a'\nnxt = 'done'\nnext = [{ wen = {}, to = 'b' }]\n\
@@ -105,15 +106,16 @@ fn keys() {
         ("missing keys", "[stations.a]\n[stations.b]\nuse = 'b'\nnext = [{ when = { a = 'b' } }]\njoin = {}\n\
             assets = [{ }]\ngrants.fs = [{ host = 'x' }]\n".into()),
         ("bad names", "line = 'Review it'\nentry = ''\n[stations.'A b']\nuse = 'a'\nnext = { Pass = 'b', 'a.b' = 'X' }\n".into()),
-    ]));
+    ]);
+    insta::assert_snapshot!(report);
 }
 
 #[test]
 fn values() {
-    insta::assert_snapshot!(all(&[
+    let report = all(&[
         (
             "kinds",
-            "line = 1\nentry = ['a']\nvars = 3\nstations = 'none'\ndefaults = []\n".into()
+            "line = 1\nentry = ['a']\nvars = 3\nstations = 'none'\ndefaults = []\n".into(),
         ),
         (
             "kinds in a station",
@@ -122,9 +124,9 @@ fn values() {
                 &[(
                     "a",
                     "next = 7\nconfig = 1\nassets = {}\nargs = 'x'\nenv = []\nexits = 1\nworkers = 'many'\n\
-            queue = 1.5\nvisits = true\njoin = 'b'\nretry = 3\nlimits = 1\ngrants = 'all'"
-                )]
-            )
+            queue = 1.5\nvisits = true\njoin = 'b'\nretry = 3\nlimits = 1\ngrants = 'all'",
+                )],
+            ),
         ),
         (
             "ranges",
@@ -134,9 +136,9 @@ fn values() {
                 &[(
                     "a",
                     "next = 'done'\nvisits = 0\nworkers = 99999999999999999999\nlimits = { memory = '64 Mibs', wall = 5, cpu = 'soon', output = '99999999TiB' }\n\
-             retry.backoff = '1s'"
-                )]
-            )
+             retry.backoff = '1s'",
+                )],
+            ),
         ),
         (
             "config",
@@ -144,9 +146,9 @@ fn values() {
                 "",
                 &[(
                     "a",
-                    "next = 'done'\nconfig = { a = nan, b = inf, c = 9223372036854775808, '' = 1, deep = [{ x = nan }] }"
-                )]
-            )
+                    "next = 'done'\nconfig = { a = nan, b = inf, c = 9223372036854775808, '' = 1, deep = [{ x = nan }] }",
+                )],
+            ),
         ),
         (
             "exits",
@@ -154,9 +156,9 @@ fn values() {
                 "",
                 &[(
                     "a",
-                    "next = 'done'\nexits = { 0 = 'pass', 75 = 'pass', 256 = 'pass', -1 = 'pass', 01 = 'pass', x = 'pass', 2 = 'odd', 3 = 'reject', 4 = 'exhausted', 5 = 'No' }"
-                )]
-            )
+                    "next = 'done'\nexits = { 0 = 'pass', 75 = 'pass', 256 = 'pass', -1 = 'pass', 01 = 'pass', x = 'pass', 2 = 'odd', 3 = 'reject', 4 = 'exhausted', 5 = 'No' }",
+                )],
+            ),
         ),
         (
             "variables",
@@ -165,17 +167,17 @@ fn values() {
                 &[(
                     "a",
                     "next = 'done'\nargs = ['${rule}', '${rules', '$${rules}', '$', '${}']\nconfig = { deep = [{ x = \"\\u0041 ${zzz}\" }] }\n\
-             assets = [{ host = '${none}', guest = '/a' }]\ngrants.fs = [{ host = '', guest = '/b', access = 'all' }]\nenv = { A = '${b}' }"
-                )]
-            )
+             assets = [{ host = '${none}', guest = '/a' }]\ngrants.fs = [{ host = '', guest = '/b', access = 'all' }]\nenv = { A = '${b}' }",
+                )],
+            ),
         ),
         (
             "a use that is no path",
-            stations("", &[("a", "next = 'done'"),]).replace("use = 'a'", "use = '${x}'")
+            stations("", &[("a", "next = 'done'")]).replace("use = 'a'", "use = '${x}'"),
         ),
         (
             "an empty use",
-            stations("", &[("a", "next = 'done'"),]).replace("use = 'a'", "use = ''")
+            stations("", &[("a", "next = 'done'")]).replace("use = 'a'", "use = ''"),
         ),
         (
             "arguments and environment",
@@ -183,9 +185,9 @@ fn values() {
                 "",
                 &[(
                     "a",
-                    "next = 'done'\nargs = [\"a\\u0000\"]\nenv = { '1A' = 'x', 'A=B' = 'x', ANDON_X = 'x', OK = \"\\u0000\" }"
-                )]
-            )
+                    "next = 'done'\nargs = [\"a\\u0000\"]\nenv = { '1A' = 'x', 'A=B' = 'x', ANDON_X = 'x', OK = \"\\u0000\" }",
+                )],
+            ),
         ),
         (
             "guest paths",
@@ -195,30 +197,32 @@ fn values() {
                     "a",
                     "next = 'done'\n\
             assets = [{ host = 'x', guest = 'rules' }, { host = 'x', guest = '/' }, { host = 'x', guest = '/a/../b' }, { host = 'x', guest = '/workspace/a' }, { host = 'x', guest = '/data/x' }]\n\
-            grants.fs = [{ host = 'x', guest = '/item', access = 'read' }, { host = 'x', guest = '/data', access = 'read' }, { host = 'x', guest = '/data/x', access = 'write' }]"
-                )]
-            )
+            grants.fs = [{ host = 'x', guest = '/item', access = 'read' }, { host = 'x', guest = '/data', access = 'read' }, { host = 'x', guest = '/data/x', access = 'write' }]",
+                )],
+            ),
         ),
         (
             "terminal tricks",
             stations(
                 "",
-                &[("a", "next = \"\\u001b[31mred\\u202e\"\n\"\\u001b]0;x\" = 1")]
-            )
+                &[("a", "next = \"\\u001b[31mred\\u202e\"\n\"\\u001b]0;x\" = 1")],
+            ),
         ),
-    ]));
+    ]);
+    insta::assert_snapshot!(report);
 }
 
 #[test]
 fn wiring() {
-    insta::assert_snapshot!(all(&[
+    let report = all(&[
         ("no stations", "line = 'x'\nentry = 'a'\n[stations]\n".into()),
         ("unknown stations", stations("", &[("a", "next = { pass = 'bb', low = [{ when = { x = 'y' }, to = 'zzz' }, { to = 'dne' }] }\njoin = { of = 'c' }"), ("bbb", "next = 'done'")]).replace("entry = 'a'", "entry = 'aa'")),
         ("reserved names", stations("", &[("a", "next = 'done'"), ("done", "next = 'done'"), ("scrap", "next = 'done'")])),
         ("nothing leads there", stations("", &[("a", "next = 'done'"), ("b", "next = 'c'"), ("c", "next = 'done'")])),
         ("no port", stations("", &[("a", "next = {}")])),
         ("an empty list of rules", stations("", &[("a", "next = []")])),
-        ("rules", stations("", &[("a", "next = { pass = [{ to = 'done' }, { to = 'scrap' }], low = [{ when = { a = 'b' }, to = 'done' }], high = [{ when = { a = 'b' }, to = 'done' }, { when = { a = 'b' }, to = 'scrap' }, { when = { A = 'b', c = '' }, to = 'scrap' }, { to = 'done' }] }")])),
+        ("rules", stations("", &[("a", "next = { pass = [{ to = 'done' }, { to = 'scrap' }], low = [{ when = { a = 'b' }, to = 'done' }], high = [{ when = { a = 'b' }, to = 'done' }, { when = { a = 'b' }, to = 'scrap' }, { to = 'done' }] }")])),
+        ("labels of rules", stations("", &[("a", "next = [{ when = { A = 'b', c = '', d = 1 }, to = 'scrap' }, { to = 'done' }]")])),
         ("exhausted without visits", stations("", &[("a", "next = { pass = 'done', exhausted = 'scrap' }")])),
         ("a loop without a bound", stations("", &[("a", "next = 'b'"), ("b", "next = { pass = 'c', back = 'a' }"), ("c", "next = { pass = 'done', again = 'c' }")])),
         ("a loop with a bound", stations("", &[("a", "next = 'b'"), ("b", "next = { pass = 'done', back = 'a' }\nvisits = 3")])),
@@ -229,7 +233,8 @@ fn wiring() {
         ("a join at the entry", stations("", &[("a", "next = 'b'\njoin = { of = 'b' }"), ("b", "next = { pass = 'done', back = 'a' }\nvisits = 2")])),
         ("two joins of one", stations("", &[("a", "next = 'b'"), ("b", "next = 'c'\njoin = { of = 'a' }"), ("c", "next = 'done'\njoin = { of = 'a' }")])),
         ("missing without after", stations("", &[("a", "next = 'b'"), ("b", "next = 'done'\njoin = { of = 'a', missing = 'pass' }")])),
-    ]));
+    ]);
+    insta::assert_snapshot!(report);
 }
 
 #[test]
@@ -254,11 +259,27 @@ fn factories() {
     insta::assert_snapshot!(report);
 }
 
+/// A long file on one line is read in a time that grows with its length only.
+#[test]
+fn very_many_keys() {
+    let keys = (0..30_000).fold(String::new(), |mut text, n| {
+        let _ = write!(text, "k{n}=1,");
+        text
+    });
+    let text = stations("", &[("a", &format!("next = 'done'\nconfig = {{{keys}}}"))]);
+    assert_eq!(
+        good(&text, &Vars::default()).line.stations["a"]
+            .config
+            .len(),
+        30_000
+    );
+}
+
 /// A file with very many faults is told in a bounded time and length.
 #[test]
 fn very_many_problems() {
     let text = (0..20_000).fold(String::new(), |mut text, n| {
-        let _ = write!(text, "k{n}=1\n");
+        let _ = writeln!(text, "k{n}=1");
         text
     });
     let problems = parse("line.toml", &text, &Vars::default()).unwrap_err();
