@@ -15,8 +15,19 @@ use std::collections::BTreeMap;
 
 const STATIONS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// A line of some stations in which anything may lead anywhere; each may be visited twice.
+/// Splits within splits, with a join each and with one for all, in a loop; else anything.
 fn lines() -> impl Strategy<Value = Line> {
+    const NESTED: [&str; 2] = [
+        "a = pass:b alt:j visits=2\nb = pass:c alt:j visits=3\nc = pass:j alt:j visits=3\n\
+         j = pass:done alt:a join=a after=90 missing=pass visits=2",
+        "a = pass:b alt:b visits=2\nb = pass:k alt:j visits=3\nk = pass:j alt:j join=b visits=3\n\
+         j = pass:done alt:a join=a visits=3",
+    ];
+    prop_oneof![2 => prop::sample::select(&NESTED[..]).prop_map(line), 3 => random_lines()]
+}
+
+/// A line in which anything may lead anywhere.
+fn random_lines() -> impl Strategy<Value = Line> {
     let target = prop_oneof![
         8 => prop::sample::select(&STATIONS[..]),
         2 => Just("done"),
@@ -78,7 +89,8 @@ type Dice = Vec<(u16, u8, u8)>;
 
 fn outcome(dice: u8) -> Report {
     match dice % 16 {
-        0..=4 => passed("pass"),
+        0..=3 => passed("pass"),
+        4 => passed("pass alt pass"),
         5 => passed("pass?risk=high"),
         6 => passed("alt?risk="),
         7 => passed(""),
@@ -294,7 +306,7 @@ fn is_joined(record: &Record) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_tree_ends_or_waits_for_a_person(line in lines(), dice in any_dice()) {
