@@ -4,5 +4,6 @@ mod histories;
 mod lines;
 mod properties;
 mod samples;
+mod world;
 
 pub(crate) use samples::one_of_each_kind;
