@@ -16,9 +16,13 @@ pub mod problem;
 pub mod visit;
 
 // floor 1, stores
+pub mod catalogue;
 pub mod content;
 pub mod journal;
 pub mod workspace;
 
 // floor 2, sandbox: the only floor that names wasmtime
 pub mod sandbox;
+
+// floor 4, faces
+pub mod cli;

@@ -6,6 +6,7 @@
 
 mod answer;
 mod bindings;
+pub mod compile;
 pub mod engine;
 mod folders;
 mod imports;
