@@ -186,6 +186,7 @@ fn other_json_is_rejected() {
     for body in [
         json!(null),
         json!([]),
+        json!([["x"], []]),
         json!({}),
         json!({ "file": {}, "hunks": [] }),
         json!({ "file": { "path": "x" } }),
