@@ -45,6 +45,11 @@ static void check(bool good, const char *what)
 		fail(RETRY, "%s: %s", what, strerror(errno));
 }
 
+static const char *plural(unsigned long long count)
+{
+	return count == 1 ? "" : "s";
+}
+
 static bool is_space(int c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
@@ -85,7 +90,7 @@ static struct counts count(FILE *in, FILE *copy, unsigned long long max_lines)
 		}
 		counts.bytes += got;
 		if (max_lines && counts.lines > max_lines)
-			fail(REJECT, "more than %llu lines", max_lines);
+			fail(REJECT, "more than %llu line%s", max_lines, plural(max_lines));
 		if (copy)
 			check(fwrite(buffer, 1, got, copy) == got, "cannot write the text");
 	}
@@ -97,7 +102,7 @@ static struct counts count(FILE *in, FILE *copy, unsigned long long max_lines)
 		counts.blank += !has_text;
 		counts.trailing += after_space;
 		if (max_lines && counts.lines > max_lines)
-			fail(REJECT, "more than %llu lines", max_lines);
+			fail(REJECT, "more than %llu line%s", max_lines, plural(max_lines));
 	}
 	return counts;
 }
@@ -163,7 +168,8 @@ static const char *word_label(const char *name)
 /* A last paragraph in Markdown: the counts, and the labels that are named. */
 static void footer(const struct counts *counts, char **names)
 {
-	printf("\n---\n\n%llu lines, %llu words", counts->lines, counts->words);
+	printf("\n---\n\n%llu line%s, %llu word%s", counts->lines, plural(counts->lines), counts->words,
+	       plural(counts->words));
 	for (; *names; names++) {
 		const char *value = word_label(*names);
 
@@ -235,6 +241,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	check(fflush(stdout) == 0 && !ferror(stdout), "cannot write to stdout");
-	fprintf(stderr, "%llu lines, %llu words, %llu bytes\n", counts.lines, counts.words, counts.bytes);
+	fprintf(stderr, "%llu line%s, %llu word%s\n", counts.lines, plural(counts.lines), counts.words,
+		plural(counts.words));
 	return PASS;
 }

@@ -1,14 +1,16 @@
 //! Splits a patch, an mbox or a mail into one item per changed file.
 //!
-//! `mail` finds the patches and who they are from, `patch` reads their files and hunks, `encoding`
-//! knows the encodings of mail and of git's paths. This module only makes outputs of the result.
+//! `mail` finds the patches and who they are from, `patch` reads their files and hunks into what
+//! `change` describes, `encoding` knows the encodings of mail and of git's paths. This module only
+//! makes outputs of the result.
 
+mod change;
 mod encoding;
 mod mail;
 mod patch;
 
 use andon_station::prelude::*;
-use patch::Change;
+use change::Change;
 
 /// The station.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! Finds the mails of an input, their text and who they are from. It knows nothing of patches.
 
-use serde::Serialize;
-
+use crate::change::Commit;
 use crate::encoding::{base64, encoded_words, quoted_printable};
 
 /// How deep parts may stand within parts; what is deeper is left out.
@@ -9,15 +8,6 @@ const MAX_DEPTH: usize = 8;
 
 /// The most bytes that are read of a header's value.
 const MAX_HEADER: usize = 8 * 1024;
-
-/// Where a change comes from; what the patch does not say is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Commit {
-    pub(crate) id: String,
-    pub(crate) author: String,
-    pub(crate) subject: String,
-    pub(crate) date: String,
-}
 
 /// One mail, or the whole input if it is none.
 #[derive(Debug, PartialEq, Eq)]

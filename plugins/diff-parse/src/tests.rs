@@ -135,7 +135,7 @@ fn encoded_mail_bodies() {
     let quoted = body.replace('=', "=3D").replace("ä", "=C3=\n=A4");
     let plain = format!("Subject: s\nContent-Transfer-Encoding: quoted-printable\n\n{quoted}");
     assert_eq!(files(plain)[0]["hunks"][0]["lines"][1]["text"], "ä=2");
-    let base64 = "ZGlmZiAtLWdpdCBhL3ggYi94Ci0tLSBhL3gKKysrIGIveApAQCAtMSArMSBAQAotYQorw6Q9Mgo=";
+    let base64 = "ZGlmZiAtLWdpdCBhL3ggYi94Ci0tLSBhL3gKKysrIGIveApAQCAtMSArMSBAQAotYQorw6Q9Mgo="; // andon:allow-secret
     let multipart = format!(
         "Subject: s\nContent-Type: multipart/mixed; boundary=\"B\"\n\n--B\nContent-Type: text/html\n\n<p>\n\
          --B\nContent-Type: application/octet-stream; name=\"x.patch\"\nContent-Transfer-Encoding: base64\n\n{base64}\n--B--\n"

@@ -38,6 +38,22 @@ pub(crate) fn code(text: &str) -> String {
     format!("{fence}{space}{shown}{space}{fence}")
 }
 
+/// A sentence of a station, in which names stand between backticks.
+pub(crate) fn sentence(sentence: &str) -> String {
+    let parts: Vec<&str> = sentence.split('`').collect();
+    if parts.len().is_multiple_of(2) || sentence.chars().count() > MAX {
+        return text(sentence);
+    }
+    let shown = |(n, part): (usize, &&str)| {
+        if n.is_multiple_of(2) {
+            text(part)
+        } else {
+            code(part)
+        }
+    };
+    parts.iter().enumerate().map(shown).collect()
+}
+
 /// Text without what a terminal or a reader could trip over, and not too long.
 fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(MAX));
@@ -83,6 +99,21 @@ mod tests {
             assert_eq!(text(from), to);
         }
         assert_eq!(text(&"é".repeat(1000)).chars().count(), MAX + 1);
+    }
+
+    #[test]
+    fn names_in_sentences() {
+        for (from, to) in [
+            (
+                "a path (`**/x|y`) of *mine*",
+                "a path (`**/x\\|y`) of \\*mine\\*",
+            ),
+            ("one ` alone *", "one \\` alone \\*"),
+            ("``", "`  `"),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(from), to);
+        }
     }
 
     #[test]

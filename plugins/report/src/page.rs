@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::change::{Change, Commit};
-use crate::escape::{code, text};
+use crate::escape::{code, sentence, text};
 
 /// The most rows or points of one list; what is more is counted.
 const MAX_ROWS: usize = 500;
@@ -118,7 +118,7 @@ fn section(page: &mut String, level: &str, files: &[&Change]) {
                 .reasons
                 .iter()
                 .take(20)
-                .map(|reason| text(reason))
+                .map(|reason| sentence(reason))
                 .collect();
             line(
                 page,

@@ -65,7 +65,7 @@ by Ada \\<ada@example.com\\>, 3 Nov, `0123456789ab`
 
 ## Risks
 
-- `src/z.rs` (90): leaked secret: jwt; sensitive path (\\`\\*\\*/z.rs\\`)
+- `src/z.rs` (90): leaked secret: jwt; sensitive path (`**/z.rs`)
 
 "
     );

@@ -56,8 +56,12 @@ impl Station for RiskScore {
             )));
         }
         let mut body: Value = inputs.one()?.json()?;
-        let change = Change::deserialize(&body)
-            .or_reject("not a changed file; hint: this station scores what `diff-parse` or `secret-scan` gives")?;
+        let hint = "hint: this station scores what `diff-parse` or `secret-scan` gives";
+        if !body.is_object() {
+            // serde would take an array for a struct
+            return Err(Stop::reject(format!("not a JSON object; {hint}")));
+        }
+        let change = Change::deserialize(&body).or_reject(format!("not a changed file; {hint}"))?;
         let (score, reasons) = score::score(&change, &config.sensitive, config.large);
         let level = if score >= config.high { "high" } else { "low" };
         body["risk"] = json!({ "score": score, "level": level, "reasons": reasons });

@@ -6,6 +6,9 @@ use crate::glob;
 /// The lines of code that may be added without a test in sight.
 const UNTESTED: u64 = 10;
 
+/// The points from which a part is given as a reason; it counts in any case.
+const WORTH_SAYING: u32 = 5;
+
 /// The score, from 0 to 100, and the reasons for it, those that weigh most first.
 pub(crate) fn score(change: &Change, sensitive: &[String], large: u64) -> (u32, Vec<String>) {
     let mut parts: Vec<(u32, String)> = Vec::new();
@@ -77,6 +80,7 @@ pub(crate) fn score(change: &Change, sensitive: &[String], large: u64) -> (u32, 
     }
 
     let total: u32 = parts.iter().map(|(points, _)| points).sum();
+    parts.retain(|(points, _)| *points >= WORTH_SAYING);
     parts.sort_by_key(|(points, _)| std::cmp::Reverse(*points));
     (
         total.min(100),
@@ -128,6 +132,7 @@ fn is_test_line(line: &str) -> bool {
     let line = line.trim_start();
     [
         "#[test]",
+        "mod tests",
         "#[tokio::test",
         "def test_",
         "func Test",

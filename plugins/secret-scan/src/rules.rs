@@ -68,6 +68,7 @@ fn is_placeholder(text: &str) -> bool {
             "xxx",
             "***",
             "...",
+            "…[",
             "changeme",
             "change_me",
             "your",

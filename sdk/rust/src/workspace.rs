@@ -49,3 +49,46 @@ pub fn create(relative: &str) -> io::Result<BufWriter<File>> {
     }
     Ok(BufWriter::new(File::create(path)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, Write};
+
+    use super::*;
+    use crate::{Body, Output, Stop, testing::Host};
+
+    #[test]
+    fn a_file_is_a_body() {
+        let folder = std::env::temp_dir().join(format!("andon-workspace-{}", std::process::id()));
+        let _host = Host::start().workspace(&folder);
+        let mut file = create("deep/down/list.json").unwrap();
+        file.write_all(b"[1,\n2]").unwrap();
+        file.flush().unwrap();
+        let payload = Output::pass()
+            .file("application/json", "deep/down/list.json")
+            .payload;
+        assert_eq!(payload.json::<Vec<u8>>(), Ok(vec![1, 2]));
+        assert_eq!(payload.text().unwrap(), "[1,\n2]");
+        assert_eq!(payload.open().unwrap().lines().count(), 2);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let Err(Stop::Retry { reason, .. }) = payload.bytes() else {
+            panic!("a file that is gone may come back")
+        };
+        assert!(
+            reason.starts_with("body `deep/down/list.json` in the workspace: "),
+            "{reason}"
+        );
+        assert_eq!(payload.body, Body::File("deep/down/list.json".into()));
+    }
+
+    #[test]
+    fn nothing_is_created_outside() {
+        for path in ["../x", "/tmp/x", "a/../../x", "", "a\0"] {
+            assert_eq!(
+                create(path).unwrap_err().kind(),
+                ErrorKind::InvalidInput,
+                "{path:?}"
+            );
+        }
+    }
+}
