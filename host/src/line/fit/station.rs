@@ -216,36 +216,36 @@ fn unmet(
     let guest = shown(&need.guest);
     let read = need.access == Access::Read;
     let word = if read { "read" } else { "write" };
-    let mount = station
-        .grants
-        .fs
-        .iter()
-        .position(|mount| grant::within(&need.guest, &mount.guest));
-    let asset = station
-        .assets
-        .iter()
-        .any(|asset| grant::within(&need.guest, &asset.guest));
-    match mount {
-        Some(n) if read || station.grants.fs[n].access == grant::Access::Write => None,
-        Some(n) => Some(
+    let problem = match station.access(&need.guest) {
+        Some(given) if read || given == grant::Access::Write => return None,
+        Some(_) => {
+            let mounts = &station.grants.fs;
+            let mount = mounts
+                .iter()
+                .position(|mount| grant::within(&need.guest, &mount.guest));
+            let at = match mount {
+                Some(n) => format!("{path}.grants.fs.{n}.access"),
+                None => format!("{path}.assets"),
+            };
             draft
                 .problem(
-                    &format!("{path}.grants.fs.{n}.access"),
+                    &at,
                     format!("`{whose}` needs to write `{guest}`, which is granted for reading"),
                 )
-                .hint(format!("`access = \"write\"` grants it; why it asks: {}", shown(&need.why))),
-        ),
-        None if asset && read => None,
-        None => Some(
-            draft
-                .problem(
-                    &format!("{path}.grants"),
-                    format!("`{whose}` needs to {word} `{guest}`, which is not granted"),
-                )
                 .hint(format!(
-                    "`grants.fs = [{{ host = \"…\", guest = \"{guest}\", access = \"{word}\" }}]` grants it; why it asks: {}",
+                    "`access = \"write\"` in `grants.fs` grants it; why it asks: {}",
                     shown(&need.why)
-                )),
-        ),
-    }
+                ))
+        }
+        None => draft
+            .problem(
+                &format!("{path}.grants"),
+                format!("`{whose}` needs to {word} `{guest}`, which is not granted"),
+            )
+            .hint(format!(
+                "`grants.fs = [{{ host = \"…\", guest = \"{guest}\", access = \"{word}\" }}]` grants it; why it asks: {}",
+                shown(&need.why)
+            )),
+    };
+    Some(problem)
 }

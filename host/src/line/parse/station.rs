@@ -135,7 +135,10 @@ fn source(reader: &mut Reader<'_>, node: &Node<'_>) -> PathBuf {
         reader.spoil(
             node,
             format!("`use = \"{}\"`: {what} are not supported yet", shown(text)),
-            Some("name a station's folder, a `.wasm` or a `.wat` file".into()),
+            Some(
+                "name a station's folder, a `.wasm` or a `.wat` file; a path may begin with `./`"
+                    .into(),
+            ),
         );
     } else if text.contains("${") {
         reader.spoil(

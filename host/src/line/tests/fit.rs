@@ -113,6 +113,12 @@ fn stations_fit_their_components() {
             fs.clone(),
         ),
         (
+            "an asset where writing is needed",
+            "next = 'b'\nassets = [{ host = 'r', guest = '/rules' }, { host = 'o', guest = '/out' }]",
+            Typed,
+            fs.clone(),
+        ),
+        (
             "folders granted",
             "next = 'b'\nassets = [{ host = 'r', guest = '/rules' }]\ngrants.fs = [{ host = 'o', guest = '/out', access = 'write' }]",
             Typed,
