@@ -478,7 +478,10 @@ fn results_are_delivered_once(journal: &dyn Journal) {
     );
     drop(journal.append(append));
     block_on(journal.delivered(vec![first, last, scrapped, id("unknown")])).unwrap();
-    assert_eq!(journal.undelivered(&line).unwrap(), [second.clone()]);
+    assert_eq!(
+        journal.undelivered(&line).unwrap(),
+        std::slice::from_ref(&second)
+    );
     block_on(journal.delivered(vec![second])).unwrap();
     assert!(journal.undelivered(&line).unwrap().is_empty());
 }
