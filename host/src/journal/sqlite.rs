@@ -225,9 +225,9 @@ impl Journal for Sqlite {
 impl Drop for Sqlite {
     /// Waits until what was handed over is durable.
     fn drop(&mut self) {
-        self.orders = None;
-        // the writer's connection closes last: it alone can empty the log and remove it
+        // before the writer ends: its connection closes last, and so empties the log and removes it
         locked(&self.readers).clear();
+        self.orders = None;
         if let Some(writer) = self.writer.take() {
             // a writer that panicked has answered nobody, so nobody was told of something lost
             let _ = writer.join();

@@ -357,3 +357,47 @@ fn the_log_stays_small() {
     }
     assert!(most < 32 << 20, "{most}");
 }
+
+/// A journal as a crash leaves it: the files as they are while it is open, the log cut off anywhere.
+#[test]
+fn a_crash_leaves_whole_appends() {
+    let dir = dir();
+    let journal = Sqlite::open(dir.path()).unwrap();
+    let items: Vec<_> = (0..40).map(|n| id(&n.to_string())).collect();
+    for item in &items {
+        keep(
+            &journal,
+            item,
+            vec![taken(1, "line"), Record::Started { at: 2 }],
+        );
+        keep(
+            &journal,
+            item,
+            vec![Record::Interrupted { at: 3 }, Record::Started { at: 4 }],
+        );
+    }
+    let log = std::fs::read(dir.path().join(format!("{FILE}-wal"))).unwrap();
+    let mut fewest = usize::MAX;
+    for cut in (0..=16).map(|n| log.len() * n / 16) {
+        let crashed = self::dir();
+        std::fs::copy(dir.path().join(FILE), crashed.path().join(FILE)).unwrap();
+        std::fs::write(crashed.path().join(format!("{FILE}-wal")), &log[..cut]).unwrap();
+        let found = Sqlite::open(crashed.path()).unwrap();
+        let counts: Vec<_> = items
+            .iter()
+            .map(|item| found.load(item).unwrap().len())
+            .collect();
+        assert!(counts.iter().all(|n| n % 2 == 0), "{counts:?}");
+        assert!(counts.is_sorted_by(|a, b| a >= b), "{counts:?}");
+        let listed = found.list(&Filter::default()).unwrap();
+        assert_eq!(listed.len(), counts.iter().filter(|n| **n > 0).count());
+        for (summary, count) in listed.iter().zip(&counts) {
+            assert_eq!(summary.changed, *count as u64);
+        }
+        fewest = fewest.min(listed.len());
+        if cut == log.len() {
+            assert_eq!(counts, [4; 40]);
+        }
+    }
+    assert!(fewest < 40);
+}
