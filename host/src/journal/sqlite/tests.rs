@@ -401,3 +401,32 @@ fn a_crash_leaves_whole_appends() {
     }
     assert!(fewest < 40);
 }
+
+/// What was written by a released andon is read for ever: a line here is never changed, only added
+/// for a new kind or version.
+#[test]
+fn records_of_the_first_format_are_read() {
+    let lines: Vec<_> = include_str!("records-1.txt").lines().collect();
+    let records = crate::item::one_of_each_kind();
+    let written: Vec<_> = records
+        .iter()
+        .map(|record| {
+            let facts = rmp_serde::to_vec_named(record).unwrap();
+            let hex: String = facts.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{} {hex}", record.kind())
+        })
+        .collect();
+    assert_eq!(written, lines, "the format has changed");
+    for (line, record) in lines.iter().zip(records) {
+        let (_, hex) = line.split_once(' ').unwrap();
+        let facts: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
+            .collect();
+        assert_eq!(rmp_serde::from_slice::<Record>(&facts).unwrap(), record);
+        // cut off anywhere it is an error, not something else
+        for end in 0..facts.len() {
+            assert!(rmp_serde::from_slice::<Record>(&facts[..end]).is_err());
+        }
+    }
+}
