@@ -478,7 +478,10 @@ fn results_are_delivered_once(journal: &dyn Journal) {
     );
     drop(journal.append(append));
     block_on(journal.delivered(vec![first, last, scrapped, id("unknown")])).unwrap();
-    assert_eq!(journal.undelivered(&line).unwrap(), [second.clone()]);
+    assert_eq!(
+        journal.undelivered(&line).unwrap(),
+        std::slice::from_ref(&second)
+    );
     block_on(journal.delivered(vec![second])).unwrap();
     assert!(journal.undelivered(&line).unwrap().is_empty());
 }
@@ -504,4 +507,44 @@ fn hostile_texts_come_back(journal: &dyn Journal) {
     block_on(journal.append(odd)).unwrap();
     let listed = journal.list(&Filter::default()).unwrap();
     assert_eq!(listed[0].reason.as_deref(), Some(text));
+}
+
+/// Else nothing is shown by the tests that run against it.
+#[test]
+fn the_unruly_one_is_unruly() {
+    let journal = Memory::unruly(1);
+    let item = id("a");
+    let mut first = append(&journal, &item, vec![taken(1, "line")]);
+    first.messages = (1..=40).map(|n| ended(&item, n)).collect();
+    let sent = first.messages.clone();
+    drop(journal.append(first));
+    journal.close();
+    let mut batches = vec![];
+    loop {
+        let batch = block_on(journal.messages());
+        if batch.is_empty() {
+            break;
+        }
+        batches.push(batch);
+    }
+    let came = batches.concat();
+    assert!(batches.len() > 1, "nothing is delayed");
+    assert!(came.len() > sent.len(), "nothing is repeated");
+    assert_ne!(came[..sent.len()], sent, "nothing is reordered");
+    assert!(sent.iter().all(|message| came.contains(message)));
+}
+
+/// Whatever goes wrong with one append goes wrong with all that follow.
+#[test]
+fn a_failure_lasts() {
+    let journal = Memory::new();
+    keep(&journal, &id("a"), vec![taken(1, "line")]);
+    journal.fail(JournalError::InUse("memory".into()));
+    for _ in 0..2 {
+        let append = append(&journal, &id("b"), vec![taken(1, "line")]);
+        assert!(block_on(journal.append(append)).is_err());
+    }
+    assert!(journal.keep_revision(&name("line"), "x").is_err());
+    assert!(block_on(journal.delivered(vec![])).is_err());
+    assert_eq!(journal.load(&id("a")).unwrap().len(), 1);
 }

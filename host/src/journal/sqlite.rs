@@ -6,6 +6,9 @@ mod read;
 mod schema;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use super::{Append, Filter, Journal, JournalError, Seq, Summary};
 use crate::{
     digest::Digest,
@@ -63,6 +66,14 @@ impl Sqlite {
     /// When another process has it open, when it cannot be written, is damaged, or was written by a
     /// newer andon.
     pub fn open(dir: &Path) -> Result<Self, JournalError> {
+        Self::open_with(dir, |_| Ok(()))
+    }
+
+    /// The same, with a last word to the connection that writes.
+    fn open_with(
+        dir: &Path,
+        tune: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, JournalError> {
         fs::create_dir_all(dir).map_err(|error| JournalError::io(dir, &error))?;
         let lock = lock(dir)?;
         let path = dir.join(FILE);
@@ -71,6 +82,7 @@ impl Sqlite {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         )?;
         let factory = schema::prepare(&connection, &path)?;
+        tune(&connection).map_err(|error| problem(&path, &error))?;
         let shared = Shared::new(path);
         let (orders, queue) = mpsc::channel();
         let writer = Writer::new(connection, shared.clone());
@@ -213,6 +225,8 @@ impl Journal for Sqlite {
 impl Drop for Sqlite {
     /// Waits until what was handed over is durable.
     fn drop(&mut self) {
+        // before the writer ends: its connection closes last, and so empties the log and removes it
+        locked(&self.readers).clear();
         self.orders = None;
         if let Some(writer) = self.writer.take() {
             // a writer that panicked has answered nobody, so nobody was told of something lost

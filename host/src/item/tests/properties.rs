@@ -149,7 +149,7 @@ fn disturb(world: &mut World, item: u16, kind: u8, dice: u8, people: bool) {
                 let n = usize::from(dice) % world.mail.len();
                 world.mail.swap(n, last);
                 let message = world.mail[last].clone();
-                if dice % 3 > 0 {
+                if !dice.is_multiple_of(3) {
                     world.mail.pop();
                 }
                 world.deliver(message);

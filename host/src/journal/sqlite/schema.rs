@@ -102,9 +102,11 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<[u8; 16], Jo
         }
     }
     let factory: Vec<u8> = connection
-        .query_row("SELECT value FROM meta WHERE key = 'factory'", [], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT CAST(value AS BLOB) FROM meta WHERE key = 'factory'",
+            [],
+            |row| row.get(0),
+        )
         .map_err(|error| problem(path, &error))?;
     factory
         .try_into()
