@@ -167,9 +167,20 @@ fn kinds_by_their_exports() {
     );
     let error = component(&[], &[]).kind().unwrap_err();
     assert!(error.to_string().contains("exports nothing"), "{error}");
-    let module =
-        Facts::of(&wat::parse_str("(module (func (export \"_start\")))").unwrap()).unwrap();
-    assert_eq!(module.kind(), Ok(Kind::Command(V0_2)));
+    for (export, expected) in [
+        ("_start", Some(Kind::Command(V0_2))),
+        ("andon:station/process@0.1.0#run", Some(Kind::Typed)),
+        (
+            "[async-lift]andon:station/process-async@0.1.0#run",
+            Some(Kind::TypedAsync),
+        ),
+        ("run", None),
+        ("[", None),
+    ] {
+        let text = format!("(module (func (export \"{export}\")))");
+        let module = Facts::of(&wat::parse_str(&text).unwrap()).unwrap();
+        assert_eq!(module.kind().ok(), expected, "{export}");
+    }
 }
 
 #[test]
