@@ -57,6 +57,12 @@ impl ContentError {
     }
 }
 
+impl From<ContentError> for io::Error {
+    fn from(error: ContentError) -> Self {
+        Self::new(error.kind, error)
+    }
+}
+
 impl Content {
     /// Blobs up to this many bytes belong in the journal.
     pub const SMALL: usize = crate::item::Body::INLINE;

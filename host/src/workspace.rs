@@ -33,6 +33,7 @@ use scan::Stamps;
 use std::{
     collections::HashMap,
     fs::DirBuilder,
+    io::ErrorKind,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -395,7 +396,10 @@ fn joined_name(item: &ItemId) -> String {
 /// The folder `name`, made new.
 fn fresh(base: &Base, name: &str) -> Result<OwnedFd, WorkspaceError> {
     match make_one(&base.work, name) {
-        Err(WorkspaceError::System { kind, .. }) if kind == std::io::ErrorKind::AlreadyExists => {
+        Err(WorkspaceError::System {
+            kind: ErrorKind::AlreadyExists,
+            ..
+        }) => {
             base.trash.remove(base.work.as_fd(), name)?;
             make_one(&base.work, name)
         }

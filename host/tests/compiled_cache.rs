@@ -89,7 +89,8 @@ fn what_does_not_pass_is_compiled_again() {
     let bench = Bench::new(COMMAND);
     assert!(bench.compiles());
     assert!(!bench.compiles());
-    let cases: [(&str, fn(&mut Vec<u8>)); 6] = [
+    type Spoil = fn(&mut Vec<u8>);
+    let cases: [(&str, Spoil); 6] = [
         ("emptied", |bytes| bytes.clear()),
         ("cut short", |bytes| bytes.truncate(bytes.len() / 2)),
         ("its proof cut off", |bytes| {
@@ -163,6 +164,25 @@ fn the_open_entry_is_what_is_handed_over() {
     fs::remove_file(bench.entry()).ok();
     fs::write(bench.folder().join("x"), "evil").unwrap();
     assert_eq!(read(&code.path()), before);
+}
+
+#[test]
+fn the_oldest_go_when_there_are_too_many() {
+    let bench = Bench::new(COMMAND);
+    let cache = bench.cache().with_most(1000);
+    let old = cache.get(&bench.component, &|| {}).unwrap();
+    let name = bench.entry();
+    let newer = Cache::open(&bench.folder(), "a newer engine", compiler()).unwrap();
+    let newer = newer.with_most(1000);
+    newer.get(&bench.component, &|| {}).unwrap();
+    assert!(!name.exists());
+    assert!(
+        old.bytes().unwrap().starts_with(b"\x7fELF"),
+        "who has it keeps it"
+    );
+    let compiled = Cell::new(false);
+    newer.get(&bench.component, &|| compiled.set(true)).unwrap();
+    assert!(!compiled.get(), "the newest always stays");
 }
 
 #[test]
@@ -261,4 +281,7 @@ fn a_compiler_that_is_not_there_hangs_or_eats_is_an_error() {
     };
     let error = with(env!("CARGO_BIN_EXE_andon").into(), little);
     assert!(error.contains("does not compile"), "{error}");
+    if cfg!(target_os = "linux") {
+        assert!(error.contains("memory"), "{error}");
+    }
 }

@@ -18,15 +18,19 @@ use super::{CatalogueError, Compiler, Component, Facts};
 use crate::digest::Digest;
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd},
-    fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, linkat, openat, renameat, unlinkat},
+    fs::{
+        AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, linkat, openat, renameat, statat,
+        unlinkat,
+    },
     io::Errno,
     process::geteuid,
 };
 use std::{
     fs::{DirBuilder, File},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, FileExt},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 /// The last bytes of every entry; the number is that of its layout.
@@ -44,12 +48,15 @@ pub struct Cache {
     key: [u8; 32],
     engine: String,
     compiler: Compiler,
+    most: u64,
 }
 
 /// Compiled code that was verified.
 #[derive(Debug)]
 pub struct Compiled {
     file: File,
+    /// Of the code.
+    len: u64,
     facts: Facts,
 }
 
@@ -66,9 +73,14 @@ impl Compiled {
         Path::new(descriptors).join(self.file.as_raw_fd().to_string())
     }
 
-    /// The open file.
-    pub fn file(&self) -> &File {
-        &self.file
+    /// The code's bytes, read from the open file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len as usize];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
     }
 
     /// What the component imports and exports; of a core module, as it is after it was made into one.
@@ -78,6 +90,14 @@ impl Compiled {
 }
 
 impl Cache {
+    /// How many bytes all entries take together before the oldest go: 4 GiB.
+    pub const MOST: u64 = 4 << 30;
+
+    /// The same cache with another bound than [`Self::MOST`].
+    pub fn with_most(self, most: u64) -> Self {
+        Self { most, ..self }
+    }
+
     /// Where the cache is unless somebody says otherwise: `$XDG_CACHE_HOME/andon/compiled`, or
     /// `~/.cache/andon/compiled`; none where neither is known.
     pub fn default_folder() -> Option<PathBuf> {
@@ -119,6 +139,7 @@ impl Cache {
             key,
             engine: engine.into(),
             compiler,
+            most: Self::MOST,
         })
     }
 
@@ -169,10 +190,53 @@ impl Cache {
             let _ = unlinkat(&self.folder, temp.as_str(), AtFlags::empty());
             return Err(error);
         }
+        self.prune(&name).map_err(fail("clear"))?;
         self.load(&name).ok_or_else(|| CatalogueError::Compile {
             path: component.source.clone(),
             reason: "what the compiler wrote is not what it should write".into(),
         })
+    }
+
+    /// Notes that an entry is in use, once a day.
+    fn touch(&self, file: &File) {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let modified = file.metadata().and_then(|data| data.modified());
+        if modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > day)) {
+            // Whether it is noted is of little weight.
+            let _ = file.set_modified(SystemTime::now());
+        }
+    }
+
+    /// Removes what was not used for the longest time, where all of it together is too much. Whoever
+    /// loaded an entry keeps its file, name or not.
+    fn prune(&self, kept: &str) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&self.folder)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            if name.len() != kept.len() || name == kept {
+                continue;
+            }
+            match statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => entries.push((stat.st_mtime, stat.st_size as u64, name.to_string())),
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        entries.sort();
+        let mut all: u64 = entries.iter().map(|(_, size, _)| size).sum();
+        for (_, size, name) in entries {
+            if all <= self.most {
+                break;
+            }
+            match unlinkat(&self.folder, name.as_str(), AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => all -= size,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
     }
 
     /// The name of an entry: what its content depends on.
@@ -215,7 +279,12 @@ impl Cache {
         file.read_exact(&mut facts).ok()?;
         let facts = serde_json::from_slice(&facts).ok()?;
         file.rewind().ok()?;
-        Some(Compiled { file, facts })
+        self.touch(&file);
+        Some(Compiled {
+            file,
+            len: start,
+            facts,
+        })
     }
 
     /// Ends an entry that the compiler wrote with its proof.

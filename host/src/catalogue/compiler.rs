@@ -94,12 +94,18 @@ impl Compiler {
             return Ok(());
         }
         Err(match status.signal() {
-            // `SIGXCPU`, and `SIGKILL` from the kernel when it is not heeded.
+            // `SIGXCPU`, of Linux and macOS alike.
             Some(24) => format!("it took more than {cpu:?} of processor time"),
             Some(6) => format!(
                 "it takes more than {memory} bytes of memory, or broke the compiler\n{said}"
             ),
             Some(signal) => format!("the compiler was ended by signal {signal}\n{said}"),
+            // A panic of the compiler's; or there was no memory for a thread.
+            None if status.code() == Some(101) => {
+                format!(
+                    "it broke the compiler, or takes more than {memory} bytes of memory\n{said}"
+                )
+            }
             None if said.is_empty() => format!("the compiler failed ({status}) and said nothing"),
             None => said,
         })

@@ -54,7 +54,10 @@ impl Facts {
             };
             at += consumed;
             match payload {
-                Payload::Version { encoding, .. } if encoding == Encoding::Component => {
+                Payload::Version {
+                    encoding: Encoding::Component,
+                    ..
+                } => {
                     facts.format = Format::Component;
                 }
                 Payload::ModuleSection {
@@ -62,7 +65,7 @@ impl Facts {
                 }
                 | Payload::ComponentSection {
                     unchecked_range, ..
-                } => at = unchecked_range.end as usize,
+                } => at = unchecked_range.end,
                 // Bodies are for whoever compiles them.
                 Payload::CodeSectionStart { size, .. } => {
                     parser.skip_section();

@@ -136,23 +136,23 @@ const KNOWN: [(&str, &str, &[&str]); 15] = [
 ];
 
 impl Facts {
-    /// The way in which this is a station. Of a core module only a command is known before it was
-    /// made into a component: ask the facts of what was compiled then.
+    /// The way in which this is a station. Of a core module it is the way of the component that is
+    /// made of it.
     ///
     /// # Errors
     /// When it is none.
     pub fn kind(&self) -> Result<Kind, OtherWorld> {
-        if self.format == Format::Module {
-            // What the adapter for commands makes of it.
-            let command = self.exports.contains("_start");
-            return command
-                .then_some(Kind::Command(Wasi::V0_2))
-                .ok_or_else(|| self.other_world());
+        let module = self.format == Format::Module;
+        // The adapter makes a command of it, whatever else it exports.
+        if module && self.exports.contains("_start") {
+            return Ok(Kind::Command(Wasi::V0_2));
         }
+        let exports = || {
+            let names = self.exports.iter();
+            names.map(|name| if module { interface(name) } else { name })
+        };
         let found = WORLDS.iter().find(|(path, line, _)| {
-            self.exports
-                .iter()
-                .any(|export| parts(export).is_some_and(|(p, v)| p == *path && is_of(v, line)))
+            exports().any(|export| parts(export).is_some_and(|(p, v)| p == *path && is_of(v, line)))
         });
         found
             .map(|(_, _, kind)| *kind)
@@ -201,6 +201,16 @@ impl Facts {
             exports: names.join(", "),
         }
     }
+}
+
+/// The interface of a core module's export: `[async-lift]ns:package/interface@1.0.0#function`.
+fn interface(export: &str) -> &str {
+    let name = match export.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or(rest, |(_, name)| name),
+        None => export,
+    };
+    name.split_once('#')
+        .map_or(name, |(interface, _)| interface)
 }
 
 /// `ns:package/interface` and the version.

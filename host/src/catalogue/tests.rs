@@ -167,9 +167,20 @@ fn kinds_by_their_exports() {
     );
     let error = component(&[], &[]).kind().unwrap_err();
     assert!(error.to_string().contains("exports nothing"), "{error}");
-    let module =
-        Facts::of(&wat::parse_str("(module (func (export \"_start\")))").unwrap()).unwrap();
-    assert_eq!(module.kind(), Ok(Kind::Command(V0_2)));
+    for (export, expected) in [
+        ("_start", Some(Kind::Command(V0_2))),
+        ("andon:station/process@0.1.0#run", Some(Kind::Typed)),
+        (
+            "[async-lift]andon:station/process-async@0.1.0#run",
+            Some(Kind::TypedAsync),
+        ),
+        ("run", None),
+        ("[", None),
+    ] {
+        let text = format!("(module (func (export \"{export}\")))");
+        let module = Facts::of(&wat::parse_str(&text).unwrap()).unwrap();
+        assert_eq!(module.kind().ok(), expected, "{export}");
+    }
 }
 
 #[test]
@@ -193,4 +204,32 @@ fn imports_that_nobody_knows_are_listed() {
     ];
     let all = [&known[..], &unknown[..]].concat();
     assert_eq!(component(&all, &[]).unknown_imports(), unknown);
+}
+
+#[test]
+fn what_the_adapter_imports_is_known() {
+    // Each of them pulls in other interfaces of WASI 0.2.
+    let imports: String = [
+        ("args_get", "i32 i32"),
+        ("clock_time_get", "i32 i64 i32"),
+        ("environ_get", "i32 i32"),
+        ("fd_prestat_get", "i32 i32"),
+        ("fd_readdir", "i32 i32 i32 i64 i32"),
+        ("fd_write", "i32 i32 i32 i32"),
+        ("path_open", "i32 i32 i32 i32 i32 i64 i64 i32 i32"),
+        ("poll_oneoff", "i32 i32 i32 i32"),
+        ("random_get", "i32 i32"),
+    ]
+    .map(|(name, params)| {
+        let from = "wasi_snapshot_preview1";
+        format!("(import \"{from}\" \"{name}\" (func (param {params}) (result i32)))")
+    })
+    .concat();
+    let text =
+        format!("(module {imports} (func (export \"_start\")) (memory (export \"memory\") 1))");
+    let wasm = andon_build::adapt(&wat::parse_str(&text).unwrap()).unwrap();
+    let facts = Facts::of(&wasm).unwrap();
+    assert_eq!(facts.kind(), Ok(Kind::Command(Wasi::V0_2)));
+    assert!(facts.imports.len() > 10, "{:?}", facts.imports);
+    assert_eq!(facts.unknown_imports(), Vec::<&str>::new());
 }

@@ -43,13 +43,14 @@ impl Compile {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         let limits = [
             // Not the address space, of which the engine reserves more than it uses.
-            (Resource::Data, self.memory),
-            (Resource::Cpu, self.cpu),
-            (Resource::Fsize, self.memory),
-            (Resource::Core, 0),
+            (Resource::Data, self.memory, 0),
+            // Warned by a signal of its own first, so that the reason can be told.
+            (Resource::Cpu, self.cpu, 2),
+            (Resource::Fsize, self.memory, 0),
+            (Resource::Core, 0, 0),
         ];
-        for (resource, limit) in limits {
-            let (current, maximum) = (Some(limit), Some(limit));
+        for (resource, limit, grace) in limits {
+            let (current, maximum) = (Some(limit), Some(limit.saturating_add(grace)));
             setrlimit(resource, Rlimit { current, maximum })?;
         }
         Ok(())

@@ -69,3 +69,36 @@ impl Hasher for Blake3 {
         u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("8 bytes"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::component::Component;
+
+    /// What the cache keeps has more bytes behind the code; the engine has to leave them alone.
+    #[test]
+    fn code_loads_from_a_file_that_goes_on() {
+        let module = "(module (func (export \"_start\")) (memory (export \"memory\") 1))";
+        let code = compile(&wat::parse_str(module).unwrap()).unwrap();
+        assert!(code.facts.kind().is_ok());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [&code.bytes[..], b"facts and proof"].concat()).unwrap();
+        let engine = Engine::new(&engine::config()).unwrap();
+        // SAFETY: the file has what `compile` gave a moment ago, and is this test's own.
+        #[allow(unsafe_code)]
+        let loaded = unsafe { Component::deserialize_file(&engine, file.path()) };
+        assert!(loaded.is_ok(), "{:?}", loaded.err());
+    }
+
+    #[test]
+    fn the_key_is_the_same_every_time() {
+        assert_eq!(engine_key().unwrap(), engine_key().unwrap());
+    }
+
+    #[test]
+    fn hostile_bytes_are_errors() {
+        for bytes in [&b""[..], b"\0asm", b"\0asm\x01\0\0\0\x0a\xff", b"hello"] {
+            assert!(compile(bytes).is_err());
+        }
+    }
+}

@@ -100,3 +100,16 @@ impl WorkspaceError {
         }
     }
 }
+
+impl From<WorkspaceError> for io::Error {
+    fn from(error: WorkspaceError) -> Self {
+        let kind = match &error {
+            WorkspaceError::System { kind, .. } => *kind,
+            WorkspaceError::Content(error) => error.kind,
+            WorkspaceError::Missing(_) | WorkspaceError::NoFile { .. } => io::ErrorKind::NotFound,
+            WorkspaceError::Damaged { .. } => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -159,7 +159,8 @@ fn what_is_not_entered_touches_no_disk() {
 #[test]
 fn what_cannot_be_kept_is_refused_by_name() {
     let bench = Bench::new();
-    let cases: [(&str, fn(&Path)); 4] = [
+    type Work = fn(&Path);
+    let cases: [(&str, Work); 4] = [
         ("`/workspace/d/s` is a socket", |root| {
             fs::create_dir(root.join("d")).unwrap();
             UnixListener::bind(root.join("d/s")).unwrap();
@@ -258,6 +259,34 @@ fn links_are_kept_and_never_followed() {
     assert!(seen.contains("d/\nd/f: mine\nd/up -> ../../.."), "{seen}");
     assert!(bench.look(Some(second)).contains("d -> /"));
     assert_eq!(listing(&secret), "key: hunter2");
+}
+
+#[test]
+fn no_step_of_a_path_goes_through_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("real/inner")).unwrap();
+    symlink("real", dir.path().join("link")).unwrap();
+    let root = folder::open_one(rustix::fs::CWD, dir.path()).unwrap();
+    assert!(folder::open(&root, "real/inner").is_ok());
+    for path in ["link", "link/inner", "real/../link/inner"] {
+        assert!(folder::open(&root, path).is_err(), "{path}");
+    }
+    // Nor does what is restored: a folder that was swapped for a link in the middle of it.
+    let bench = Bench::new();
+    let first = bench.visit(None, |root| {
+        fs::create_dir(root.join("link")).unwrap();
+        fs::write(root.join("link/f"), "x").unwrap();
+    });
+    let mut tree = bench.all.snapshots().tree(Some(first)).unwrap();
+    tree.insert(
+        "link".into(),
+        Entry::Link {
+            target: "real".into(),
+        },
+    );
+    fs::remove_file(dir.path().join("link")).unwrap();
+    assert!(restore::restore(&root, &tree, bench.all.snapshots()).is_err());
+    assert!(!dir.path().join("real/f").exists());
 }
 
 #[test]
