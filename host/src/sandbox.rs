@@ -6,8 +6,11 @@
 
 mod answer;
 mod bindings;
+mod body;
+mod command;
 pub mod engine;
 mod folders;
+mod handler;
 mod imports;
 mod in_process;
 mod meter;
@@ -17,7 +20,7 @@ mod state;
 mod tape;
 mod typed;
 
-pub use folders::{Contents, Folder, Folders, Left};
+pub use folders::{Contents, Folder, Folders, LeaveError, Left};
 pub use imports::progress::Progress;
 pub use in_process::{InProcess, Settings};
 pub use prepared::{Kind, PrepareError};
