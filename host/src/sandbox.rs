@@ -7,8 +7,11 @@
 mod answer;
 mod bindings;
 pub mod compile;
+mod body;
+mod command;
 pub mod engine;
 mod folders;
+mod handler;
 mod imports;
 mod in_process;
 mod meter;
@@ -18,7 +21,7 @@ mod state;
 mod tape;
 mod typed;
 
-pub use folders::{Contents, Folder, Folders, Left};
+pub use folders::{Contents, Folder, Folders, LeaveError, Left};
 pub use imports::progress::Progress;
 pub use in_process::{InProcess, Settings};
 pub use prepared::{Kind, PrepareError};

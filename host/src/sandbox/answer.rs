@@ -83,7 +83,7 @@ pub(crate) enum Given {
 /// The outputs of one visit so far.
 pub(crate) struct Answer<'a> {
     limits: &'a Limits,
-    files: &'a Files,
+    pub(crate) files: &'a Files,
     contents: &'a Arc<dyn Contents>,
     bytes: u64,
     outputs: Vec<Output>,

@@ -4,7 +4,7 @@
 
 use crate::{digest::Digest, visit::Visit};
 use bytes::Bytes;
-use std::{io, path::Path};
+use std::{fs::File, io, path::Path};
 
 /// Gives a visit its workspace, when the guest first asks for files.
 pub trait Folders: Send + Sync + 'static {
@@ -27,8 +27,19 @@ pub trait Folder: Send + Sync {
     /// Keeps what the visit changed. Blocks.
     ///
     /// # Errors
-    /// What the file system says.
-    fn leave(self: Box<Self>) -> io::Result<Left>;
+    /// What the file system says, or what the station put there that cannot be kept.
+    fn leave(self: Box<Self>) -> Result<Left, LeaveError>;
+}
+
+/// Why a workspace cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaveError {
+    /// The station's doing: too much, or what no snapshot holds.
+    #[error("{0}")]
+    Station(String),
+    /// The host's trouble, which may pass.
+    #[error(transparent)]
+    Host(#[from] io::Error),
 }
 
 /// What a visit left behind.
@@ -48,9 +59,9 @@ pub trait Contents: Send + Sync + 'static {
     /// What the file system says.
     fn put(&self, bytes: &[u8]) -> io::Result<Digest>;
 
-    /// The bytes under a digest. Blocks.
+    /// A file that holds just the bytes under a digest, opened for reading. Blocks.
     ///
     /// # Errors
     /// What the file system says; also when they are not there.
-    fn get(&self, digest: &Digest) -> io::Result<Bytes>;
+    fn open(&self, digest: &Digest) -> io::Result<File>;
 }

@@ -3,6 +3,7 @@
 
 mod clocks;
 mod config;
+mod filesystem;
 mod log;
 mod preopens;
 pub(crate) mod progress;
@@ -10,7 +11,7 @@ mod random;
 pub(crate) mod stdio;
 
 pub(crate) use clocks::Clock;
-pub(crate) use preopens::{Files, WORKSPACE};
+pub(crate) use preopens::{Files, OUTPUT, WORKSPACE};
 pub(crate) use random::Random;
 
 use super::state::State;
@@ -28,6 +29,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
     clocks::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;
     preopens::add_to_linker(&mut linker)?;
+    filesystem::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     config::add_to_linker(&mut linker)?;
     log::add_to_linker(&mut linker)?;

@@ -3,8 +3,10 @@
 use super::{
     Runner,
     answer::{Answer, overrun},
+    command,
     engine::Engine,
-    folders::{Contents, Folders, Left},
+    folders::{Contents, Folders, LeaveError, Left},
+    handler,
     imports::{self, Clock, Files, Random, progress::Progress},
     meter::{Meter, Over, metered},
     prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
@@ -13,13 +15,11 @@ use super::{
     typed,
 };
 use crate::{
-    digest::Digest,
     limits::Limit,
     line::Station,
     name::Name,
     visit::{LogLine, Outcome, Report, Usage, Visit},
 };
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::{
     collections::HashMap,
@@ -174,11 +174,15 @@ impl Inner {
                 None => ended(&error, &state, &limits),
             },
         };
+        if let Some(error) = state.files.broken.take() {
+            outcome = withheld(&error);
+        }
         let mut left = Left::default();
         if matches!(outcome, Outcome::Passed(_)) {
             match state.files.leave().await {
                 Ok(changes) => left = changes,
-                Err(error) => {
+                Err(LeaveError::Station(reason)) => outcome = Outcome::Invalid(reason),
+                Err(LeaveError::Host(error)) => {
                     outcome = Outcome::Retry {
                         reason: format!("cannot keep the workspace: {error}"),
                         after: None,
@@ -250,11 +254,34 @@ impl Inner {
                 let said = typed::call_async(store, pre, contents).await?;
                 typed::judge(said, Answer::new(limits, &store.data().files, contents)).await
             }
-            _ => {
-                return Ok(Outcome::Invalid(
-                    "this kind of station cannot be run yet".into(),
-                ));
+            Entrance::Command(pre) => {
+                let exit = command::call(store, pre, contents).await?;
+                let state = store.data();
+                let (visit, tape) = (state.visit.clone(), state.tape.clone());
+                let answer = Answer::new(limits, &state.files, contents);
+                command::judge(exit, &prepared.station, &visit, &tape, answer).await
             }
+            Entrance::CommandAsync(pre) => {
+                let exit = command::call_async(store, pre, contents).await?;
+                let state = store.data();
+                let (visit, tape) = (state.visit.clone(), state.tape.clone());
+                let answer = Answer::new(limits, &state.files, contents);
+                command::judge(exit, &prepared.station, &visit, &tape, answer).await
+            }
+            Entrance::Handler(pre) => match handler::call(store, pre, contents).await? {
+                Ok(response) => {
+                    let answer = Answer::new(limits, &store.data().files, contents);
+                    handler::judge(response, answer).await
+                }
+                Err(unfit) => Err(unfit),
+            },
+            Entrance::HandlerAsync(pre) => match handler::call_async(store, pre, contents).await? {
+                Ok(response) => {
+                    let answer = Answer::new(limits, &store.data().files, contents);
+                    handler::judge(response, answer).await
+                }
+                Err(unfit) => Err(unfit),
+            },
         };
         Ok(judged.unwrap_or_else(|unfit| unfit.outcome(limits)))
     }
@@ -269,10 +296,7 @@ fn ended(error: &wasmtime::Error, state: &State, limits: &crate::limits::Limits)
         return Outcome::Trapped(format!("the station ended itself with exit code {code}"));
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        return Outcome::Retry {
-            reason: format!("the host could not give the visit what it needs: {error}"),
-            after: None,
-        };
+        return withheld(error);
     }
     if state.meter.denied {
         return overrun(Limit::Memory, limits);
@@ -286,6 +310,14 @@ fn ended(error: &wasmtime::Error, state: &State, limits: &crate::limits::Limits)
         return overrun(Limit::Output, limits);
     }
     Outcome::Trapped(bounded(&format!("{error:?}"), TRAP))
+}
+
+/// The outcome of a visit that the host could not give what it was promised.
+fn withheld(error: &io::Error) -> Outcome {
+    Outcome::Retry {
+        reason: format!("the host could not give the visit what it needs: {error}"),
+        after: None,
+    }
 }
 
 /// A report of a visit that never began.
@@ -304,10 +336,4 @@ fn failed(reason: String) -> Report {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Reads a body from the store of large ones.
-pub(crate) async fn read(contents: &Arc<dyn Contents>, digest: &Digest) -> wasmtime::Result<Bytes> {
-    let (contents, digest) = (contents.clone(), *digest);
-    Ok(tokio::task::spawn_blocking(move || contents.get(&digest)).await??)
 }

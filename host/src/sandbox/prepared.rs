@@ -16,8 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
-use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime_wasi::FsPerms;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::{FsPerms, p2, p3};
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 /// How a component is a station.
@@ -79,8 +79,8 @@ pub enum PrepareError {
 pub(crate) enum Entrance {
     Typed(StationPre<State>),
     TypedAsync(StationAsyncPre<State>),
-    Command(InstancePre<State>),
-    CommandAsync(InstancePre<State>),
+    Command(p2::bindings::CommandPre<State>),
+    CommandAsync(p3::bindings::CommandPre<State>),
     Handler(ProxyPre<State>),
     HandlerAsync(ServicePre<State>),
 }
@@ -190,9 +190,13 @@ fn entrance(
             ServicePre::new(pre).map_err(misfit)?,
         ))
     } else if has("wasi:cli/run@0.2.") {
-        Ok(Entrance::Command(pre))
+        Ok(Entrance::Command(
+            p2::bindings::CommandPre::new(pre).map_err(misfit)?,
+        ))
     } else if has("wasi:cli/run@0.3.") {
-        Ok(Entrance::CommandAsync(pre))
+        Ok(Entrance::CommandAsync(
+            p3::bindings::CommandPre::new(pre).map_err(misfit)?,
+        ))
     } else {
         let exports = match &exports[..] {
             [] => "nothing".into(),

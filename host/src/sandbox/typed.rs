@@ -3,8 +3,8 @@
 use super::{
     answer::{Answer, Given, REASON, Unfit},
     bindings::{station::StationPre, station_async::StationAsyncPre, work},
+    body,
     folders::Contents,
-    in_process::read,
     prepared::bounded,
     state::State,
 };
@@ -119,9 +119,7 @@ async fn inputs(
         let body = match body {
             Body::File(path) => work::Body::File(path.clone()),
             Body::Inline(bytes) => work::Body::Bytes(bytes.to_vec()),
-            Body::Stored { digest, .. } => {
-                work::Body::Bytes(read(contents, digest).await?.to_vec())
-            }
+            Body::Stored { digest, .. } => work::Body::Bytes(body::read(contents, digest).await?),
         };
         inputs.push(work::Payload {
             content_type: content_type.clone(),

@@ -1,17 +1,20 @@
 //! A guest's standard streams: the input is the item's body or nothing, the outputs go to the tape.
 
-use crate::sandbox::tape::{Channel, Tape};
+use crate::sandbox::{
+    body::Source,
+    tape::{Channel, Tape},
+};
 use bytes::Bytes;
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wasmtime_wasi::{
-    cli::{IsTerminal, StdoutStream},
-    p2::{OutputStream, Pollable, StreamError, StreamResult},
+    cli::{IsTerminal, StdinStream, StdoutStream},
+    p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult},
 };
 
 /// How many bytes a guest may hand over at once.
@@ -77,5 +80,65 @@ impl AsyncWrite for Sink {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+/// A standard input: bodies of items, read as the guest asks for them.
+#[derive(Clone)]
+pub(crate) struct Stdin(Arc<Mutex<Source>>);
+
+impl Stdin {
+    pub(crate) fn new(source: Source) -> Self {
+        Self(Arc::new(Mutex::new(source)))
+    }
+
+    fn next(&self, most: usize) -> io::Result<Bytes> {
+        let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        source.next(most.min(CHUNK))
+    }
+}
+
+impl IsTerminal for Stdin {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for Stdin {
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Stdin {
+    async fn ready(&mut self) {}
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for Stdin {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        match self.next(size) {
+            Ok(bytes) if bytes.is_empty() && size > 0 => Err(StreamError::Closed),
+            Ok(bytes) => Ok(bytes),
+            Err(error) => Err(StreamError::LastOperationFailed(error.into())),
+        }
+    }
+}
+
+impl AsyncRead for Stdin {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(
+            self.next(buffer.remaining())
+                .map(|bytes| buffer.put_slice(&bytes)),
+        )
     }
 }

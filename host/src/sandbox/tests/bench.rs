@@ -7,13 +7,16 @@ use crate::{
     limits::Limits,
     line::{Retry, Station},
     name::Name,
-    sandbox::{Contents, Folder, Folders, InProcess, Left, PrepareError, Runner, Settings},
+    sandbox::{
+        Contents, Folder, Folders, InProcess, LeaveError, Left, PrepareError, Runner, Settings,
+    },
     visit::{Outcome, Report, Visit},
 };
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, HashMap},
-    io,
+    fs::File,
+    io::{self, Seek as _, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc, LazyLock, Mutex,
@@ -68,6 +71,32 @@ fn module(run: &str, imports: &str, body: &str) -> String {
 pub(super) const ECHO: &str =
     "(call $pass (call $body (local.get $in)) (call $body_len (local.get $in)))";
 
+/// What the adapter lacks: its `proc_exit` knows success and failure only, so programs call this one.
+const EXIT: &str = "package wasi:cli@0.2.12;
+interface exit { exit: func(status: result); exit-with-code: func(status-code: u8); }
+world exits { import exit; }";
+
+/// A program of WASI 0.1: what it imports beside reading, writing and exiting, and the body of
+/// `_start`. `$say` writes to a descriptor, `$hear` reads standard input to 4096.
+pub(super) fn command(imports: &str, body: &str) -> String {
+    format!(
+        r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:cli/exit@0.2.12" "exit-with-code" (func $exit (param i32)))
+  {imports}
+  (memory (export "memory") 1)
+  (func $say (param $fd i32) (param $ptr i32) (param $len i32)
+    (i32.store (i32.const 0) (local.get $ptr)) (i32.store (i32.const 4) (local.get $len))
+    (if (call $write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable)))
+  (func $hear (result i32)
+    (i32.store (i32.const 0) (i32.const 4096)) (i32.store (i32.const 4) (i32.const 8192))
+    (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+    (i32.load (i32.const 8)))
+  (func (export "_start") {body}))"#
+    )
+}
+
 /// The component of a hand-written text: a component, a typed station, or a command of WASI 0.1.
 pub(super) fn component(text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("a module");
@@ -75,17 +104,19 @@ pub(super) fn component(text: &str) -> Vec<u8> {
         return module;
     }
     let command = text.contains("\"_start\"");
-    if !command {
-        let mut resolve = Resolve::default();
-        let (package, _) = resolve
-            .push_dir(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit")))
-            .expect("the interface");
-        let world = resolve
-            .select_world(&[package], Some("station"))
-            .expect("a world");
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-            .expect("metadata");
-    }
+    let mut resolve = Resolve::default();
+    let (package, world) = if command {
+        let package = resolve.push_str("exit.wit", EXIT);
+        (package.expect("an interface"), "exits")
+    } else {
+        let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
+        let (package, _) = resolve.push_dir(wit).expect("the interface");
+        (package, "station")
+    };
+    let world = resolve
+        .select_world(&[package], Some(world))
+        .expect("a world");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
     let adapter = if command {
         adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER
     } else {
@@ -118,9 +149,12 @@ impl Contents for Stores {
         Ok(digest)
     }
 
-    fn get(&self, digest: &Digest) -> io::Result<Bytes> {
+    fn open(&self, digest: &Digest) -> io::Result<File> {
         let found = self.bodies.lock().unwrap().get(digest).cloned();
-        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut file = tempfile::tempfile()?;
+        file.write_all(&found.ok_or(io::ErrorKind::NotFound)?)?;
+        file.rewind()?;
+        Ok(file)
     }
 }
 
@@ -144,7 +178,7 @@ impl Folder for Entered {
         Vec::new()
     }
 
-    fn leave(self: Box<Self>) -> io::Result<Left> {
+    fn leave(self: Box<Self>) -> Result<Left, LeaveError> {
         let mut left = self.1.left.lock().unwrap();
         left.clear();
         for entry in std::fs::read_dir(self.0.path())? {
