@@ -24,5 +24,9 @@ pub mod workspace;
 // floor 2, sandbox: the only floor that names wasmtime
 pub mod sandbox;
 
+// floor 3, running
+pub mod assembly;
+pub mod conveyor;
+
 // floor 4, faces
 pub mod cli;

@@ -51,6 +51,16 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 6] = [
+        Self::Wall,
+        Self::Cpu,
+        Self::Memory,
+        Self::Output,
+        Self::Log,
+        Self::Outputs,
+    ];
+
     /// Whether running into it may go away by itself, so that the attempt is repeated. Only time is
     /// such: a visit has the same inputs, clock and seed again, and would use as much memory.
     pub fn passing(self) -> bool {

@@ -6,7 +6,7 @@
 pub(crate) mod check;
 mod definition;
 mod draft;
-mod fit;
+pub mod fit;
 pub(crate) mod grammar;
 pub(crate) mod parse;
 mod quantity;

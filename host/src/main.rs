@@ -1,23 +1,7 @@
-//! The `andon` command: parses, runs, prints the error.
+//! The command `andon`: parse, run, print the error, exit code.
 
-use andon::cli::compile::Compile;
-use clap::Parser;
 use std::process::ExitCode;
 
-#[derive(Parser)]
-#[command(name = "andon", version)]
-enum Command {
-    #[command(hide = true)]
-    Compile(Compile),
-}
-
 fn main() -> ExitCode {
-    let Command::Compile(compile) = Command::parse();
-    match compile.execute() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    andon::cli::main()
 }

@@ -6,9 +6,9 @@
 
 mod answer;
 mod bindings;
-pub mod compile;
 mod body;
 mod command;
+pub mod compile;
 pub mod engine;
 mod folders;
 mod handler;
@@ -18,6 +18,7 @@ mod meter;
 mod prepared;
 mod runner;
 mod state;
+mod stores;
 mod tape;
 mod typed;
 

@@ -31,6 +31,12 @@ impl Journal for Blobs {
     fn list(&self, _: &Filter) -> Result<Vec<Summary>, JournalError> {
         unreachable!("workspaces list nothing")
     }
+    fn undelivered(&self, _: &Name) -> Result<Vec<ItemId>, JournalError> {
+        unreachable!("workspaces deliver nothing")
+    }
+    fn delivered(&self, _: Vec<ItemId>) -> BoxFuture<'static, Result<(), JournalError>> {
+        unreachable!("workspaces deliver nothing")
+    }
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
         Ok(self.0.lock().unwrap().get(digest).cloned())
     }
