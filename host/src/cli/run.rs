@@ -242,10 +242,9 @@ impl Run {
             Notice::Taken { .. } => tally.taken += 1,
             Notice::Known { .. } => tally.known += 1,
             Notice::Jammed { summary } => {
+                // People read of jams at the end, where they are not scrolled away.
                 if self.json {
                     progress.aside(|| print::json(&jammed(&summary)))?;
-                } else {
-                    progress.say(&jam_line(&summary));
                 }
             }
             Notice::Ended { item } => {

@@ -4,7 +4,10 @@ use crate::{
     content::Content,
     digest::Digest,
     item::{Body, ItemId, Payload},
-    journal::{Journal, sqlite::Sqlite},
+    journal::{
+        Journal,
+        sqlite::{self, Sqlite},
+    },
     workspace::Workspaces,
 };
 use anyhow::Context as _;
@@ -32,6 +35,11 @@ pub(super) struct State {
 impl StateArg {
     /// The folder of a line in `beside`.
     pub(super) fn of_line(&self, beside: &Path) -> PathBuf {
+        let beside = if beside == Path::new(".") {
+            Path::new("")
+        } else {
+            beside
+        };
         self.folder.clone().unwrap_or_else(|| beside.join(".andon"))
     }
 
@@ -43,7 +51,7 @@ impl StateArg {
         let here = std::env::current_dir().context("the current folder cannot be found")?;
         here.ancestors()
             .map(|folder| folder.join(".andon"))
-            .find(|folder| folder.join("journal.db").is_file())
+            .find(|folder| folder.join(sqlite::FILE).is_file())
             .with_context(|| {
                 format!(
                     "there is no state folder `.andon` in `{}` or above\n  hint: go to the line's folder, or name one with `--state DIR`",

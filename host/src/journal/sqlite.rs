@@ -288,7 +288,8 @@ impl Shared {
     }
 }
 
-const FILE: &str = "journal.sqlite";
+/// The database in a state folder.
+pub const FILE: &str = "journal.sqlite";
 
 /// A panic elsewhere leaves these maps whole: each change of them is one call.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
