@@ -108,7 +108,8 @@ impl Engine {
         unsafe { Component::deserialize(&self.engine, compiled) }
     }
 
-    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+    /// What it stands on.
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.engine
     }
 
