@@ -36,6 +36,21 @@ pub(super) fn typed(imports: &str, body: &str) -> String {
     module("andon:station/process@0.1.0#run", imports, body)
 }
 
+/// A module of a typed station that may wait: it answers with `ptr` and `len`, after the wait that
+/// `body` asks for.
+pub(super) fn typed_async(imports: &str, body: &str) -> String {
+    let task_return = r#"(import "[export]andon:station/process-async@0.1.0" "[task-return]run"
+        (func $return (param i32 i32 i32 i32 i32 i64 i32 i32 i32)))
+      (func $done (param $ptr i32) (param $len i32)
+        (drop (call $pass (local.get $ptr) (local.get $len)))
+        (call $return (i32.const 0) (i32.const 1056) (i32.const 1) (i32.const 0) (i32.const 0)
+          (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+      (func (export "[callback][async-lift]andon:station/process-async@0.1.0#run")
+        (param i32 i32 i32) (result i32) unreachable)"#;
+    let run = "[async-lift]andon:station/process-async@0.1.0#run";
+    module(run, &format!("{imports} {task_return}"), body)
+}
+
 fn module(run: &str, imports: &str, body: &str) -> String {
     format!(
         r#"(module {imports}
@@ -97,6 +112,49 @@ pub(super) fn command(imports: &str, body: &str) -> String {
     )
 }
 
+/// A handler of WASI 0.2 that answers with a status and headers. Without a status it gives no
+/// response.
+pub(super) fn handler(status: Option<u16>, headers: &[(&str, &str)]) -> String {
+    let (mut data, mut append) = (String::new(), String::new());
+    for (n, (name, value)) in headers.iter().enumerate() {
+        let (name_at, value_at) = (1024 + 256 * n, 1024 + 256 * n + 128);
+        data += &format!(
+            "(data (i32.const {name_at}) {name:?}) (data (i32.const {value_at}) {value:?})"
+        );
+        append += &format!(
+            "(call $append (local.get $fields) (i32.const {name_at}) (i32.const {})
+               (i32.const {value_at}) (i32.const {}) (i32.const 0))",
+            name.len(),
+            value.len()
+        );
+    }
+    let answer = status.map_or(String::new(), |status| {
+        format!(
+            "(local.set $response (call $response (local.get $fields)))
+             (drop (call $status (local.get $response) (i32.const {status})))
+             (call $set (local.get $out) (i32.const 0) (local.get $response) (i32.const 0) (i64.const 0)
+               (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))"
+        )
+    });
+    format!(
+        r#"(module
+  (import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]fields.append" (func $append (param i32 i32 i32 i32 i32 i32)))
+  (import "wasi:http/types@0.2.0" "[constructor]outgoing-response" (func $response (param i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-response.set-status-code"
+    (func $status (param i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[static]response-outparam.set"
+    (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  {data}
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 16384))
+  (func (export "wasi:http/incoming-handler@0.2.0#handle") (param $request i32) (param $out i32)
+    (local $fields i32) (local $response i32)
+    (local.set $fields (call $fields))
+    {append} {answer}))"#
+    )
+}
+
 /// The component of a hand-written text: a component, a typed station, or a command of WASI 0.1.
 pub(super) fn component(text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("a module");
@@ -108,10 +166,14 @@ pub(super) fn component(text: &str) -> Vec<u8> {
     let (package, world) = if command {
         let package = resolve.push_str("exit.wit", EXIT);
         (package.expect("an interface"), "exits")
+    } else if text.contains("wasi:http/incoming-handler") {
+        let package = resolve.push_str("handler.wit", include_str!("handler.wit"));
+        (package.expect("an interface"), "proxy")
     } else {
         let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
         let (package, _) = resolve.push_dir(wit).expect("the interface");
-        (package, "station")
+        let is_async = text.contains("process-async");
+        (package, if is_async { "station-async" } else { "station" })
     };
     let world = resolve
         .select_world(&[package], Some(world))

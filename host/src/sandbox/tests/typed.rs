@@ -1,6 +1,6 @@
 //! Typed stations.
 
-use super::bench::{BENCH, ECHO, passed, run, station, typed};
+use super::bench::{BENCH, ECHO, passed, run, station, typed, typed_async};
 use crate::{
     limits::{Limit, Limits},
     line::Station,
@@ -31,6 +31,32 @@ async fn answers_with_its_input() {
     assert_eq!(passed(&report), [("pass".into(), "hello".into())]);
     assert!(report.usage.memory >= 65536);
     assert!(report.workspace.is_none());
+}
+
+#[tokio::test]
+async fn answers_through_the_interface_that_may_wait() {
+    let echo =
+        "(call $done (call $body (local.get $in)) (call $body_len (local.get $in))) (i32.const 0)";
+    let report = run(&typed_async("", echo), station()).await;
+    assert_eq!(passed(&report), [("pass".into(), "hello".into())]);
+    let report = run(
+        &typed_async("", "(loop (br 0)) unreachable"),
+        limited(|l| l.cpu = Duration::from_millis(30)),
+    )
+    .await;
+    assert!(
+        matches!(
+            report.outcome,
+            Outcome::Overrun {
+                limit: Limit::Cpu,
+                ..
+            }
+        ),
+        "{report:?}"
+    );
+    // It ends without an answer.
+    let report = run(&typed_async("", "(i32.const 0)"), station()).await;
+    assert!(matches!(report.outcome, Outcome::Trapped(_)), "{report:?}");
 }
 
 #[tokio::test]
