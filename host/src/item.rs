@@ -1,15 +1,29 @@
 //! The item: its id, what it carries, and (in the modules below) its life as a pure state machine.
 //!
-//! `record` is what the journal keeps, `state` folds records into where the item is, `step` decides
-//! what an event leads to. None of them reads a clock, a file or randomness.
+//! `record` is what the journal keeps, `fold` turns records into the `state` of where the item is,
+//! `step` decides what an event leads to, with `route` for where a port leads. None of them reads a clock, a file or randomness.
 
+mod fold;
+mod jam;
 mod payload;
 mod record;
+mod route;
+mod state;
+mod step;
+mod summary;
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::one_of_each_kind;
+
+pub use fold::FoldError;
+pub use jam::Jam;
 pub use payload::{Body, LabelProblem, Labels, Payload};
-pub use record::{
-    Arrival, Child, ChildEnd, Clearing, Destination, End, Facts, Jam, Message, Record,
-};
+pub use record::{Arrival, Child, ChildEnd, Clearing, Destination, End, Facts, Message, Record};
+pub use state::{Item, Phase, Split, Wants};
+pub use step::{Clear, Event, Refused, messages, step, take};
+pub use summary::{PhaseKind, Seq, Summary};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{fmt, str::FromStr, sync::Arc};
@@ -52,6 +66,12 @@ impl ItemId {
     pub fn child(&self, n: u32) -> Option<Self> {
         let text = format!("{}.{n}", self.0);
         (text.len() <= Self::MAX_LEN).then(|| Self(text.into()))
+    }
+
+    /// The numbers of the splits that it came from, the oldest first: what the children of one tree
+    /// are ordered by.
+    pub fn path(&self) -> impl Iterator<Item = u32> {
+        self.0.split('.').skip(1).filter_map(|n| n.parse().ok())
     }
 
     /// The item that this one was split from, and its number there.

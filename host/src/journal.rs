@@ -5,18 +5,24 @@
 //! one item only, messages come at least once and in any order, listings are a projection that may
 //! lag and can be rebuilt. One suite of tests runs against every store.
 
+pub mod memory;
+pub mod sqlite;
+
+#[cfg(test)]
+mod conformance;
+
+pub use crate::item::{PhaseKind, Seq, Summary};
+pub use memory::Memory;
+pub use sqlite::Sqlite;
+
 use crate::{
     digest::Digest,
     item::{ItemId, Message, Record},
     name::Name,
-    visit::Millis,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use serde::{Deserialize, Serialize};
-
-/// The number of records that an item has.
-pub type Seq = u64;
+use std::path::Path;
 
 /// A store of journals. Cheap to share; all methods may be called from any thread.
 pub trait Journal: Send + Sync + 'static {
@@ -31,8 +37,9 @@ pub trait Journal: Send + Sync + 'static {
     /// the calls, and several share one sync. The future ends when the records are durable. Dropping
     /// it drops the news, not the records.
     ///
-    /// Once an append failed, every later one fails too, so that nothing is kept that follows
-    /// something lost.
+    /// Once the store could not keep an append, every later one fails for the same reason, so that
+    /// nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
+    /// item, and what was to follow it there conflicts as well.
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>>;
 
     /// The next messages between items: after the append that they come from is durable. At least
@@ -59,6 +66,18 @@ pub trait Journal: Send + Sync + 'static {
     /// When the store cannot be written.
     fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError>;
 
+    /// The items of a line that ended on `done` with a payload and were not said to be
+    /// [`Self::delivered`], ordered by when they ended. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn undelivered(&self, line: &Name) -> Result<Vec<ItemId>, JournalError>;
+
+    /// Keeps that these results were handed over to whoever asked for them. The call returns at
+    /// once and is applied in order with the appends; the future ends when it is durable. An item
+    /// that has no result, or that there is not, is passed over.
+    fn delivered(&self, items: Vec<ItemId>) -> BoxFuture<'static, Result<(), JournalError>>;
+
     /// A line's revision as it was kept.
     ///
     /// # Errors
@@ -84,56 +103,6 @@ pub struct Append {
     pub blobs: Vec<(Digest, Bytes)>,
     /// Where the item is afterwards, for listings.
     pub summary: Summary,
-}
-
-/// Where an item is: what listings show, and what is enough to find the unfinished ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
-    /// The item.
-    pub item: ItemId,
-    /// Its line.
-    pub line: Name,
-    /// The revision it was last moved by.
-    pub revision: u64,
-    /// The input's name.
-    pub source: String,
-    /// Where it is.
-    pub phase: PhaseKind,
-    /// The station it is at, or was at last.
-    pub station: Option<Name>,
-    /// Why it jammed, for people.
-    pub reason: Option<String>,
-    /// When it was taken.
-    pub taken: Millis,
-    /// When it last changed.
-    pub changed: Millis,
-}
-
-/// The phases of an item's life, as listings name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PhaseKind {
-    /// Waits for a worker, or for the time of its next attempt.
-    Waiting,
-    /// Is at a station.
-    Working,
-    /// Waits for its children.
-    Split,
-    /// Waits for a person to clear it.
-    Jammed,
-    /// Ended on `done`.
-    Done,
-    /// Ended on `scrap`.
-    Scrapped,
-    /// Ended at a join.
-    Joined,
-}
-
-impl PhaseKind {
-    /// Whether nothing more will happen to the item.
-    pub fn ended(self) -> bool {
-        matches!(self, Self::Done | Self::Scrapped | Self::Joined)
-    }
 }
 
 /// Which items to list. Empty lists everything.
@@ -209,4 +178,19 @@ pub enum JournalError {
         /// What it says.
         reason: String,
     },
+}
+
+impl JournalError {
+    /// What the system said when it was asked for `path`.
+    fn io(path: &Path, error: &std::io::Error) -> Self {
+        Self::unwritable(path, error.to_string())
+    }
+
+    fn unwritable(path: &Path, reason: String) -> Self {
+        Self::Unwritable {
+            path: path.display().to_string(),
+            reason,
+            hint: "make it writable, or name another folder with `--state DIR`".into(),
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 // floor 0, nouns: no IO, no wasm, no tokio
 pub mod digest;
+pub mod factory;
 pub mod grant;
 pub mod item;
 pub mod limits;
@@ -15,7 +16,17 @@ pub mod problem;
 pub mod visit;
 
 // floor 1, stores
+pub mod catalogue;
+pub mod content;
 pub mod journal;
+pub mod workspace;
 
 // floor 2, sandbox: the only floor that names wasmtime
 pub mod sandbox;
+
+// floor 3, running
+pub mod assembly;
+pub mod conveyor;
+
+// floor 4, faces
+pub mod cli;

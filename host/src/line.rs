@@ -3,7 +3,31 @@
 //! How it is written (`line.toml`) is read and checked by the modules below; what it does to an item
 //! is decided in [`crate::item`].
 
-use crate::{grant::Grants, item::Labels, limits::Limits, name::Name};
+pub(crate) mod check;
+mod definition;
+mod draft;
+pub mod fit;
+pub(crate) mod grammar;
+pub(crate) mod parse;
+mod quantity;
+pub(crate) mod reader;
+mod schema;
+mod vars;
+
+pub use check::check;
+pub use definition::{BadDefinition, NoDefinition};
+pub use draft::Draft;
+pub use fit::{Kind, Known, fit};
+pub use parse::{parse, parse_bytes};
+pub use schema::{schema_factory, schema_line, schema_station};
+pub use vars::Vars;
+
+use crate::{
+    grant::{self, Access, Grants},
+    item::Labels,
+    limits::Limits,
+    name::Name,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -24,7 +48,7 @@ pub struct Station {
     /// Where the component comes from: a folder, a `.wasm` or a `.wat` file. Relative to the line
     /// file until the line is resolved.
     pub r#use: PathBuf,
-    /// Where each port leads.
+    /// Where each port leads; the last rule of each has no `when`, so that no item fits none.
     pub next: BTreeMap<Name, Vec<Rule>>,
     /// Settings for the guest; values that are no strings are JSON.
     #[serde(default)]
@@ -139,11 +163,27 @@ impl Rule {
     }
 }
 
+impl Target {
+    /// The names of the ends, which no station may have.
+    pub const ENDS: [&str; 2] = ["done", "scrap"];
+}
+
 impl Station {
     /// Default of `workers`.
     pub const WORKERS: u32 = 4;
     /// Default of `queue`.
     pub const QUEUE: u32 = 64;
+
+    /// What the station may do at this place in the guest, by its assets and grants; none where nothing
+    /// is mounted there. The item's own directories are no grants.
+    pub fn access(&self, guest: &str) -> Option<Access> {
+        let mounts = self.grants.fs.iter().map(|m| (&m.guest, m.access));
+        let assets = self.assets.iter().map(|a| (&a.guest, Access::Read));
+        mounts
+            .chain(assets)
+            .find(|(at, _)| grant::within(guest, at))
+            .map(|(_, access)| access)
+    }
 
     /// The stations that its ports may lead to.
     pub fn downstream(&self) -> impl Iterator<Item = &Name> {
@@ -168,3 +208,6 @@ impl Line {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,47 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+/// A place in a file that a person wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+}
+
+/// A text as it may stand in a message: cut after 80 characters, control characters escaped.
+pub fn shown(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut shown = String::new();
+    for c in chars.by_ref().take(80) {
+        // what steers a terminal or turns the direction of writing is escaped too
+        if c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 impl Problem {
+    /// A problem at a place that is already known.
+    pub fn on(file: &str, place: Place, message: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            line: place.line,
+            column: place.column,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
     /// A problem at byte `offset` of `text`.
     pub fn at(file: &str, text: &str, offset: usize, message: impl Into<String>) -> Self {
         let before = &text[..text.floor_char_boundary(offset)];

@@ -8,6 +8,7 @@ mod answer;
 mod bindings;
 mod body;
 mod command;
+pub mod compile;
 pub mod engine;
 mod folders;
 mod handler;
@@ -17,6 +18,7 @@ mod meter;
 mod prepared;
 mod runner;
 mod state;
+mod stores;
 mod tape;
 mod typed;
 

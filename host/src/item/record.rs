@@ -1,10 +1,9 @@
 //! What the journal keeps of an item. A kind is never changed once released: what has to differ is
 //! a new kind, or a new version of one, and the old stays readable.
 
-use super::{ItemId, Labels, Payload};
+use super::{ItemId, Jam, Labels, Payload};
 use crate::{
     digest::Digest,
-    limits::Limit,
     name::Name,
     visit::{LogLine, Millis, Usage},
 };
@@ -68,6 +67,8 @@ pub enum Record {
         children: Vec<Child>,
         /// The workspace that every child starts with.
         workspace: Option<Digest>,
+        /// The join that collects them, where the line has one.
+        join: Option<Name>,
         /// Until when a join waits for the children, where it is bounded.
         until: Option<Millis>,
         /// Of the attempt.
@@ -138,6 +139,9 @@ pub struct Facts {
     /// What it wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<LogLine>,
+    /// Why the station rejected the item, where that led it to the port `reject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Where an output goes.
@@ -203,32 +207,6 @@ pub struct Arrival {
     pub visits: BTreeMap<Name, u32>,
 }
 
-/// Why an item cannot go on by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Jam {
-    /// Every attempt that the line's `retry` allows failed; the text is the last reason.
-    Retries(String),
-    /// The station rejected it, and the port `reject` is not wired.
-    Rejected(String),
-    /// It may not come to this station again, and the station's port `exhausted` is not wired.
-    Exhausted(Name),
-    /// No rule of the port's route fits its labels.
-    NoRoute(Name),
-    /// The station gave an answer that it may not give.
-    Invalid(String),
-    /// The station ran into a limit that trying again does not change.
-    Overrun {
-        /// Which.
-        limit: Limit,
-        /// Its value.
-        value: String,
-    },
-    /// The time to wait for the children is over, and some are missing.
-    Missing(u32),
-    /// The host ended three times during this visit.
-    HostCrash,
-}
-
 /// How a person clears a jam.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Clearing {
@@ -236,12 +214,11 @@ pub enum Clearing {
     Retry,
     /// The same with another payload.
     Edit(Payload),
-    /// The item leaves by this port with the payload it came with.
+    /// The item leaves by this port with what it came with; `Moved` or, for a join with several
+    /// inputs, `Split` follows in the same append and says where to.
     Skip {
         /// The port.
         port: Name,
-        /// Where it leads.
-        to: Destination,
     },
     /// The item ends as scrapped.
     Scrap,
@@ -283,5 +260,42 @@ impl Arrival {
     /// Labels are the payload's; a shorthand for routes.
     pub fn labels(&self) -> &Labels {
         &self.payload.labels
+    }
+}
+
+impl Record {
+    /// The names of all kinds, as stores keep them beside the facts.
+    pub const KINDS: [&str; 11] = [
+        "taken",
+        "started",
+        "interrupted",
+        "moved",
+        "split",
+        "finished",
+        "failed",
+        "jammed",
+        "child-ended",
+        "gathered",
+        "cleared",
+    ];
+
+    /// The newest version of any kind that is written; all are at their first.
+    pub const VERSION: u32 = 1;
+
+    /// The name of its kind: one of [`Self::KINDS`].
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "taken",
+            Self::Started { .. } => "started",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Moved { .. } => "moved",
+            Self::Split { .. } => "split",
+            Self::Finished { .. } => "finished",
+            Self::Failed { .. } => "failed",
+            Self::Jammed { .. } => "jammed",
+            Self::ChildEnded { .. } => "child-ended",
+            Self::Gathered { .. } => "gathered",
+            Self::Cleared { .. } => "cleared",
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! [`config`] is what changes compiled code. [`Engine`] adds what only matters for running: the pool
 //! of instances and the thread that ticks.
 
+use crate::catalogue::Compiled;
 use std::{
     sync::{
         Arc,
@@ -106,6 +107,21 @@ impl Engine {
     pub unsafe fn load(&self, compiled: &[u8]) -> wasmtime::Result<Component> {
         // SAFETY: the caller vouches for the bytes.
         unsafe { Component::deserialize(&self.engine, compiled) }
+    }
+
+    /// Loads a component from the compiled cache.
+    ///
+    /// # Errors
+    /// When it was compiled by another version or with other settings.
+    #[allow(
+        unsafe_code,
+        reason = "compiled code has to be trusted at one place; this is it"
+    )]
+    pub fn load_cached(&self, compiled: &Compiled) -> wasmtime::Result<Component> {
+        // SAFETY: a `Compiled` exists only after the cache found the keyed hash of just this open file
+        // right; the file is private to this user, is never written again once it has its name, and its
+        // path here leads to the open file itself, whatever has been put under its name since.
+        unsafe { Component::deserialize_file(&self.engine, compiled.path()) }
     }
 
     /// What it stands on.

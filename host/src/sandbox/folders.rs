@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of how either is kept.
 
-use crate::{digest::Digest, visit::Visit};
+use crate::{digest::Digest, item::ItemId, visit::Visit};
 use bytes::Bytes;
 use std::{fs::File, io, path::Path};
 
@@ -13,6 +13,9 @@ pub trait Folders: Send + Sync + 'static {
     /// # Errors
     /// What the file system says.
     fn enter(&self, visit: &Visit) -> io::Result<Box<dyn Folder>>;
+
+    /// The item has ended: its directories may go. Where none are kept, nothing is to be done.
+    fn ended(&self, _item: &ItemId) {}
 }
 
 /// A workspace that a visit is in. Dropping it throws away what the visit changed.

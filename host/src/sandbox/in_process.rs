@@ -15,6 +15,7 @@ use super::{
     typed,
 };
 use crate::{
+    item::ItemId,
     limits::Limit,
     line::Station,
     name::Name,
@@ -134,6 +135,10 @@ impl Runner for InProcess {
     fn visit(&self, visit: Visit) -> BoxFuture<'static, Report> {
         let inner = self.0.clone();
         Box::pin(async move { inner.visit(visit).await })
+    }
+
+    fn ended(&self, item: &ItemId) {
+        self.0.folders.ended(item);
     }
 }
 

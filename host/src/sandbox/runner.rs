@@ -1,5 +1,6 @@
 //! What executes visits, as the conveyor sees it: in this process, or in one of its own.
 
+use crate::item::ItemId;
 use crate::visit::{Report, Visit};
 use futures::future::BoxFuture;
 
@@ -8,4 +9,7 @@ pub trait Runner: Send + Sync {
     /// Executes one attempt. The caller spawns the future; dropping it ends the visit, whose
     /// workspace is then as it was before.
     fn visit(&self, visit: Visit) -> BoxFuture<'static, Report>;
+
+    /// The item has ended: nothing that is kept for its next visit is needed any more.
+    fn ended(&self, item: &ItemId);
 }

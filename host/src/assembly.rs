@@ -1,0 +1,489 @@
+//! From a line file to a line that can run: read it, find its components, compile them, check that all
+//! of it fits, and make the stations ready in a sandbox.
+//!
+//! Everything that can be known to be wrong is found here, before an item is taken, and told at once.
+
+pub mod assets;
+mod revision;
+
+pub use assets::AssetError;
+pub use revision::Revision;
+
+use crate::{
+    catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
+    content::Content,
+    factory::Factory,
+    journal::memory::Memory,
+    line::{self, Draft, Line, Vars, fit},
+    name::Name,
+    problem::{Problem, shown},
+    sandbox::{InProcess, PrepareError, Settings, compile::engine_key},
+    workspace::Workspaces,
+};
+use andon_build::{Options, Progress};
+use assets::Tree;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+/// How to assemble.
+pub struct Assembly<'a> {
+    /// The factory's file; without one, the nearest `andon.toml` in the line's folder or above.
+    pub factory: Option<&'a Path>,
+    /// The program whose `compile` compiles: andon itself.
+    pub exe: PathBuf,
+    /// Told what takes its time: `building scan`, `compiling scan`.
+    pub say: &'a (dyn Fn(&str) + Sync),
+}
+
+/// A line, checked, with all that it needs.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The line as its file has it.
+    pub draft: Draft,
+    /// The folder that the line's paths are relative to.
+    pub folder: PathBuf,
+    /// Where values of `vars` came from, if there is a factory file.
+    pub factory: Option<PathBuf>,
+    /// Each station's component.
+    pub parts: BTreeMap<Name, Part>,
+    /// Each station's assets, in the order of the line file.
+    assets: BTreeMap<Name, Vec<Tree>>,
+}
+
+/// A station's component, compiled.
+#[derive(Debug)]
+pub struct Part {
+    /// Its bytes and what they say.
+    pub component: Component,
+    /// Its code.
+    pub compiled: Compiled,
+    /// In which way it is a station.
+    pub kind: catalogue::Kind,
+}
+
+/// Why there is no line to run.
+#[derive(Debug, thiserror::Error)]
+pub enum AssemblyError {
+    /// The line, the factory file or a station is wrong; all that is, in the order of the file.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+    /// What was named cannot be read.
+    #[error("`{path}` cannot be read: {reason}\n  hint: {hint}")]
+    Unreadable {
+        /// The file or folder.
+        path: String,
+        /// What the system says.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A single station cannot be used.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The compiled cache has no place.
+    #[error("there is no folder for compiled components\n  hint: set `HOME` or `XDG_CACHE_HOME`")]
+    NoCache,
+    /// The engine does not run here.
+    #[error("the engine does not start: {0}")]
+    Engine(String),
+    /// A station cannot be made ready.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// Assets cannot be kept.
+    #[error(transparent)]
+    Asset(#[from] AssetError),
+}
+
+/// What a path on the command line means.
+enum Subject {
+    /// A line file.
+    Line(PathBuf),
+    /// A station folder or a component.
+    Station(PathBuf),
+}
+
+impl Assembly<'_> {
+    /// Assembles the line at `path`: a `line.toml`, or its folder; or a station folder or component,
+    /// which becomes a line of its own with every port leading to `done`.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn assemble(&self, path: &Path) -> Result<Assembled, AssemblyError> {
+        match subject(path)? {
+            Subject::Line(file) => self.line(&file),
+            Subject::Station(path) => self.station(&path),
+        }
+    }
+
+    fn line(&self, file: &Path) -> Result<Assembled, AssemblyError> {
+        let bytes = fs::read(file)
+            .map_err(|e| unreadable(file, &e, "a line is a `line.toml` or its folder"))?;
+        let folder = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let (factory, vars) = self.vars(&folder)?;
+        let draft = line::parse_bytes(&file.display().to_string(), &bytes, &vars)
+            .map_err(AssemblyError::Problems)?;
+        self.complete(draft, folder, factory)
+    }
+
+    fn station(&self, path: &Path) -> Result<Assembled, AssemblyError> {
+        let component = self.resolve(path)?;
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default()
+            .to_lowercase();
+        let name = match &component.manifest {
+            Some(manifest) => manifest.name.clone(),
+            None if Name::fits(&stem) => stem,
+            None => "station".into(),
+        };
+        let mut ports: Vec<&str> = component
+            .manifest
+            .iter()
+            .flat_map(|manifest| manifest.ports.keys().map(String::as_str))
+            .collect();
+        if ports.is_empty() {
+            ports.push(Name::PASS);
+        }
+        let next: Vec<String> = ports
+            .iter()
+            .map(|port| format!("{port} = \"done\""))
+            .collect();
+        let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        let text = format!(
+            "line = \"{name}\"\nentry = \"{name}\"\n[stations.{name}]\nuse = {}\nnext = {{ {} }}\n",
+            toml::Value::String(absolute.display().to_string()),
+            next.join(", ")
+        );
+        let draft = line::parse(&path.display().to_string(), &text, &Vars::default())
+            .map_err(AssemblyError::Problems)?;
+        let folder = match path.parent() {
+            Some(parent) if !path.is_dir() && !parent.as_os_str().is_empty() => {
+                parent.to_path_buf()
+            }
+            _ if path.is_dir() => path.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        self.complete(draft, folder, None)
+    }
+
+    /// The values of the factory file that is meant.
+    fn vars(&self, folder: &Path) -> Result<(Option<PathBuf>, Vars), AssemblyError> {
+        let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
+        let file = match self.factory {
+            Some(file) => Some(file.to_path_buf()),
+            None => absolute
+                .ancestors()
+                .map(|above| above.join("andon.toml"))
+                .find(|file| file.is_file()),
+        };
+        let Some(file) = file else {
+            return Ok((None, Vars::default()));
+        };
+        let bytes = fs::read(&file)
+            .map_err(|e| unreadable(&file, &e, "a factory file is an `andon.toml`"))?;
+        let factory =
+            Factory::parse(&file.display().to_string(), &bytes).map_err(AssemblyError::Problems)?;
+        Ok((Some(file), factory.vars))
+    }
+
+    /// Finds, compiles and checks all that a line names.
+    fn complete(
+        &self,
+        draft: Draft,
+        folder: PathBuf,
+        factory: Option<PathBuf>,
+    ) -> Result<Assembled, AssemblyError> {
+        let place = Cache::default_folder().ok_or(AssemblyError::NoCache)?;
+        let key = engine_key().map_err(|e| AssemblyError::Engine(e.to_string()))?;
+        let cache = Cache::open(
+            &place,
+            &key,
+            Compiler {
+                exe: self.exe.clone(),
+                allowance: Allowance::default(),
+            },
+        )?;
+        let mut problems = Vec::new();
+        let mut parts = BTreeMap::new();
+        let mut assets = BTreeMap::new();
+        // Side by side: loading is mostly reading and hashing.
+        let found = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for (name, station) in &draft.line.stations {
+                let (cache, found, folder) = (&cache, &found, &folder);
+                scope.spawn(move || {
+                    let part = self.part(&folder.join(&station.r#use), name, cache);
+                    found
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .push((name.clone(), part));
+                });
+            }
+        });
+        for (name, part) in found
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        {
+            match part {
+                Ok(part) => {
+                    parts.insert(name, part);
+                }
+                Err(error) => problems.push(told(
+                    &draft,
+                    &format!("stations.{name}.use"),
+                    &error.to_string(),
+                )),
+            }
+        }
+        for (name, station) in &draft.line.stations {
+            let mut trees = Vec::new();
+            for (i, asset) in station.assets.iter().enumerate() {
+                match Tree::read(&folder.join(&asset.host)) {
+                    Ok(tree) => trees.push(tree),
+                    Err(error) => {
+                        let place = format!("stations.{name}.assets.{i}.host");
+                        problems.push(told(&draft, &place, &error.to_string()));
+                    }
+                }
+            }
+            assets.insert(name.clone(), trees);
+            for (i, mount) in station.grants.fs.iter().enumerate() {
+                let host = folder.join(&mount.host);
+                if !host.is_dir() {
+                    let place = format!("stations.{name}.grants.fs.{i}.host");
+                    let message = format!("`{}` is no folder", shown(&host.display().to_string()));
+                    problems.push(
+                        draft
+                            .problem(&place, message)
+                            .hint("make it, or name another"),
+                    );
+                }
+            }
+        }
+        let known = parts
+            .iter()
+            .map(|(name, part)| (name.clone(), part.known()))
+            .collect();
+        problems.extend(fit::fit(&draft, &known));
+        if problems.is_empty() {
+            return Ok(Assembled {
+                draft,
+                folder,
+                factory,
+                parts,
+                assets,
+            });
+        }
+        problems.sort();
+        problems.dedup();
+        Err(AssemblyError::Problems(problems))
+    }
+
+    fn part(&self, path: &Path, name: &Name, cache: &Cache) -> Result<Part, CatalogueError> {
+        let component = self.resolve(path)?;
+        let compiled = cache.get(&component, &|| (self.say)(&format!("compiling {name}")))?;
+        let kind = compiled
+            .facts()
+            .kind()
+            .map_err(|reason| CatalogueError::Broken {
+                path: path.into(),
+                reason: reason.to_string(),
+            })?;
+        Ok(Part {
+            component,
+            compiled,
+            kind,
+        })
+    }
+
+    fn resolve(&self, path: &Path) -> Result<Component, CatalogueError> {
+        catalogue::resolve(
+            path,
+            &Options {
+                progress: Some(&|progress| self.tell(progress)),
+                force: false,
+            },
+        )
+    }
+
+    fn tell(&self, progress: Progress<'_>) {
+        match progress {
+            Progress::Building { station, with, .. } => {
+                (self.say)(&format!("building {station} ({with})"))
+            }
+            Progress::Waiting { station } => {
+                (self.say)(&format!("waiting for another build of {station}"))
+            }
+            Progress::Line(_) => {}
+        }
+    }
+}
+
+impl Part {
+    fn known(&self) -> fit::Known {
+        fit::Known {
+            kind: match self.kind {
+                catalogue::Kind::Typed | catalogue::Kind::TypedAsync => fit::Kind::Typed,
+                catalogue::Kind::Command(_) => fit::Kind::Command,
+                catalogue::Kind::Handler(_) => fit::Kind::Handler,
+            },
+            manifest: self.component.manifest.clone(),
+            imports_unknown: self
+                .compiled
+                .facts()
+                .unknown_imports()
+                .into_iter()
+                .map(Into::into)
+                .collect(),
+        }
+    }
+}
+
+impl Assembled {
+    /// The line that runs, with its assets copied below `shelf` and every path absolute; and what the
+    /// journal keeps of it.
+    ///
+    /// # Errors
+    /// When assets cannot be copied.
+    pub fn revise(&self, shelf: &Path) -> Result<(Line, Revision), AssetError> {
+        let mut line = self.draft.line.clone();
+        let mut kept = line.clone();
+        for (name, station) in &mut line.stations {
+            let trees = self.assets.get(name).map_or(&[][..], Vec::as_slice);
+            for (i, (asset, tree)) in station.assets.iter_mut().zip(trees).enumerate() {
+                asset.host = tree.keep(shelf)?;
+                // The state folder may be moved: what is kept names only the content.
+                if let Some(asset) = kept
+                    .stations
+                    .get_mut(name)
+                    .and_then(|s| s.assets.get_mut(i))
+                {
+                    asset.host = tree.digest().to_string().into();
+                }
+            }
+            for mount in &mut station.grants.fs {
+                let host = self.folder.join(&mount.host);
+                mount.host = fs::canonicalize(&host).unwrap_or(host);
+            }
+        }
+        let components = self
+            .parts
+            .iter()
+            .map(|(name, part)| (name.clone(), part.component.digest))
+            .collect();
+        Ok((
+            line,
+            Revision {
+                line: kept,
+                components,
+            },
+        ))
+    }
+
+    /// Links every station in a sandbox of its own that runs nothing: what a check does.
+    ///
+    /// # Errors
+    /// When a component does not load or link.
+    pub fn link(&self) -> Result<(), AssemblyError> {
+        // Stores touch the disk with the first visit, and there is none.
+        let content = Content::open(&self.folder);
+        let workspaces = Workspaces::open(&self.folder, content.clone(), Arc::new(Memory::new()));
+        let settings = Settings {
+            visits: 1,
+            folders: Arc::new(workspaces),
+            contents: Arc::new(content),
+            progress: None,
+        };
+        let sandbox = InProcess::new(settings).map_err(|e| AssemblyError::Engine(e.to_string()))?;
+        let mut line = self.draft.line.clone();
+        for station in line.stations.values_mut() {
+            for asset in &mut station.assets {
+                asset.host = self.folder.join(&asset.host);
+            }
+            for mount in &mut station.grants.fs {
+                mount.host = self.folder.join(&mount.host);
+            }
+        }
+        self.prepare(&sandbox, &line, 1)
+    }
+
+    /// Makes the stations of `line`, this line's `revision`, ready in a sandbox.
+    ///
+    /// # Errors
+    /// When a component does not load or link.
+    pub fn prepare(
+        &self,
+        sandbox: &InProcess,
+        line: &Line,
+        revision: u64,
+    ) -> Result<(), AssemblyError> {
+        let mut problems = Vec::new();
+        for (name, station) in &line.stations {
+            let Some(part) = self.parts.get(name) else {
+                continue;
+            };
+            let component = sandbox
+                .engine()
+                .load_cached(&part.compiled)
+                .map_err(|e| AssemblyError::Engine(format!("station `{name}`: {e:#}")))?;
+            if let Err(error) = sandbox.prepare(&line.name, revision, name, station, &component) {
+                problems.push(told(
+                    &self.draft,
+                    &format!("stations.{name}.use"),
+                    &error.to_string(),
+                ));
+            }
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(AssemblyError::Problems(problems))
+        }
+    }
+}
+
+fn subject(path: &Path) -> Result<Subject, AssemblyError> {
+    let hint =
+        "name a line (its folder or `line.toml`), a station folder, or a `.wasm` or `.wat` file";
+    let about = fs::metadata(path).map_err(|e| unreadable(path, &e, hint))?;
+    if about.is_dir() {
+        let (line, station) = (path.join("line.toml"), path.join("station.toml"));
+        return match (line.is_file(), station.is_file()) {
+            (true, _) => Ok(Subject::Line(line)),
+            (false, true) => Ok(Subject::Station(path.into())),
+            (false, false) => Err(AssemblyError::Unreadable {
+                path: path.display().to_string(),
+                reason: "there is neither a `line.toml` nor a `station.toml` in it".into(),
+                hint: hint.into(),
+            }),
+        };
+    }
+    Ok(match path.extension().and_then(|e| e.to_str()) {
+        Some("toml") => Subject::Line(path.into()),
+        _ => Subject::Station(path.into()),
+    })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error, hint: &str) -> AssemblyError {
+    AssemblyError::Unreadable {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+        hint: hint.into(),
+    }
+}
+
+/// An error as a problem at its place, its hint kept apart.
+fn told(draft: &Draft, place: &str, text: &str) -> Problem {
+    match text.split_once("\n  hint: ") {
+        Some((message, hint)) => draft.problem(place, message).hint(hint),
+        None => draft.problem(place, text),
+    }
+}

@@ -1,0 +1,154 @@
+//! Assets: host files that a revision carries, so that going back to it restores them.
+//!
+//! A copy stands in the state folder under the digest of its whole tree; it is made once and never
+//! changed. Links and special files are refused: what a revision holds has to be all there is.
+
+use crate::digest::Digest;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Why assets cannot be carried.
+#[derive(Debug, thiserror::Error)]
+pub enum AssetError {
+    /// A file or folder cannot be read.
+    #[error("asset `{path}` cannot be read: {source}")]
+    Unreadable {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Neither a file nor a folder.
+    #[error("asset `{0}` is neither a file nor a folder\n  hint: copy what it links to")]
+    Special(String),
+    /// The assets of one entry are too large.
+    #[error(
+        "assets below `{0}` are larger than {MOST} bytes\n  hint: grant the folder with `grants.fs` instead"
+    )]
+    TooLarge(String),
+    /// The copy cannot be written.
+    #[error("assets cannot be copied to `{path}`: {source}")]
+    Unwritable {
+        /// Where to.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The most bytes of one asset: it is read as a whole at every start.
+const MOST: u64 = 256 << 20;
+
+/// The files of an asset by their paths in the guest's folder, in order.
+#[derive(Debug)]
+pub struct Tree {
+    files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Tree {
+    /// Reads a file (it will stand alone in its folder) or a folder.
+    ///
+    /// # Errors
+    /// When something in it cannot be read, is no file or folder, or is too large.
+    pub fn read(host: &Path) -> Result<Self, AssetError> {
+        let mut files = Vec::new();
+        let about = fs::metadata(host).map_err(|source| unreadable(host, source))?;
+        if about.is_dir() {
+            let mut folders = vec![host.to_path_buf()];
+            while let Some(folder) = folders.pop() {
+                for entry in fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))? {
+                    let path = entry.map_err(|source| unreadable(&folder, source))?.path();
+                    let about =
+                        fs::symlink_metadata(&path).map_err(|source| unreadable(&path, source))?;
+                    if about.is_dir() {
+                        folders.push(path);
+                    } else if about.is_file() {
+                        files.push(path);
+                    } else {
+                        return Err(AssetError::Special(path.display().to_string()));
+                    }
+                }
+            }
+        } else if about.is_file() {
+            files.push(host.to_path_buf());
+        } else {
+            return Err(AssetError::Special(host.display().to_string()));
+        }
+        files.sort();
+        let base = if about.is_dir() {
+            host
+        } else {
+            host.parent().unwrap_or(host)
+        };
+        let mut read = Vec::new();
+        let mut size = 0;
+        for path in files {
+            let bytes = fs::read(&path).map_err(|source| unreadable(&path, source))?;
+            size += bytes.len() as u64;
+            if size > MOST {
+                return Err(AssetError::TooLarge(host.display().to_string()));
+            }
+            let inside = path.strip_prefix(base).unwrap_or(&path).to_path_buf();
+            read.push((inside, bytes));
+        }
+        Ok(Self { files: read })
+    }
+
+    /// The digest of names and contents.
+    pub fn digest(&self) -> Digest {
+        let mut all = Vec::new();
+        for (path, bytes) in &self.files {
+            let name = path.as_os_str().as_encoded_bytes();
+            all.extend_from_slice(&(name.len() as u64).to_le_bytes());
+            all.extend_from_slice(name);
+            all.extend_from_slice(Digest::of(bytes).as_bytes());
+        }
+        Digest::of(all)
+    }
+
+    /// Copies the tree below `shelf`, unless it is there: the folder to mount.
+    ///
+    /// # Errors
+    /// When the copy cannot be written.
+    pub fn keep(&self, shelf: &Path) -> Result<PathBuf, AssetError> {
+        let kept = shelf.join(self.digest().to_string());
+        if kept.is_dir() {
+            return Ok(kept);
+        }
+        let unwritable = |source| AssetError::Unwritable {
+            path: kept.display().to_string(),
+            source,
+        };
+        fs::create_dir_all(shelf).map_err(unwritable)?;
+        let new = tempfile::TempDir::new_in(shelf).map_err(unwritable)?;
+        for (path, bytes) in &self.files {
+            let path = new.path().join(path);
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(unwritable)?;
+            }
+            let mut file = fs::File::create(&path).map_err(unwritable)?;
+            io::Write::write_all(&mut file, bytes)
+                .and_then(|()| file.sync_all())
+                .map_err(unwritable)?;
+        }
+        match fs::rename(new.path(), &kept) {
+            Ok(()) => {
+                // The folder is the copy now, and no longer temporary.
+                let _ = new.keep();
+                Ok(kept)
+            }
+            // Somebody else was quicker with the same tree.
+            Err(_) if kept.is_dir() => Ok(kept),
+            Err(source) => Err(unwritable(source)),
+        }
+    }
+}
+
+fn unreadable(path: &Path, source: io::Error) -> AssetError {
+    AssetError::Unreadable {
+        path: path.display().to_string(),
+        source,
+    }
+}

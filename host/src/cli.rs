@@ -1,0 +1,163 @@
+//! The command line: one file a command, each its arguments and what it does.
+//!
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 all is well, 1 the
+//! command could not do what was asked, 2 some items jammed, 130 interrupted and to be gone on with.
+
+mod build;
+mod check;
+mod clear;
+mod compile;
+mod completions;
+mod diff;
+mod explain;
+mod inputs;
+mod items;
+mod new;
+mod print;
+mod progress;
+mod run;
+mod schema;
+mod show;
+mod state;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::{fmt::Write as _, process::ExitCode};
+
+/// A sandboxed host for production lines of AI-agent work.
+#[derive(Debug, Parser)]
+#[command(
+    name = "andon",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    New(new::New),
+    Build(build::Build),
+    Schema(schema::Schema),
+    Check(check::Check),
+    Explain(explain::Explain),
+    Run(run::Run),
+    Items(items::Items),
+    Show(show::Show),
+    Diff(diff::Diff),
+    Clear(clear::Clear),
+    Completions(completions::Completions),
+    #[command(hide = true)]
+    Compile(compile::Compile),
+}
+
+/// The groups of the help text; a test holds them against the commands.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Author a station", &["new", "build", "schema"]),
+    ("Run a line", &["check", "explain", "run"]),
+    (
+        "Operate",
+        &["items", "show", "diff", "clear", "completions"],
+    ),
+];
+
+/// What a command came to, where it is not an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// All is well.
+    Well,
+    /// Done as far as possible; what was wrong has been printed.
+    Wrong,
+    /// Some items jammed.
+    Jammed,
+    /// Stopped on demand; running it again goes on.
+    Interrupted,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .unwrap_or_else(|error| {
+            let _ = error.print();
+            // clap's own code for wrong usage is 2, which here means jammed items.
+            std::process::exit(i32::from(error.use_stderr()))
+        });
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("ANDON_LOG"))
+        .with_writer(std::io::stderr)
+        .init();
+    let done = match cli.command {
+        Command::New(command) => command.execute(),
+        Command::Build(command) => command.execute(),
+        Command::Schema(command) => command.execute(),
+        Command::Check(command) => command.execute(),
+        Command::Explain(command) => command.execute(),
+        Command::Run(command) => command.execute(),
+        Command::Items(command) => command.execute(),
+        Command::Show(command) => command.execute(),
+        Command::Diff(command) => command.execute(),
+        Command::Clear(command) => command.execute(),
+        Command::Completions(command) => command.execute(),
+        Command::Compile(command) => command.execute().map(|()| Done::Well),
+    };
+    match done {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::Wrong) => ExitCode::from(1),
+        Ok(Done::Jammed) => ExitCode::from(2),
+        Ok(Done::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// The whole command with its grouped help.
+fn command() -> clap::Command {
+    let command = Cli::command();
+    let mut commands = String::new();
+    for (group, names) in GROUPS {
+        let _ = writeln!(commands, "{group}:");
+        for name in *names {
+            let about = command
+                .find_subcommand(name)
+                .and_then(clap::Command::get_about);
+            let _ = writeln!(
+                commands,
+                "  {name:<12} {}",
+                about.map(ToString::to_string).unwrap_or_default()
+            );
+        }
+        commands.push('\n');
+    }
+    let template =
+        format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}Options:\n{{options}}");
+    command.help_template(template)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_command_is_in_one_group_and_the_definition_is_sound() {
+        command().debug_assert();
+        let commands: BTreeSet<String> = Cli::command()
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+            .map(|command| command.get_name().to_string())
+            .collect();
+        let grouped: Vec<String> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().map(ToString::to_string))
+            .collect();
+        assert_eq!(grouped.len(), commands.len());
+        assert_eq!(grouped.into_iter().collect::<BTreeSet<_>>(), commands);
+    }
+}

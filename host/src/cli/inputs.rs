@@ -1,0 +1,304 @@
+//! Inputs of a run: files, folders, standard input; each with the key by which it is taken once.
+
+use crate::{
+    conveyor::Input,
+    digest::Digest,
+    item::{Body, Labels, Payload},
+};
+use bytes::Bytes;
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// The largest input, in bytes. A station gets a body as a whole in its memory; more than this is
+/// better mounted.
+pub(super) const MOST: u64 = 64 << 20;
+
+/// How standard input is cut into items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// An mbox gives an item for each of its mails, anything else is one item.
+    Mails,
+    /// One item a line, each a JSON value.
+    JsonLines,
+}
+
+/// Where inputs come from, in the order in which they are taken.
+#[derive(Debug)]
+pub(super) enum Source {
+    File(PathBuf),
+    Stdin,
+}
+
+/// An input that cannot be taken; the others are taken all the same.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InputError {
+    #[error(
+        "input `{path}` cannot be read: {source}\n  hint: name a file, a folder, or `-` for standard input"
+    )]
+    Unreadable { path: String, source: io::Error },
+    #[error("input `{0}` is gone: it was there when the run began")]
+    Gone(String),
+    #[error("input `{path}` is larger than {} MiB\n  hint: split it, or mount its folder with `grants.fs` and pass its name", MOST >> 20)]
+    TooLarge { path: String },
+    #[error("line {line} of `{path}` is not JSON: {reason}")]
+    NotJson {
+        path: String,
+        line: usize,
+        reason: String,
+    },
+    #[error("folder `{0}` has no files in it")]
+    EmptyFolder(String),
+}
+
+/// Finds all files, folders walked in the order of their names, hidden files left out. Everything
+/// that is named has to be there: a run does not begin with half of what it was asked for.
+pub(super) fn find(arguments: &[PathBuf]) -> Result<Vec<Source>, Vec<InputError>> {
+    let mut found = Vec::new();
+    let mut wrong = Vec::new();
+    for argument in arguments {
+        if argument.as_os_str() == "-" {
+            found.push(Source::Stdin);
+            continue;
+        }
+        match fs::metadata(argument) {
+            Ok(about) if about.is_dir() => {
+                let before = found.len();
+                if let Err(error) = walk(argument, &mut found) {
+                    wrong.push(error);
+                } else if found.len() == before {
+                    wrong.push(InputError::EmptyFolder(name(argument)));
+                }
+            }
+            Ok(_) => found.push(Source::File(argument.clone())),
+            Err(source) => wrong.push(InputError::Unreadable {
+                path: name(argument),
+                source,
+            }),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(found)
+    } else {
+        Err(wrong)
+    }
+}
+
+fn walk(folder: &Path, found: &mut Vec<Source>) -> Result<(), InputError> {
+    let unreadable = |source| InputError::Unreadable {
+        path: name(folder),
+        source,
+    };
+    let mut entries = fs::read_dir(folder)
+        .and_then(|entries| {
+            entries
+                .map(|e| e.map(|e| e.path()))
+                .collect::<io::Result<Vec<_>>>()
+        })
+        .map_err(unreadable)?;
+    entries.sort();
+    for path in entries {
+        if path
+            .file_name()
+            .is_some_and(|n| n.as_encoded_bytes().starts_with(b"."))
+        {
+            continue;
+        }
+        // Links are followed to files only: a folder that links to its parent would never end.
+        let about = fs::symlink_metadata(&path).map_err(unreadable)?;
+        if about.is_dir() {
+            walk(&path, found)?;
+        } else if path.is_file() {
+            found.push(Source::File(path));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a source and hands its inputs on, one after the other. `again` makes every key a new one.
+pub(super) fn read(
+    source: &Source,
+    cut: Cut,
+    again: Option<&str>,
+    take: &mut dyn FnMut(Result<Input, InputError>) -> bool,
+) {
+    let (label, place, bytes) = match source {
+        Source::Stdin => (
+            "stdin".to_string(),
+            "stdin".to_string(),
+            bounded(io::stdin().lock(), "stdin"),
+        ),
+        Source::File(path) => {
+            let label = name(path);
+            let bytes = fs::File::open(path)
+                .map_err(|source| match source.kind() {
+                    io::ErrorKind::NotFound => InputError::Gone(label.clone()),
+                    _ => InputError::Unreadable {
+                        path: label.clone(),
+                        source,
+                    },
+                })
+                .and_then(|file| bounded(file, &label));
+            let place = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            (label, format!("file:{}", place.display()), bytes)
+        }
+    };
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            take(Err(error));
+            return;
+        }
+    };
+    let input = |source: String, position: usize, content_type: &str, body: Bytes| {
+        let digest = Digest::of(&body);
+        let key = format!(
+            "{place}\0{position}\0{digest}\0{}",
+            again.unwrap_or_default()
+        );
+        let payload = Payload {
+            content_type: content_type.into(),
+            body: Body::Inline(body),
+            labels: Labels::default(),
+        };
+        Ok(Input {
+            key,
+            source,
+            payload,
+            blobs: Vec::new(),
+        })
+    };
+    let mails = cut == Cut::Mails && (matches!(source, Source::Stdin) || label.ends_with(".mbox"));
+    if cut == Cut::JsonLines && matches!(source, Source::Stdin) || label.ends_with(".jsonl") {
+        for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let go_on = match serde_json::from_slice::<serde::de::IgnoredAny>(line) {
+                Ok(_) => take(input(
+                    format!("{label}:{}", i + 1),
+                    i + 1,
+                    "application/json",
+                    bytes.slice_ref(line),
+                )),
+                Err(reason) => take(Err(InputError::NotJson {
+                    path: label.clone(),
+                    line: i + 1,
+                    reason: reason.to_string(),
+                })),
+            };
+            if !go_on {
+                return;
+            }
+        }
+    } else if mails && bytes.starts_with(b"From ") {
+        for (i, mail) in mbox(&bytes).into_iter().enumerate() {
+            if !take(input(
+                format!("{label}:{}", i + 1),
+                i + 1,
+                "message/rfc822",
+                bytes.slice(mail),
+            )) {
+                return;
+            }
+        }
+    } else {
+        let content_type = media_type(&label, &bytes);
+        take(input(label.clone(), 0, content_type, bytes));
+    }
+}
+
+fn bounded(reader: impl Read, label: &str) -> Result<Bytes, InputError> {
+    let mut bytes = Vec::new();
+    reader
+        .take(MOST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| InputError::Unreadable {
+            path: label.into(),
+            source,
+        })?;
+    if bytes.len() as u64 > MOST {
+        return Err(InputError::TooLarge { path: label.into() });
+    }
+    Ok(bytes.into())
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The mails of an mbox, as ranges without their `From ` lines. A mail begins where a line `From `
+/// stands at the start or after an empty line (RFC 4155).
+fn mbox(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut mails = Vec::new();
+    let mut start = None;
+    let mut at = 0;
+    let mut after_empty = true;
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        if after_empty && line.starts_with(b"From ") {
+            if let Some(start) = start.replace(at + line.len()) {
+                mails.push(start..at);
+            }
+        }
+        after_empty = line.iter().all(|b| matches!(b, b'\r' | b'\n'));
+        at += line.len();
+    }
+    mails.extend(start.map(|start| start..at));
+    mails
+}
+
+/// A guess from the name, then from the content.
+fn media_type(name: &str, bytes: &[u8]) -> &'static str {
+    let extension = Path::new(name)
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "patch" | "diff" => "text/x-diff",
+        "eml" => "message/rfc822",
+        "mbox" => "application/mbox",
+        "json" => "application/json",
+        "md" => "text/markdown",
+        "html" | "htm" => "text/html",
+        "csv" => "text/csv",
+        "xml" => "application/xml",
+        "toml" => "application/toml",
+        "yaml" | "yml" => "application/yaml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "pdf" => "application/pdf",
+        _ if std::str::from_utf8(bytes).is_ok() => "text/plain",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_mbox_is_cut_at_from_lines_after_empty_ones() {
+        let cases: &[(&str, &[&str])] = &[
+            ("From a\nx: 1\n\nhi\n", &["x: 1\n\nhi\n"]),
+            (
+                "From a\nx: 1\n\nhi\n\nFrom b\ny: 2\n\nho\n",
+                &["x: 1\n\nhi\n\n", "y: 2\n\nho\n"],
+            ),
+            ("From a\n\nhi\nFrom here on\n", &["\nhi\nFrom here on\n"]),
+            (
+                "From a\r\n\r\nhi\r\n\r\nFrom b\r\nho",
+                &["\r\nhi\r\n\r\n", "ho"],
+            ),
+            ("From ", &[""]),
+        ];
+        for (text, mails) in cases {
+            let found: Vec<&str> = mbox(text.as_bytes())
+                .into_iter()
+                .map(|mail| &text[mail])
+                .collect();
+            assert_eq!(found, *mails, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! `andon run`: take inputs, carry them along a line until nothing moves, give the results.
+
+use super::{
+    Done,
+    inputs::{self, Cut},
+    print,
+    progress::Progress,
+    state::{FactoryArg, State, StateArg},
+};
+use crate::{
+    assembly::{Assembly, AssemblyError},
+    conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
+    item::{Body, Item, Payload, Phase},
+    journal::{Filter, PhaseKind, Summary},
+    line::Line,
+    sandbox::{InProcess, Settings},
+};
+use anyhow::Context as _;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+use tokio::sync::{mpsc, watch};
+
+/// Run inputs through a line, or through one station
+///
+/// Inputs that were taken before are not taken again, and items that an earlier run left unfinished
+/// go on where they were: after Ctrl-C, a crash or `kill -9`, give the same command once more.
+///
+/// Exit codes: 0 all done, 1 the line or an input is wrong, 2 some items jammed, 130 interrupted.
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// A line (its folder or `line.toml`), a station folder, or a component.
+    line: PathBuf,
+    /// Files, folders, or `-` for standard input (an mbox gives an item for each mail).
+    inputs: Vec<PathBuf>,
+    /// Write results as files into this folder instead of to standard output.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Take standard input as one JSON value a line, each an item.
+    #[arg(long)]
+    jsonl: bool,
+    /// Take inputs also if they were taken before.
+    #[arg(long)]
+    again: bool,
+    /// Print one JSON object a line: results, jams, and a summary at the end.
+    #[arg(long)]
+    json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    state: StateArg,
+    #[command(flatten)]
+    factory: FactoryArg,
+}
+
+/// Where results go.
+struct Results {
+    state: Arc<State>,
+    out: Option<PathBuf>,
+    json: bool,
+}
+
+/// What a run came to.
+#[derive(Default)]
+struct Tally {
+    taken: u64,
+    known: u64,
+    done: u64,
+    scrapped: u64,
+    results: u64,
+}
+
+impl Run {
+    pub(super) fn execute(self) -> anyhow::Result<Done> {
+        let sources = match inputs::find(&self.inputs) {
+            Ok(sources) => sources,
+            Err(wrong) => {
+                for error in wrong {
+                    eprintln!("error: {error}");
+                }
+                return Ok(Done::Wrong);
+            }
+        };
+        let say = |text: &str| {
+            if !self.quiet {
+                eprintln!("{text}");
+            }
+        };
+        let assembly = Assembly {
+            factory: self.factory.path(),
+            exe: std::env::current_exe()?,
+            say: &say,
+        };
+        let assembled = match assembly.assemble(&self.line) {
+            Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
+            assembled => assembled?,
+        };
+        let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
+        let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
+        let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
+        let sandbox = InProcess::new(Settings {
+            visits: Settings::VISITS,
+            folders: Arc::new(state.workspaces.clone()),
+            contents: Arc::new(state.content.clone()),
+            progress: None,
+        })
+        .map_err(|e| anyhow::anyhow!("the engine does not start: {e:#}"))?;
+        assembled.prepare(&sandbox, &line, revision)?;
+        // What the components were read from is not needed any more.
+        drop(assembled);
+
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let outcome =
+            runtime.block_on(self.carry(state, Arc::new(line), revision, sandbox, sources));
+        // Visits that a second Ctrl-C left behind are not waited for.
+        runtime.shutdown_background();
+        outcome
+    }
+
+    async fn carry(
+        &self,
+        state: Arc<State>,
+        line: Arc<Line>,
+        revision: u64,
+        runner: InProcess,
+        sources: Vec<inputs::Source>,
+    ) -> anyhow::Result<Done> {
+        let results = Results {
+            state: state.clone(),
+            out: self.out.clone(),
+            json: self.json,
+        };
+        results.make_folder()?;
+        let board = Arc::new(Board::new(&line));
+        let progress = Arc::new(Progress::show(board.clone(), self.quiet));
+        let mut tally = Tally::default();
+
+        // What an earlier run finished and could not give away any more.
+        for id in state.journal.undelivered(&line.name)? {
+            let records = state.journal.load(&id)?;
+            if let Some(item) = Item::fold(id, &records)? {
+                progress.aside(|| results.give(&item))?;
+                tally.results += 1;
+                state.journal.delivered(vec![item.id]).await?;
+            }
+        }
+
+        let (take, taken) = mpsc::channel(64);
+        let wrong = self.feed(sources, take, state.clone(), progress.clone());
+        let (drain, drained) = watch::channel(false);
+        tokio::spawn(interrupts(drain, progress.clone()));
+        let (notify, mut noticed) = mpsc::unbounded_channel();
+        let conveyor = Conveyor {
+            journal: state.journal.clone(),
+            runner: Arc::new(runner),
+            line: line.clone(),
+            revision,
+            board,
+            notify: Box::new(move |notice| {
+                // The receiver outlives the conveyor.
+                let _ = notify.send(notice);
+            }),
+            clock: wall_clock,
+        };
+        let running = tokio::spawn(conveyor.run(taken, drained));
+        let mut batch = Vec::new();
+        while noticed.recv_many(&mut batch, 256).await > 0 {
+            let mut given = Vec::new();
+            for notice in batch.drain(..) {
+                self.note(notice, &results, &progress, &mut tally, &mut given)?;
+            }
+            if !given.is_empty() {
+                // Not waited for: at the worst the last results are given once more after a crash.
+                drop(state.journal.delivered(given));
+            }
+        }
+        let ending = running
+            .await
+            .context("the conveyor stopped unexpectedly")??;
+        drop(Arc::into_inner(progress));
+        self.finish(&state, &line, ending, &tally, wrong.load(Relaxed))
+    }
+
+    /// Reads the inputs on a thread of their own; counts those that could not be read.
+    fn feed(
+        &self,
+        sources: Vec<inputs::Source>,
+        take: mpsc::Sender<Input>,
+        state: Arc<State>,
+        progress: Arc<Progress>,
+    ) -> Arc<AtomicUsize> {
+        let wrong = Arc::new(AtomicUsize::new(0));
+        let cut = if self.jsonl {
+            Cut::JsonLines
+        } else {
+            Cut::Mails
+        };
+        let again = self.again.then(|| wall_clock().to_string());
+        std::thread::spawn({
+            let wrong = wrong.clone();
+            move || {
+                for source in &sources {
+                    inputs::read(source, cut, again.as_deref(), &mut |input| {
+                        let stored = input
+                            .map_err(anyhow::Error::from)
+                            .and_then(|input| store(input, &state));
+                        match stored {
+                            Ok(input) => take.blocking_send(input).is_ok(),
+                            Err(error) => {
+                                wrong.fetch_add(1, Relaxed);
+                                progress.say(&format!("error: {error:#}"));
+                                true
+                            }
+                        }
+                    });
+                }
+            }
+        });
+        wrong
+    }
+
+    fn note(
+        &self,
+        notice: Notice,
+        results: &Results,
+        progress: &Progress,
+        tally: &mut Tally,
+        given: &mut Vec<crate::item::ItemId>,
+    ) -> anyhow::Result<()> {
+        match notice {
+            Notice::Taken { .. } => tally.taken += 1,
+            Notice::Known { .. } => tally.known += 1,
+            Notice::Jammed { summary } => {
+                if self.json {
+                    progress.aside(|| print::json(&jammed(&summary)))?;
+                } else {
+                    progress.say(&jam_line(&summary));
+                }
+            }
+            Notice::Ended { item } => {
+                let root = item.id.parent().is_none();
+                match item.summary().phase {
+                    PhaseKind::Done if root => tally.done += 1,
+                    PhaseKind::Scrapped if root => tally.scrapped += 1,
+                    _ => {}
+                }
+                if result(&item).is_some() {
+                    progress.aside(|| results.give(&item))?;
+                    tally.results += 1;
+                    given.push(item.id.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        state: &State,
+        line: &Line,
+        ending: Ending,
+        tally: &Tally,
+        wrong: usize,
+    ) -> anyhow::Result<Done> {
+        let jams = state.journal.list(&Filter {
+            line: Some(line.name.clone()),
+            phases: vec![PhaseKind::Jammed],
+            ..Filter::default()
+        })?;
+        let Tally {
+            taken,
+            known,
+            done,
+            scrapped,
+            results,
+        } = tally;
+        if self.json {
+            print::json(&json!({
+                "event": "summary", "taken": taken, "known": known, "done": done, "scrapped": scrapped,
+                "results": results, "jammed": jams.len(), "unreadable": wrong,
+                "interrupted": ending == Ending::Drained,
+            }))?;
+        } else if !self.quiet {
+            let mut words = format!("{taken} taken, {done} done, {results} results");
+            for (count, what) in [
+                (*known, "taken before"),
+                (*scrapped, "scrapped"),
+                (jams.len() as u64, "jammed"),
+                (wrong as u64, "unreadable"),
+            ] {
+                if count > 0 {
+                    words.push_str(&format!(", {count} {what}"));
+                }
+            }
+            eprintln!("{words}");
+        }
+        if ending == Ending::Drained {
+            eprintln!("interrupted\n  hint: the same command goes on from here");
+            return Ok(Done::Interrupted);
+        }
+        if !jams.is_empty() {
+            if !self.json {
+                for jam in &jams {
+                    eprintln!("{}", jam_line(jam));
+                }
+                let state = state.folder.display();
+                eprintln!(
+                    "  hint: `andon show ITEM --state {state}` tells its way, `andon clear ITEM retry --state {state}` tries again"
+                );
+            }
+            return Ok(Done::Jammed);
+        }
+        Ok(if wrong > 0 { Done::Wrong } else { Done::Well })
+    }
+}
+
+/// Large bodies go to the content store before the record that names them.
+fn store(mut input: Input, state: &State) -> anyhow::Result<Input> {
+    if let Body::Inline(bytes) = &input.payload.body
+        && bytes.len() > Body::INLINE
+    {
+        let digest = state.content.put(bytes)?;
+        input.payload.body = Body::Stored {
+            digest,
+            len: bytes.len() as u64,
+        };
+    }
+    Ok(input)
+}
+
+/// The first Ctrl-C drains, the second ends the process at once.
+async fn interrupts(drain: watch::Sender<bool>, progress: Arc<Progress>) {
+    let mut asked = false;
+    let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        if asked {
+            std::process::exit(130);
+        }
+        asked = true;
+        progress.say("stopping: visits under way end first, Ctrl-C again stops at once");
+        let _ = drain.send(true);
+    }
+}
+
+fn jammed(summary: &Summary) -> serde_json::Value {
+    let mut value = json!({ "event": "jammed" });
+    if let (Some(value), Ok(serde_json::Value::Object(fields))) =
+        (value.as_object_mut(), serde_json::to_value(summary))
+    {
+        value.extend(fields);
+    }
+    value
+}
+
+fn jam_line(summary: &Summary) -> String {
+    let station = summary
+        .station
+        .as_ref()
+        .map_or_else(String::new, |s| format!(" at `{s}`"));
+    let reason = summary.reason.as_deref().unwrap_or("for no reason given");
+    format!(
+        "jammed: {} ({}){station}: {}",
+        summary.item,
+        print::line(&summary.source),
+        print::line(reason)
+    )
+}
+
+impl Results {
+    fn make_folder(&self) -> anyhow::Result<()> {
+        if let Some(out) = &self.out {
+            fs::create_dir_all(out)
+                .with_context(|| format!("folder `{}` cannot be made", out.display()))?;
+        }
+        Ok(())
+    }
+
+    fn give(&self, item: &Item) -> anyhow::Result<()> {
+        let Some(payload) = result(item) else {
+            return Ok(());
+        };
+        let body = self.state.body(payload, item.workspace)?;
+        if let Some(out) = &self.out {
+            let path = out.join(file_name(item, payload));
+            write_whole(&path, &body)
+                .with_context(|| format!("result `{}` cannot be written", path.display()))?;
+        }
+        if self.json {
+            let mut value = json!({
+                "event": "result", "item": item.id, "source": item.source,
+                "content-type": payload.content_type,
+                "labels": payload.labels.iter().collect::<BTreeMap<_, _>>(),
+            });
+            match (&self.out, String::from_utf8(body)) {
+                (Some(out), _) => value["file"] = json!(out.join(file_name(item, payload))),
+                (None, Ok(text)) => value["text"] = json!(text),
+                (None, Err(error)) => {
+                    value["base64"] = json!(BASE64_STANDARD.encode(error.into_bytes()))
+                }
+            }
+            print::json(&value)?;
+        } else if self.out.is_none() {
+            print::data(&body)?;
+            if !body.ends_with(b"\n") {
+                print::data(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A result's file: named after its input, with an ending that fits its media type, and the item's
+/// id in it, so that the same result always has the same name and no two share one.
+fn file_name(item: &Item, payload: &Payload) -> String {
+    let stem = Path::new(&item.source)
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or("result");
+    let stem: String = stem
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(100)
+        .collect();
+    let essence = payload
+        .content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    let extension = match essence {
+        "text/markdown" => "md",
+        "application/json" => "json",
+        "text/html" => "html",
+        "text/csv" => "csv",
+        "text/x-diff" => "patch",
+        "message/rfc822" => "eml",
+        text if text.starts_with("text/") => "txt",
+        _ => "bin",
+    };
+    format!("{}.{}.{extension}", stem.trim_start_matches('.'), item.id)
+}
+
+/// Writes a file so that it is there as a whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// What an item brought to `done`.
+fn result(item: &Item) -> Option<&Payload> {
+    match &item.phase {
+        Phase::Ended { result, .. } => result.as_ref(),
+        _ => None,
+    }
+}

@@ -1,0 +1,323 @@
+//! `andon show`: an item's way, or what is in a component.
+
+use super::{
+    Done, print,
+    state::{State, StateArg, choose},
+};
+use crate::{
+    catalogue,
+    item::{Body, Clearing, Destination, Facts, Item, ItemId, Payload, Phase, Record},
+    journal::Filter,
+};
+use andon_build::Options;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Show an item's way, or what is in a component
+///
+/// An item: its visits with attempts, times, logs, labels and outputs. A component file or a station
+/// folder: its kind, imports, exports, manifest, digest and size.
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    /// An item (its id or the beginning of one), a component file, or a station folder.
+    subject: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: StateArg,
+}
+
+impl Show {
+    pub(super) fn execute(self) -> anyhow::Result<Done> {
+        let path = PathBuf::from(&self.subject);
+        if path.exists() {
+            return self.component(&path);
+        }
+        let state = State::view(&self.state.nearest()?)?;
+        let all: Vec<ItemId> = state
+            .journal
+            .list(&Filter::default())?
+            .into_iter()
+            .map(|s| s.item)
+            .collect();
+        let id = choose(&self.subject, &all)?;
+        let records = state.journal.load(&id)?;
+        let Some(item) = Item::fold(id.clone(), &records)? else {
+            anyhow::bail!("item `{id}` has no records");
+        };
+        if self.json {
+            print::json(&item_json(&item, &records))?;
+        } else {
+            item_text(&item, &records)?;
+        }
+        Ok(Done::Well)
+    }
+
+    fn component(&self, path: &std::path::Path) -> anyhow::Result<Done> {
+        let options = Options {
+            progress: Some(&super::state::tell),
+            force: false,
+        };
+        let about = about(&catalogue::resolve(path, &options)?);
+        if self.json {
+            print::json(&about)?;
+            return Ok(Done::Well);
+        }
+        let Some(fields) = about.as_object() else {
+            return Ok(Done::Well);
+        };
+        for (name, value) in fields.iter() {
+            match value {
+                Value::Array(values) => {
+                    print::text(&format!("{name}:"))?;
+                    for value in values {
+                        print::text(&format!("  {}", print::line(&plain(value))))?;
+                    }
+                }
+                Value::Object(_) => {
+                    print::text(&format!("{name}:"))?;
+                    let text = serde_json::to_string_pretty(value)?;
+                    print::text(&print::block(&text))?;
+                }
+                value => print::text(&format!("{name}: {}", print::line(&plain(value))))?,
+            }
+        }
+        Ok(Done::Well)
+    }
+}
+
+fn about(component: &catalogue::Component) -> Value {
+    let facts = &component.facts;
+    let kind = facts
+        .kind()
+        .map_or_else(|other| format!("none: {other}"), |kind| kind.to_string());
+    json!({
+        "file": component.source,
+        "kind": kind.split("\n").next(),
+        "digest": component.digest,
+        "size": component.size,
+        "imports": facts.imports,
+        "exports": facts.exports,
+        "unknown imports": facts.unknown_imports(),
+        "manifest": component.manifest,
+    })
+}
+
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_string)
+}
+
+fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
+    let summary = item.summary();
+    print::text(&format!("item     {}", item.id))?;
+    print::text(&format!("source   {}", print::line(&item.source)))?;
+    print::text(&format!(
+        "line     {}, revision {}",
+        item.line, item.revision
+    ))?;
+    let at = summary
+        .station
+        .map_or_else(String::new, |station| format!(" (last at `{station}`)"));
+    print::text(&format!("phase    {}{at}", summary.phase))?;
+    if let Some(reason) = &summary.reason {
+        print::text(&format!("reason   {}", print::line(reason)))?;
+    }
+    for record in records {
+        let (at, words, facts) = told(record);
+        print::text(&format!("{}  {words}", print::time(at)))?;
+        let Some(facts) = facts else { continue };
+        for line in &facts.log {
+            let mut text = format!("    {}: {}", line.level, print::line(&line.message));
+            for (name, value) in &line.fields {
+                text.push_str(&format!(" {}={}", print::line(name), print::line(value)));
+            }
+            print::text(&text)?;
+        }
+    }
+    if let Phase::Ended {
+        result: Some(payload),
+        ..
+    } = &item.phase
+    {
+        print::text(&format!("result   {}", payload_words(payload)))?;
+    }
+    Ok(())
+}
+
+/// What a record says, in words.
+fn told(record: &Record) -> (u64, String, Option<&Facts>) {
+    match record {
+        Record::Taken {
+            at, to, payload, ..
+        } => (
+            *at,
+            format!("taken, to {}: {}", destination(to), payload_words(payload)),
+            None,
+        ),
+        Record::Started { at, .. } => (*at, "attempt started".into(), None),
+        Record::Interrupted { at } => (*at, "the host ended during the attempt".into(), None),
+        Record::Moved {
+            at,
+            port,
+            to,
+            payload,
+            facts,
+            ..
+        } => {
+            let words = format!(
+                "left by `{port}` to {}{}: {}",
+                destination(to),
+                used(facts),
+                payload_words(payload)
+            );
+            (*at, words, Some(facts))
+        }
+        Record::Split {
+            at,
+            children,
+            facts,
+            ..
+        } => (
+            *at,
+            format!("split into {} children{}", children.len(), used(facts)),
+            Some(facts),
+        ),
+        Record::Finished { at, facts, .. } => (
+            *at,
+            format!("finished without output{}", used(facts)),
+            Some(facts),
+        ),
+        Record::Failed {
+            at,
+            reason,
+            again,
+            facts,
+            ..
+        } => {
+            let words = format!(
+                "attempt failed{}: {}; again at {}",
+                used(facts),
+                print::line(reason),
+                print::time(*again)
+            );
+            (*at, words, Some(facts))
+        }
+        Record::Jammed { at, jam, facts, .. } => (
+            *at,
+            format!("jammed: {}", print::line(&jam.to_string())),
+            facts.as_ref(),
+        ),
+        Record::ChildEnded { at, child, end, .. } => (
+            *at,
+            format!(
+                "child {child} ended: {}",
+                format!("{:?}", end.end).to_lowercase()
+            ),
+            None,
+        ),
+        Record::Gathered { at, join, .. } => {
+            let words = match join {
+                Some(join) => format!("all children are in, on to `{join}`"),
+                None => "all children have ended".into(),
+            };
+            (*at, words, None)
+        }
+        Record::Cleared {
+            at, by, why, how, ..
+        } => {
+            let how = match how {
+                Clearing::Retry => "retry".to_string(),
+                Clearing::Edit(payload) => format!("edit: {}", payload_words(payload)),
+                Clearing::Skip { port, .. } => format!("skip by `{port}`"),
+                Clearing::Scrap => "scrap".to_string(),
+            };
+            let why = if why.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", print::line(why))
+            };
+            (
+                *at,
+                format!("cleared by {}: {how}{why}", print::line(by)),
+                None,
+            )
+        }
+    }
+}
+
+fn used(facts: &Facts) -> String {
+    let usage = facts.usage;
+    format!(
+        " after {:.1} ms, {:.1} ms of processor, {} of memory",
+        usage.wall_us as f64 / 1000.0,
+        usage.cpu_us as f64 / 1000.0,
+        print::size(usage.memory)
+    )
+}
+
+fn destination(to: &Destination) -> String {
+    match to {
+        Destination::Station(name) => format!("`{name}`"),
+        Destination::Join(name) => format!("the join `{name}`"),
+        Destination::Done => "done".into(),
+        Destination::Scrap => "scrap".into(),
+        Destination::Nowhere(jam) => format!("nowhere ({})", print::line(&jam.to_string())),
+    }
+}
+
+fn payload_words(payload: &Payload) -> String {
+    let body = match &payload.body {
+        Body::Inline(bytes) => print::size(bytes.len() as u64),
+        Body::Stored { len, .. } => print::size(*len),
+        Body::File(path) => format!("file `{}`", print::line(path)),
+    };
+    let mut words = format!("{} of {}", body, print::line(&payload.content_type));
+    for (name, value) in payload.labels.iter() {
+        words.push_str(&format!(", {name}={}", print::line(value)));
+    }
+    words
+}
+
+fn item_json(item: &Item, records: &[Record]) -> Value {
+    let history: Vec<Value> = records
+        .iter()
+        .map(|record| {
+            let (at, words, facts) = told(record);
+            let mut value = json!({ "at": at, "what": words });
+            if let Some(facts) = facts {
+                value["usage"] = json!(facts.usage);
+                value["log"] = json!(facts.log);
+            }
+            if let Record::Taken { payload, .. } | Record::Moved { payload, .. } = record {
+                value["payload"] = payload_json(payload);
+            }
+            value
+        })
+        .collect();
+    let mut value = json!(item.summary());
+    value["inputs"] = item.inputs.iter().map(payload_json).collect();
+    value["history"] = Value::Array(history);
+    value
+}
+
+fn payload_json(payload: &Payload) -> Value {
+    let mut value = json!({
+        "content-type": payload.content_type,
+        "labels": payload.labels.iter().collect::<BTreeMap<_, _>>(),
+    });
+    match &payload.body {
+        Body::Inline(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => value["text"] = json!(text),
+            Err(_) => value["length"] = json!(bytes.len()),
+        },
+        Body::Stored { digest, len } => {
+            value["digest"] = json!(digest);
+            value["length"] = json!(len);
+        }
+        Body::File(path) => value["file"] = json!(path),
+    }
+    value
+}

@@ -1,0 +1,580 @@
+//! The conveyor: carries items along a line. Takes inputs, starts visits where there is a worker and
+//! room behind it, journals what came of them, delivers messages between items, keeps timers.
+//!
+//! It decides nothing about an item: [`crate::item::step`] does. It knows a runner only as something
+//! that turns a visit into a report, and a store only as the journal's trait.
+
+mod belts;
+mod board;
+
+pub use board::{Board, Counts, Notice};
+
+use crate::{
+    digest::Digest,
+    item::{self, Event, Item, ItemId, Message, Payload, Phase, Record, Wants},
+    journal::{Append, Filter, Journal, JournalError, PhaseKind},
+    line::Line,
+    name::Name,
+    sandbox::Runner,
+    visit::{Millis, Outcome, Report, Usage, Visit},
+};
+use belts::Belts;
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::mpsc;
+
+/// What a conveyor needs to run a line.
+pub struct Conveyor {
+    /// Where everything is kept.
+    pub journal: Arc<dyn Journal>,
+    /// What executes visits.
+    pub runner: Arc<dyn Runner>,
+    /// The line.
+    pub line: Arc<Line>,
+    /// Its revision.
+    pub revision: u64,
+    /// Counts for whoever watches.
+    pub board: Arc<Board>,
+    /// Called on the conveyor's own task, so it has to be quick.
+    pub notify: Box<dyn FnMut(Notice) + Send>,
+    /// The time on the wall.
+    pub clock: fn() -> Millis,
+}
+
+/// Something to be taken.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// What makes it the same input when it comes again.
+    pub key: String,
+    /// Its name, for people.
+    pub source: String,
+    /// What it carries.
+    pub payload: Payload,
+    /// Small blobs that the payload names.
+    pub blobs: Vec<(Digest, Bytes)>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing can move any more: all inputs are done, jammed or wait for what is jammed.
+    Idle,
+    /// Drained on demand; items may still wait.
+    Drained,
+}
+
+/// Why a conveyor cannot go on. What was journaled stays; running again goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum ConveyorError {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// An item's records do not make sense.
+    #[error("item `{item}` cannot be read back: {reason}")]
+    Item {
+        /// The item.
+        item: ItemId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Items wait at a station that the line does not have any more.
+    #[error(
+        "{count} unfinished items are at station `{station}`, which the line no longer has\n  hint: put the station back until they are through, or scrap them with `andon clear`"
+    )]
+    Homeless {
+        /// The station.
+        station: Name,
+        /// How many items.
+        count: usize,
+    },
+}
+
+/// The time on the wall, in milliseconds since 1970.
+pub fn wall_clock() -> Millis {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as Millis)
+}
+
+/// The most reports, messages or receipts that are handled before visits are started again.
+const BATCH: usize = 256;
+
+struct Running {
+    conveyor: Conveyor,
+    belts: Belts,
+    /// Items that something will happen to: waiting, working, or split.
+    live: HashMap<ItemId, Item>,
+    /// Jammed since the start, or found so: a split that waits for one of them waits for a person.
+    jammed: HashSet<ItemId>,
+    timers: BinaryHeap<Reverse<(Millis, ItemId)>>,
+    /// Appends whose durability somebody has to hear of.
+    receipts: FuturesUnordered<BoxFuture<'static, (Result<u64, JournalError>, Option<Notice>)>>,
+    reports: mpsc::UnboundedSender<(ItemId, Report)>,
+}
+
+impl Conveyor {
+    /// Runs the line until nothing can move any more and `inputs` is closed, or until `drain` is
+    /// signalled and the visits under way have ended.
+    ///
+    /// # Errors
+    /// When the journal fails or what it holds does not fit the line.
+    pub async fn run(
+        self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut drain: tokio::sync::watch::Receiver<bool>,
+    ) -> Result<Ending, ConveyorError> {
+        let (reports, mut reported) = mpsc::unbounded_channel();
+        let journal = self.journal.clone();
+        let mut running = Running {
+            belts: Belts::new(&self.line),
+            conveyor: self,
+            live: HashMap::new(),
+            jammed: HashSet::new(),
+            timers: BinaryHeap::new(),
+            receipts: FuturesUnordered::new(),
+            reports,
+        };
+        running.recover()?;
+        let mut open = true;
+        let mut draining = *drain.borrow();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            running.fire_timers()?;
+            if !draining {
+                running.start_visits()?;
+            }
+            let settled = if draining {
+                running.belts.working() == 0
+            } else {
+                !open && running.idle()
+            };
+            if settled && running.receipts.is_empty() {
+                return Ok(if draining {
+                    Ending::Drained
+                } else {
+                    Ending::Idle
+                });
+            }
+            let timer = running.next_timer();
+            let room = open && !draining && running.belts.has_room(&running.conveyor.line.entry);
+            tokio::select! {
+                biased;
+                _ = drain.changed(), if !draining => draining = true,
+                n = reported.recv_many(&mut batch, BATCH) => {
+                    debug_assert!(n > 0, "the conveyor holds a sender itself");
+                    for (item, report) in batch.drain(..) {
+                        running.report(item, report)?;
+                    }
+                }
+                messages = journal.messages() => {
+                    for message in messages {
+                        running.deliver(message)?;
+                    }
+                }
+                Some((result, notice)) = running.receipts.next(), if !running.receipts.is_empty() => {
+                    result?;
+                    if let Some(notice) = notice {
+                        (running.conveyor.notify)(notice);
+                    }
+                }
+                input = inputs.recv(), if room => match input {
+                    Some(input) => running.take(input)?,
+                    None => open = false,
+                },
+                () = tokio::time::sleep(timer.unwrap_or_default()), if timer.is_some() && !draining => {}
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Takes up what an earlier run left: the same code as running, started from folded records.
+    fn recover(&mut self) -> Result<(), ConveyorError> {
+        let journal = self.conveyor.journal.clone();
+        let phases = vec![
+            PhaseKind::Waiting,
+            PhaseKind::Working,
+            PhaseKind::Split,
+            PhaseKind::Jammed,
+        ];
+        let line = Some(self.conveyor.line.name.clone());
+        let found = journal.list(&Filter {
+            line,
+            phases,
+            ..Filter::default()
+        })?;
+        let mut homeless: HashMap<Name, usize> = HashMap::new();
+        for summary in found {
+            if summary.phase == PhaseKind::Jammed {
+                self.jammed.insert(summary.item);
+                continue;
+            }
+            let Some(item) = self.fold(&summary.item)? else {
+                continue;
+            };
+            if let Phase::Ready { station, .. } | Phase::Working { station, .. } = &item.phase
+                && !self.conveyor.line.stations.contains_key(station)
+            {
+                *homeless.entry(station.clone()).or_default() += 1;
+                continue;
+            }
+            self.admit(item)?;
+        }
+        match homeless.into_iter().next() {
+            Some((station, count)) => Err(ConveyorError::Homeless { station, count }),
+            None => Ok(()),
+        }
+    }
+
+    fn fold(&self, id: &ItemId) -> Result<Option<Item>, ConveyorError> {
+        let records = self.conveyor.journal.load(id)?;
+        Item::fold(id.clone(), &records).map_err(|e| ConveyorError::Item {
+            item: id.clone(),
+            reason: e.to_string(),
+        })
+    }
+
+    /// Carries on an item that was read back.
+    fn admit(&mut self, item: Item) -> Result<(), ConveyorError> {
+        let id = item.id.clone();
+        let interrupted = matches!(item.wants(), Wants::Outcome { .. });
+        let spawns = item.spawns();
+        self.live.insert(id.clone(), item);
+        if interrupted {
+            self.happen(&id, Event::Interrupted, None)?;
+        } else {
+            self.settle(&id);
+        }
+        for spawn in spawns {
+            self.deliver(spawn)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), ConveyorError> {
+        let c = &mut self.conveyor;
+        let id = ItemId::input(&c.journal.factory(), &c.line.name, &input.key);
+        if self.live.contains_key(&id) || !c.journal.load(&id)?.is_empty() {
+            (c.notify)(Notice::Known {
+                item: id,
+                source: input.source,
+            });
+            return Ok(());
+        }
+        let record = item::take(
+            (c.clock)(),
+            &c.line,
+            c.revision,
+            input.source.clone(),
+            input.payload,
+            None,
+        );
+        let notice = Notice::Taken {
+            item: id.clone(),
+            source: input.source,
+        };
+        self.begin(id, record, input.blobs, Some(notice))
+    }
+
+    /// The first record of an item.
+    fn begin(
+        &mut self,
+        id: ItemId,
+        taken: Record,
+        blobs: Vec<(Digest, Bytes)>,
+        notice: Option<Notice>,
+    ) -> Result<(), ConveyorError> {
+        let wrong = |e: item::FoldError| ConveyorError::Item {
+            item: id.clone(),
+            reason: e.to_string(),
+        };
+        let records = vec![taken];
+        let Some(item) = Item::fold(id.clone(), &records).map_err(wrong)? else {
+            return Ok(());
+        };
+        self.append(&item, 0, records, blobs, notice);
+        self.live.insert(id.clone(), item);
+        self.settle(&id);
+        Ok(())
+    }
+
+    fn deliver(&mut self, message: Message) -> Result<(), ConveyorError> {
+        match message {
+            Message::Spawn { child, taken } => {
+                if self.live.contains_key(&child) || self.jammed.contains(&child) {
+                    return Ok(());
+                }
+                match self.fold(&child)? {
+                    None => self.begin(child, *taken, Vec::new(), None),
+                    Some(known) => match known.farewell() {
+                        // The parent asks again because it did not hear of the end.
+                        Some(again) => self.deliver(again),
+                        None => Ok(()),
+                    },
+                }
+            }
+            Message::ChildEnded { parent, child, end } => {
+                if !self.live.contains_key(&parent) {
+                    let Some(item) = self.fold(&parent)? else {
+                        return Ok(());
+                    };
+                    self.live.insert(parent.clone(), item);
+                }
+                self.happen(&parent, Event::ChildEnded { child, end }, None)
+            }
+        }
+    }
+
+    fn report(&mut self, id: ItemId, report: Report) -> Result<(), ConveyorError> {
+        if let Some(Item {
+            phase: Phase::Working { station, .. },
+            ..
+        }) = self.live.get(&id)
+        {
+            self.belts.left(station);
+            self.conveyor.board.left(station, &report);
+        }
+        let blobs = report.blobs.clone();
+        self.happen(&id, Event::Reported(report), Some(blobs))
+    }
+
+    /// Lets an event happen to a live item: decide, apply, hand the records to the journal.
+    fn happen(
+        &mut self,
+        id: &ItemId,
+        event: Event,
+        blobs: Option<Vec<(Digest, Bytes)>>,
+    ) -> Result<(), ConveyorError> {
+        let now = (self.conveyor.clock)();
+        let Some(mut item) = self.live.remove(id) else {
+            return Ok(());
+        };
+        let wrong = |reason: String| ConveyorError::Item {
+            item: id.clone(),
+            reason,
+        };
+        let records =
+            item::step(&item, &self.conveyor.line, now, event).map_err(|e| wrong(e.to_string()))?;
+        if !records.is_empty() {
+            let expected = item.seq;
+            for record in &records {
+                item.apply(record).map_err(|e| wrong(e.to_string()))?;
+            }
+            let notice = self.notice(&item);
+            self.append(&item, expected, records, blobs.unwrap_or_default(), notice);
+        }
+        self.live.insert(id.clone(), item);
+        self.settle(id);
+        Ok(())
+    }
+
+    /// What whoever watches hears of once it is durable.
+    fn notice(&self, item: &Item) -> Option<Notice> {
+        match &item.phase {
+            Phase::Ended { .. } => Some(Notice::Ended {
+                item: Box::new(item.clone()),
+            }),
+            Phase::Jammed { .. } => Some(Notice::Jammed {
+                summary: item.summary(),
+            }),
+            _ => None,
+        }
+    }
+
+    fn append(
+        &mut self,
+        item: &Item,
+        expected: u64,
+        records: Vec<Record>,
+        blobs: Vec<(Digest, Bytes)>,
+        notice: Option<Notice>,
+    ) {
+        let messages = item::messages(item, &records);
+        // An attempt's start may be lost with the attempt itself; everything that somebody hears of
+        // waits for the disk. A failed append fails all later ones, so watching those is enough.
+        let watched = notice.is_some() || !messages.is_empty();
+        let receipt = self.conveyor.journal.append(Append {
+            item: item.id.clone(),
+            expected,
+            records,
+            messages,
+            blobs,
+            summary: item.summary(),
+        });
+        if watched {
+            self.receipts
+                .push(receipt.map(|result| (result, notice)).boxed());
+        }
+    }
+
+    /// Puts a live item where its state says it belongs.
+    fn settle(&mut self, id: &ItemId) {
+        let Some(item) = self.live.get(id) else {
+            return;
+        };
+        match item.wants() {
+            Wants::Visit {
+                station,
+                not_before,
+                ..
+            } => {
+                self.conveyor.board.waits(&station);
+                match not_before.filter(|at| *at > (self.conveyor.clock)()) {
+                    Some(at) => {
+                        self.belts.delay(&station);
+                        self.timers.push(Reverse((at, id.clone())));
+                    }
+                    None => self.belts.push(&station, id.clone()),
+                }
+            }
+            Wants::Children { until } => {
+                if let Some(at) = until {
+                    self.timers.push(Reverse((at, id.clone())));
+                }
+            }
+            Wants::Outcome { .. } => {}
+            Wants::Clearing => {
+                self.live.remove(id);
+                self.jammed.insert(id.clone());
+            }
+            Wants::Nothing => {
+                self.conveyor.runner.ended(id);
+                self.live.remove(id);
+                self.jammed.remove(id);
+            }
+        }
+    }
+
+    fn start_visits(&mut self) -> Result<(), ConveyorError> {
+        while let Some((station, id)) = self.belts.next() {
+            let now = (self.conveyor.clock)();
+            let Some(item) = self.live.get_mut(&id) else {
+                continue;
+            };
+            let wrong = |reason: String| ConveyorError::Item {
+                item: id.clone(),
+                reason,
+            };
+            let records = item::step(item, &self.conveyor.line, now, Event::Start)
+                .map_err(|e| wrong(e.to_string()))?;
+            let expected = item.seq;
+            for record in &records {
+                item.apply(record).map_err(|e| wrong(e.to_string()))?;
+            }
+            let Phase::Working { nth, attempt, .. } = item.phase else {
+                continue;
+            };
+            let visit = Visit {
+                item: id.clone(),
+                line: item.line.clone(),
+                revision: self.conveyor.revision,
+                station: station.clone(),
+                nth,
+                attempt,
+                started: now,
+                seed: seed(
+                    &self.conveyor.journal.factory(),
+                    &id,
+                    &station,
+                    nth,
+                    attempt,
+                ),
+                inputs: item.inputs.clone(),
+                workspace: item.workspace,
+                joined: item.joined.clone(),
+            };
+            let item = item.clone();
+            self.append(&item, expected, records, Vec::new(), None);
+            self.belts.started(&station);
+            self.conveyor.board.started(&station);
+            let running = self.conveyor.runner.visit(visit);
+            let reports = self.reports.clone();
+            tokio::spawn(async move {
+                let report = AssertUnwindSafe(running)
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|_| Report {
+                        outcome: Outcome::Trapped(
+                            "the host's own code panicked during the visit".into(),
+                        ),
+                        log: Vec::new(),
+                        usage: Usage::default(),
+                        workspace: None,
+                        blobs: Vec::new(),
+                    });
+                // The receiver is gone only when the run is over.
+                let _ = reports.send((id, report));
+            });
+        }
+        Ok(())
+    }
+
+    fn next_timer(&self) -> Option<Duration> {
+        let Reverse((at, _)) = self.timers.peek()?;
+        // Clamped, so that a jump of the clock is noticed within a second.
+        Some(Duration::from_millis(
+            at.saturating_sub((self.conveyor.clock)()).min(1000),
+        ))
+    }
+
+    fn fire_timers(&mut self) -> Result<(), ConveyorError> {
+        let now = (self.conveyor.clock)();
+        while self
+            .timers
+            .peek()
+            .is_some_and(|Reverse((at, _))| *at <= now)
+        {
+            let Some(Reverse((_, id))) = self.timers.pop() else {
+                break;
+            };
+            let Some(item) = self.live.get(&id) else {
+                continue;
+            };
+            match item.wants() {
+                Wants::Visit { station, .. } => {
+                    self.belts.due(&station);
+                    self.belts.push(&station, id);
+                }
+                Wants::Children { until: Some(at) } if at <= now => {
+                    self.happen(&id, Event::Due, None)?
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing can move without a person: no item waits or works, and every child that a
+    /// split waits for is itself split or jammed. A child that is neither is on its way as a message.
+    fn idle(&self) -> bool {
+        self.belts.is_empty()
+            && self.live.values().all(|item| match &item.phase {
+                Phase::Split(split) => split.children.keys().all(|n| {
+                    item.id.child(*n).is_none_or(|child| {
+                        self.live.contains_key(&child) || self.jammed.contains(&child)
+                    })
+                }),
+                _ => false,
+            })
+    }
+}
+
+/// The seed of an attempt's randomness: the same when it is run again, another for every other.
+fn seed(factory: &[u8; 16], item: &ItemId, station: &Name, nth: u32, attempt: u32) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("andon 2026 seed of an attempt");
+    hasher.update(factory);
+    hasher.update(item.as_str().as_bytes());
+    hasher.update(&[0]);
+    hasher.update(station.as_bytes());
+    hasher.update(&[0]);
+    hasher.update(&nth.to_le_bytes());
+    hasher.update(&attempt.to_le_bytes());
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,325 @@
+//! Where an item is. Knows nothing of how it got there (`fold`) nor of what comes next (`step`).
+
+use super::{
+    Arrival, Child, ChildEnd, End, ItemId, Jam, Labels, Message, Payload, PhaseKind, Record, Seq,
+    Summary,
+};
+use crate::{digest::Digest, name::Name, visit::Millis};
+use std::collections::BTreeMap;
+
+/// An item: the fold over its records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// Its id.
+    pub id: ItemId,
+    /// How many records led here.
+    pub seq: Seq,
+    /// Its line.
+    pub line: Name,
+    /// The line's revision.
+    pub revision: u64,
+    /// The input's name.
+    pub source: String,
+    /// When it was taken.
+    pub taken: Millis,
+    /// When it last changed.
+    pub changed: Millis,
+    /// What labels of outputs are merged over: those of the input; after a join those that the item
+    /// had before its split.
+    pub labels: Labels,
+    /// What it carries: one payload, or all that a join collected.
+    pub inputs: Vec<Payload>,
+    /// The workspaces of a join's inputs, by their position.
+    pub joined: Vec<Option<Digest>>,
+    /// Its workspace as the last station left it.
+    pub workspace: Option<Digest>,
+    /// How often it, or its ancestors before it, was at each station.
+    pub visits: BTreeMap<Name, u32>,
+    /// The stations at which its ancestors were split, the oldest first.
+    pub lineage: Vec<Name>,
+    /// The highest number that a child of it has.
+    pub children: u32,
+    /// The station that it was at last.
+    pub last: Option<Name>,
+    /// The splits that it went on from without some children; what those bring is dropped.
+    pub late: Vec<Split>,
+    /// What its children brought for joins of its ancestors; passed up when it ends.
+    pub carried: Vec<Arrival>,
+    /// Where it is.
+    pub phase: Phase,
+}
+
+/// The phases of an item's life.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// Waits for a worker.
+    Ready {
+        /// At this station.
+        station: Name,
+        /// The how manieth visit it will be, from 1.
+        nth: u32,
+        /// The how manieth attempt, from 1.
+        attempt: u32,
+        /// Not before this time.
+        not_before: Option<Millis>,
+        /// How often the host ended during this visit.
+        interruptions: u32,
+    },
+    /// Is at a station.
+    Working {
+        /// Which.
+        station: Name,
+        /// The how manieth visit, from 1.
+        nth: u32,
+        /// The how manieth attempt, from 1.
+        attempt: u32,
+        /// When the attempt began.
+        since: Millis,
+        /// How often the host ended during this visit.
+        interruptions: u32,
+    },
+    /// Waits for its children.
+    Split(Split),
+    /// Waits for a person to clear it.
+    Jammed {
+        /// The station at which it jammed.
+        station: Name,
+        /// The how manieth visit, from 1.
+        nth: u32,
+        /// The attempt that led to it.
+        attempt: u32,
+        /// Why.
+        jam: Jam,
+        /// Of an item whose children are missing: what it waits for; they still count.
+        split: Option<Box<Split>>,
+    },
+    /// Nothing more will happen to it.
+    Ended {
+        /// How it ended.
+        end: End,
+        /// What arrived on `done`.
+        result: Option<Payload>,
+        /// The port that it left its last station by.
+        port: Option<Name>,
+        /// What it, or its children, brought to joins of its ancestors.
+        arrivals: Vec<Arrival>,
+    },
+}
+
+/// An item's split, while it waits for the children.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// The station that split it.
+    pub station: Name,
+    /// The how manieth visit there it was.
+    pub nth: u32,
+    /// When.
+    pub since: Millis,
+    /// The children that have not ended, by their numbers.
+    pub children: BTreeMap<u32, Child>,
+    /// What the others brought, as it came in.
+    pub arrivals: Vec<Arrival>,
+    /// Until when it waits.
+    pub until: Option<Millis>,
+    /// The join that collects the children.
+    pub join: Option<Name>,
+    /// The workspace that every child starts with.
+    pub workspace: Option<Digest>,
+    /// How often the item had been at each station.
+    pub visits: BTreeMap<Name, u32>,
+}
+
+impl Split {
+    /// Whether anything has arrived at its own join.
+    pub fn has_arrivals(&self) -> bool {
+        self.arrivals
+            .iter()
+            .any(|arrival| Some(&arrival.join) == self.join.as_ref())
+    }
+}
+
+/// What a state calls for. Recovery carries it out, as does running; in both, [`Item::spawns`] is
+/// sent as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wants {
+    /// An attempt at a station.
+    Visit {
+        /// Which.
+        station: Name,
+        /// The how manieth visit.
+        nth: u32,
+        /// The how manieth attempt.
+        attempt: u32,
+        /// Not before this time.
+        not_before: Option<Millis>,
+    },
+    /// An attempt is under way. If it is not in this process, the host has ended during it, and
+    /// [`super::Event::Interrupted`] is due.
+    Outcome {
+        /// Where.
+        station: Name,
+        /// The how manieth visit.
+        nth: u32,
+        /// The how manieth attempt.
+        attempt: u32,
+    },
+    /// The ends of its children, and [`super::Event::Due`] when the time is over.
+    Children {
+        /// Until when.
+        until: Option<Millis>,
+    },
+    /// A person.
+    Clearing,
+    /// Nothing: it has ended.
+    Nothing,
+}
+
+impl Item {
+    /// What the item's state calls for.
+    pub fn wants(&self) -> Wants {
+        match &self.phase {
+            Phase::Ready {
+                station,
+                nth,
+                attempt,
+                not_before,
+                ..
+            } => Wants::Visit {
+                station: station.clone(),
+                nth: *nth,
+                attempt: *attempt,
+                not_before: *not_before,
+            },
+            Phase::Working {
+                station,
+                nth,
+                attempt,
+                ..
+            } => Wants::Outcome {
+                station: station.clone(),
+                nth: *nth,
+                attempt: *attempt,
+            },
+            Phase::Split(split) => Wants::Children { until: split.until },
+            Phase::Jammed { .. } => Wants::Clearing,
+            Phase::Ended { .. } => Wants::Nothing,
+        }
+    }
+
+    /// The children that have not ended, as messages that make them: sent again after a restart,
+    /// since it is not known which of them got theirs.
+    pub fn spawns(&self) -> Vec<Message> {
+        self.late
+            .iter()
+            .chain(self.split())
+            .flat_map(|split| self.spawns_of(split))
+            .collect()
+    }
+
+    /// The messages that make the children of one split.
+    pub(super) fn spawns_of<'a>(&'a self, split: &'a Split) -> impl Iterator<Item = Message> + 'a {
+        let mut lineage = self.lineage.clone();
+        lineage.push(split.station.clone());
+        split.children.values().filter_map(move |child| {
+            Some(Message::Spawn {
+                child: self.id.child(child.n)?,
+                taken: Box::new(Record::Taken {
+                    at: split.since,
+                    line: self.line.clone(),
+                    revision: self.revision,
+                    source: self.source.clone(),
+                    to: child.to.clone(),
+                    payload: child.payload.clone(),
+                    workspace: split.workspace,
+                    lineage: lineage.clone(),
+                    visits: split.visits.clone(),
+                }),
+            })
+        })
+    }
+
+    /// The split whose children it waits for.
+    pub fn split(&self) -> Option<&Split> {
+        match &self.phase {
+            Phase::Split(split) => Some(split),
+            Phase::Jammed { split, .. } => split.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What an item that has ended tells its parent. Sent again when the parent asks by spawning it
+    /// once more. None of an item that has not ended, or has no parent.
+    pub fn farewell(&self) -> Option<Message> {
+        let Phase::Ended { end, arrivals, .. } = &self.phase else {
+            return None;
+        };
+        let (parent, child) = self.id.parent()?;
+        Some(Message::ChildEnded {
+            parent,
+            child,
+            end: ChildEnd {
+                end: *end,
+                arrivals: arrivals.clone(),
+            },
+        })
+    }
+
+    /// The station it is at; none of an item that waits for its children or has ended.
+    pub fn station(&self) -> Option<&Name> {
+        match &self.phase {
+            Phase::Ready { station, .. }
+            | Phase::Working { station, .. }
+            | Phase::Jammed { station, .. } => Some(station),
+            Phase::Split(_) | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// The phase as listings name it.
+    pub fn kind(&self) -> PhaseKind {
+        match &self.phase {
+            Phase::Ready { .. } => PhaseKind::Waiting,
+            Phase::Working { .. } => PhaseKind::Working,
+            Phase::Split(_) => PhaseKind::Split,
+            Phase::Jammed { .. } => PhaseKind::Jammed,
+            Phase::Ended { end, .. } => match end {
+                End::Done => PhaseKind::Done,
+                End::Scrapped => PhaseKind::Scrapped,
+                End::Joined => PhaseKind::Joined,
+            },
+        }
+    }
+
+    /// What listings show of it.
+    pub fn summary(&self) -> Summary {
+        let reason = match &self.phase {
+            Phase::Jammed { jam, .. } => Some(shortened(jam.to_string())),
+            _ => None,
+        };
+        Summary {
+            item: self.id.clone(),
+            line: self.line.clone(),
+            revision: self.revision,
+            source: self.source.clone(),
+            phase: self.kind(),
+            station: self.station().or(self.last.as_ref()).cloned(),
+            result: matches!(
+                &self.phase,
+                Phase::Ended {
+                    result: Some(_),
+                    ..
+                }
+            ),
+            reason,
+            taken: self.taken,
+            changed: self.changed,
+        }
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > Summary::REASON {
+        text.truncate(text.floor_char_boundary(Summary::REASON - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,340 @@
+//! What an event leads to: the records to keep, and from them the messages to other items. Pure: the
+//! time comes in with the event, and jitter is a hash of the attempt.
+
+mod clear;
+mod outcome;
+
+use super::{
+    Arrival, ChildEnd, Clearing, Item, ItemId, Jam, Message, Payload, Phase, PhaseKind, Record,
+    Split, route::Traveller,
+};
+use crate::{
+    digest::Digest,
+    line::{Line, Missing, Station, Target},
+    name::Name,
+    visit::{Millis, Report},
+};
+use std::collections::BTreeMap;
+
+/// Something that happens to an item.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A worker takes it: the attempt begins.
+    Start,
+    /// The attempt ended.
+    Reported(Report),
+    /// A time that it waited for may have come. Of no effect if not, so it may be sent freely.
+    Due,
+    /// A child ended. Of no effect if that is known, or if there is no such child.
+    ChildEnded {
+        /// The child's number.
+        child: u32,
+        /// How it ended.
+        end: ChildEnd,
+    },
+    /// The attempt ended with its host; found when a host starts again.
+    Interrupted,
+    /// A person clears its jam.
+    Cleared {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+        /// How.
+        how: Clear,
+    },
+}
+
+/// How a person wants a jam cleared.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Clear {
+    /// Make the visit again, its attempts counted anew. Where children are missing: go on with what
+    /// has arrived. Where a loop's bound is used up: let it in once more.
+    Retry,
+    /// The same with another payload.
+    Edit(Payload),
+    /// Leave by this port with what it came with.
+    Skip(Name),
+    /// End as scrapped.
+    Scrap,
+}
+
+/// The event cannot be: what was asked, and what is so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refused {
+    #[error("item `{item}` cannot begin an attempt: it is {phase}")]
+    NotWaiting { item: ItemId, phase: PhaseKind },
+    #[error("item `{item}` has no attempt that could end: it is {phase}")]
+    NotWorking { item: ItemId, phase: PhaseKind },
+    #[error(
+        "item `{item}` is not jammed but {phase}\n  hint: `andon items --jammed` lists those that are"
+    )]
+    NotJammed { item: ItemId, phase: PhaseKind },
+    #[error(
+        "item `{item}` cannot leave `{station}` by the port `{port}`: {wired} wired\n  hint: name a wired port, or wire it in the line file"
+    )]
+    Unwired {
+        item: ItemId,
+        station: Name,
+        port: Name,
+        wired: String,
+    },
+    #[error("item `{item}` cannot leave by the port `{port}`: {jam}")]
+    NoWay { item: ItemId, port: Name, jam: Jam },
+    #[error(
+        "item `{item}` carries {inputs} payloads, which one cannot replace\n  hint: clear it with retry, skip or scrap"
+    )]
+    SeveralInputs { item: ItemId, inputs: usize },
+    #[error(
+        "item `{item}` waits for {missing} of its children\n  hint: clear those, retry to go on with what has arrived, or scrap it"
+    )]
+    MissingChildren { item: ItemId, missing: usize },
+    #[error(
+        "nothing has arrived at the join that item `{item}` waits for\n  hint: clear its children, or scrap it"
+    )]
+    NothingArrived { item: ItemId },
+    #[error("item `{item}` is at the station `{station}`, which the line `{line}` does not have")]
+    NoStation {
+        item: ItemId,
+        station: Name,
+        line: Name,
+    },
+}
+
+/// The first record of an input: it goes to the line's entry.
+pub fn take(
+    at: Millis,
+    line: &Line,
+    revision: u64,
+    source: String,
+    mut payload: Payload,
+    workspace: Option<Digest>,
+) -> Record {
+    let visits = BTreeMap::new();
+    let traveller = Traveller {
+        line,
+        visits: &visits,
+        lineage: &[],
+    };
+    normalise(&mut payload);
+    let to = traveller.to(&Target::Station(line.entry.clone()), &payload.labels);
+    Record::Taken {
+        at,
+        line: line.name.clone(),
+        revision,
+        source,
+        to,
+        payload,
+        workspace,
+        lineage: Vec::new(),
+        visits,
+    }
+}
+
+/// Labels with empty values are orders to remove; nothing is there to be removed from an input.
+fn normalise(payload: &mut Payload) {
+    if let Ok(labels) = super::Labels::default().merged(&payload.labels) {
+        payload.labels = labels;
+    }
+}
+
+/// The records that an event leads to; none where it changes nothing. They belong in one append.
+///
+/// # Errors
+/// When the event cannot happen to the item as it is. Nothing has changed then.
+pub fn step(item: &Item, line: &Line, at: Millis, event: Event) -> Result<Vec<Record>, Refused> {
+    let step = Step { item, line, at };
+    match event {
+        Event::Start => match &item.phase {
+            Phase::Ready { station, .. } => {
+                step.station(station)?;
+                Ok(vec![Record::Started { at }])
+            }
+            _ => Err(Refused::NotWaiting {
+                item: item.id.clone(),
+                phase: item.kind(),
+            }),
+        },
+        Event::Reported(report) => step.reported(report),
+        Event::Due => Ok(step.due()),
+        Event::ChildEnded { child, end } => Ok(step.child_ended(child, end)),
+        Event::Interrupted => step.interrupted(),
+        Event::Cleared { by, why, how } => step.cleared(by, why, how),
+    }
+}
+
+/// What these records of an item, which is now as `after`, tell other items.
+pub fn messages(after: &Item, records: &[Record]) -> Vec<Message> {
+    let mut all = Vec::new();
+    let has_split = records.iter().any(|r| matches!(r, Record::Split { .. }));
+    if let (true, Some(split)) = (has_split, after.split()) {
+        all.extend(after.spawns_of(split));
+    }
+    // a late child's end may come after the item's own, which was told when it was news
+    let moved = |record: &Record| !matches!(record, Record::ChildEnded { .. });
+    if records.iter().any(moved) {
+        all.extend(after.farewell());
+    }
+    all
+}
+
+/// How often the host may end during one visit.
+const INTERRUPTIONS: u32 = 3;
+
+struct Step<'a> {
+    item: &'a Item,
+    line: &'a Line,
+    at: Millis,
+}
+
+impl Step<'_> {
+    fn station(&self, name: &Name) -> Result<&Station, Refused> {
+        self.line
+            .stations
+            .get(name)
+            .ok_or_else(|| Refused::NoStation {
+                item: self.item.id.clone(),
+                station: name.clone(),
+                line: self.line.name.clone(),
+            })
+    }
+
+    fn interrupted(&self) -> Result<Vec<Record>, Refused> {
+        let Phase::Working { interruptions, .. } = self.item.phase else {
+            return Err(Refused::NotWorking {
+                item: self.item.id.clone(),
+                phase: self.item.kind(),
+            });
+        };
+        let at = self.at;
+        let mut records = vec![Record::Interrupted { at }];
+        if interruptions + 1 >= INTERRUPTIONS {
+            records.push(Record::Jammed {
+                at,
+                jam: Jam::HostCrash,
+                facts: None,
+            });
+        }
+        Ok(records)
+    }
+
+    fn due(&self) -> Vec<Record> {
+        let Phase::Split(split) = &self.item.phase else {
+            return Vec::new();
+        };
+        if split.until.is_none_or(|until| self.at < until) {
+            return Vec::new();
+        }
+        let missing = split
+            .join
+            .as_ref()
+            .and_then(|name| self.line.stations.get(name)?.join.as_ref())
+            .map(|join| join.missing)
+            .unwrap_or_default();
+        if missing == Missing::Pass && split.has_arrivals() {
+            return self.gather(self.item.clone());
+        }
+        // with nothing there is nothing to go on with, so `pass` jams as well
+        vec![Record::Jammed {
+            at: self.at,
+            jam: Jam::Missing(split.children.len().try_into().unwrap_or(u32::MAX)),
+            facts: None,
+        }]
+    }
+
+    fn child_ended(&self, child: u32, end: ChildEnd) -> Vec<Record> {
+        let waits = |split: &Split| split.children.contains_key(&child);
+        let current = self.item.split().filter(|split| waits(split));
+        if current.is_none() && !self.item.late.iter().any(waits) {
+            return Vec::new();
+        }
+        let end = ChildEnd {
+            arrivals: self.credible(child, end.arrivals),
+            ..end
+        };
+        let mut records = vec![Record::ChildEnded {
+            at: self.at,
+            child,
+            end,
+        }];
+        if current.is_some_and(|split| split.children.len() == 1) {
+            let mut after = self.item.clone();
+            if after.apply(&records[0]).is_ok() {
+                records.extend(self.gather(after));
+            }
+        }
+        records
+    }
+
+    /// Only what comes from the child or from below it: what a store delivers is not to be trusted
+    /// to keep trees apart.
+    fn credible(&self, child: u32, mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
+        let depth = self.item.id.path().count();
+        arrivals.retain(|arrival| {
+            arrival.item.root() == self.item.id.root()
+                && arrival.item.path().take(depth).eq(self.item.id.path())
+                && arrival.item.path().nth(depth) == Some(child)
+        });
+        arrivals
+    }
+
+    /// From a split to its join with what arrived there, or to the end.
+    fn gather(&self, mut after: Item) -> Vec<Record> {
+        let at = self.at;
+        let join = after
+            .split()
+            .filter(|split| split.has_arrivals())
+            .and_then(|split| split.join.clone());
+        let mut records = vec![Record::Gathered { at, join }];
+        if after.apply(&records[0]).is_err() {
+            return records;
+        }
+        // labels of several inputs may differ: the bound of a join is looked at when all is there
+        if let Phase::Ready { station, nth, .. } = &after.phase
+            && let Some(bound) = self.line.stations.get(station).and_then(|s| s.visits)
+            && *nth > bound
+        {
+            let exhausted = Jam::Exhausted(station.clone());
+            let port: Name = Name::EXHAUSTED.parse().expect("a name");
+            let step = Step {
+                item: &after,
+                ..*self
+            };
+            records.push(match step.leave_as_it_came(station, &port) {
+                Ok(record) => record,
+                Err(_) => Record::Jammed {
+                    at,
+                    jam: exhausted,
+                    facts: None,
+                },
+            });
+        }
+        records
+    }
+
+    /// The record of leaving `station` by `port` with what it came with.
+    fn leave_as_it_came(&self, station: &Name, port: &Name) -> Result<Record, Jam> {
+        let payloads = self.item.inputs.iter().cloned();
+        self.leave(
+            station,
+            payloads.map(|payload| (port.clone(), payload)).collect(),
+            self.item.workspace,
+        )
+    }
+}
+
+impl Clear {
+    fn clearing(&self) -> Clearing {
+        match self {
+            Self::Retry => Clearing::Retry,
+            Self::Edit(payload) => {
+                let mut payload = payload.clone();
+                normalise(&mut payload);
+                Clearing::Edit(payload)
+            }
+            Self::Skip(port) => Clearing::Skip { port: port.clone() },
+            Self::Scrap => Clearing::Scrap,
+        }
+    }
+}

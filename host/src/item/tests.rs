@@ -1,0 +1,9 @@
+//! Items as data: histories, and properties of all histories.
+
+mod histories;
+mod lines;
+mod properties;
+mod samples;
+mod world;
+
+pub(crate) use samples::one_of_each_kind;

@@ -1,0 +1,112 @@
+//! Records for stores to keep: one of each kind, every field filled in.
+
+use super::lines::{name, payload};
+use crate::{
+    digest::Digest,
+    item::{Arrival, Child, ChildEnd, Clearing, Destination, End, Facts, ItemId, Jam, Record},
+    limits::Limit,
+    visit::{LogLine, Usage},
+};
+use std::collections::BTreeMap;
+
+pub(crate) fn one_of_each_kind() -> Vec<Record> {
+    let facts = Facts {
+        usage: Usage {
+            wall_us: 7,
+            cpu_us: 5,
+            memory: 1 << 40,
+        },
+        log: vec![LogLine {
+            level: "stderr".into(),
+            message: "tab\tand \u{1b}[31mcolour".into(),
+            fields: vec![("k".into(), "v".into())],
+        }],
+        reason: Some("not mine".into()),
+    };
+    let workspace = Some(Digest::of("files"));
+    let visits = BTreeMap::from([(name("a"), 3)]);
+    let mut labelled = payload("hello");
+    labelled.labels.set("risk", "high").unwrap();
+    let at = 1_700_000_000_000;
+    let jam = Jam::Overrun {
+        limit: Limit::Memory,
+        value: "64MiB".into(),
+    };
+    vec![
+        Record::Taken {
+            at,
+            line: name("line"),
+            revision: 3,
+            source: "0003-fix.patch".into(),
+            to: Destination::Nowhere(jam.clone()),
+            payload: labelled.clone(),
+            workspace,
+            lineage: vec![name("a")],
+            visits: visits.clone(),
+        },
+        Record::Started { at },
+        Record::Interrupted { at },
+        Record::Moved {
+            at,
+            port: name("pass"),
+            to: Destination::Join(name("j")),
+            payload: labelled.clone(),
+            workspace,
+            facts: facts.clone(),
+        },
+        Record::Split {
+            at,
+            children: vec![Child {
+                n: 1,
+                port: name("leak"),
+                to: Destination::Scrap,
+                payload: labelled.clone(),
+            }],
+            workspace,
+            join: Some(name("j")),
+            until: Some(at + 1),
+            facts: facts.clone(),
+        },
+        Record::Finished {
+            at,
+            facts: facts.clone(),
+        },
+        Record::Failed {
+            at,
+            reason: "busy".into(),
+            again: at + 200,
+            facts: facts.clone(),
+        },
+        Record::Jammed {
+            at,
+            jam,
+            facts: Some(facts),
+        },
+        Record::ChildEnded {
+            at,
+            child: 1,
+            end: ChildEnd {
+                end: End::Joined,
+                arrivals: vec![Arrival {
+                    item: ItemId::input(b"0123456789abcdef", "line", "a")
+                        .child(1)
+                        .unwrap(),
+                    join: name("j"),
+                    payload: labelled.clone(),
+                    workspace,
+                    visits,
+                }],
+            },
+        },
+        Record::Gathered {
+            at,
+            join: Some(name("j")),
+        },
+        Record::Cleared {
+            at,
+            by: "ann".into(),
+            why: "it is fine".into(),
+            how: Clearing::Edit(labelled),
+        },
+    ]
+}

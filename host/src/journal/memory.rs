@@ -1,0 +1,290 @@
+//! The journal in memory: for tests, benchmarks and dry runs. Plain, it is as fast as a store can be;
+//! unruly, it treats messages as badly as the trait allows any store to.
+
+use super::{Append, Filter, Journal, JournalError, Seq, Summary};
+use crate::{
+    digest::Digest,
+    item::{ItemId, Message, Record},
+    name::Name,
+};
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
+
+/// A journal that is gone when it is dropped. An append is kept when the call returns.
+pub struct Memory {
+    kept: Mutex<Kept>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Kept {
+    items: HashMap<ItemId, Life>,
+    /// In the order in which they were taken in.
+    order: Vec<ItemId>,
+    delivered: HashSet<ItemId>,
+    blobs: HashMap<Digest, Bytes>,
+    revisions: HashMap<Name, Vec<String>>,
+    messages: Vec<Message>,
+    failed: Option<JournalError>,
+    closed: bool,
+    mischief: Option<Dice>,
+}
+
+struct Life {
+    records: Vec<Record>,
+    summary: Summary,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// One that passes each message on once, in order.
+    pub fn new() -> Self {
+        Self {
+            kept: Mutex::default(),
+            news: Notify::new(),
+        }
+    }
+
+    /// One that delays, repeats and reorders messages, the same way for the same seed and calls.
+    pub fn unruly(seed: u64) -> Self {
+        let memory = Self::new();
+        memory.kept().mischief = Some(Dice(seed));
+        memory
+    }
+
+    /// Lets every append from now on fail with this.
+    pub fn fail(&self, cause: JournalError) {
+        self.kept().failed = Some(cause);
+    }
+
+    /// Ends [`Journal::messages`] once what is there is fetched.
+    pub fn close(&self) {
+        self.kept().closed = true;
+        self.news.notify_waiters();
+        self.news.notify_one();
+    }
+
+    /// A panic elsewhere is a failed test; what is kept is looked at all the same.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal for Memory {
+    fn load(&self, item: &ItemId) -> Result<Vec<Record>, JournalError> {
+        let kept = self.kept();
+        Ok(kept
+            .items
+            .get(item)
+            .map_or_else(Vec::new, |life| life.records.clone()))
+    }
+
+    fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
+        let tells = !append.messages.is_empty();
+        let result = self.kept().append(append);
+        if tells {
+            self.news.notify_one();
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
+        async {
+            loop {
+                let news = self.news.notified();
+                {
+                    let mut kept = self.kept();
+                    if kept.closed || !kept.messages.is_empty() {
+                        let messages = kept.some_messages();
+                        if !kept.messages.is_empty() {
+                            self.news.notify_one();
+                        }
+                        return messages;
+                    }
+                }
+                news.await;
+            }
+        }
+        .boxed()
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError> {
+        let kept = self.kept();
+        let mut all: Vec<_> = kept
+            .order
+            .iter()
+            .filter_map(|item| kept.items.get(item))
+            .map(|life| &life.summary)
+            .filter(|summary| fits(filter, summary))
+            .cloned()
+            .collect();
+        all.sort_by_key(|summary| summary.taken);
+        all.truncate(filter.most.unwrap_or(usize::MAX));
+        Ok(all)
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
+        Ok(self.kept().blobs.get(digest).cloned())
+    }
+
+    fn undelivered(&self, line: &Name) -> Result<Vec<ItemId>, JournalError> {
+        let kept = self.kept();
+        let mut all: Vec<_> = kept
+            .order
+            .iter()
+            .filter(|item| !kept.delivered.contains(*item))
+            .filter_map(|item| kept.items.get(item))
+            .filter(|life| life.summary.result && life.summary.line == *line)
+            .map(|life| (life.summary.changed, life.summary.item.clone()))
+            .collect();
+        all.sort_by_key(|(changed, _)| *changed);
+        Ok(all.into_iter().map(|(_, item)| item).collect())
+    }
+
+    fn delivered(&self, items: Vec<ItemId>) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            for item in items {
+                if kept
+                    .items
+                    .get(&item)
+                    .is_some_and(|life| life.summary.result)
+                {
+                    kept.delivered.insert(item);
+                }
+            }
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {
+        let mut kept = self.kept();
+        kept.check()?;
+        let all = kept.revisions.entry(line.clone()).or_default();
+        if all.last().is_none_or(|newest| newest != definition) {
+            all.push(definition.into());
+        }
+        Ok(all.len() as u64)
+    }
+
+    fn revision(&self, line: &Name, number: u64) -> Result<Option<String>, JournalError> {
+        let kept = self.kept();
+        let all = kept.revisions.get(line).map_or(&[][..], |all| &all[..]);
+        let position = number.checked_sub(1).and_then(|n| usize::try_from(n).ok());
+        Ok(position.and_then(|n| all.get(n)).cloned())
+    }
+
+    /// The same always: whoever wants runs that can be repeated wants ids that can be, too.
+    fn factory(&self) -> [u8; 16] {
+        *b"andon's memory.."
+    }
+}
+
+impl Kept {
+    fn check(&self) -> Result<(), JournalError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn append(&mut self, append: Append) -> Result<Seq, JournalError> {
+        self.check()?;
+        let Append {
+            item,
+            expected,
+            records,
+            messages,
+            blobs,
+            summary,
+        } = append;
+        let found = self
+            .items
+            .get(&item)
+            .map_or(0, |life| life.records.len() as Seq);
+        if found != expected {
+            return Err(JournalError::Conflict {
+                item,
+                expected,
+                found,
+            });
+        }
+        let seq = expected + records.len() as Seq;
+        match self.items.get_mut(&item) {
+            Some(life) => {
+                life.records.extend(records);
+                life.summary = summary;
+            }
+            None => {
+                self.order.push(item.clone());
+                self.items.insert(item, Life { records, summary });
+            }
+        }
+        self.blobs.extend(blobs);
+        for message in messages {
+            if let Some(dice) = &mut self.mischief
+                && dice.below(4) == 0
+            {
+                self.messages.push(message.clone());
+            }
+            self.messages.push(message);
+        }
+        Ok(seq)
+    }
+
+    /// All messages in their order; where it is unruly, some of them in any.
+    fn some_messages(&mut self) -> Vec<Message> {
+        let Some(dice) = &mut self.mischief else {
+            return std::mem::take(&mut self.messages);
+        };
+        let number = self.messages.len();
+        for i in (1..number).rev() {
+            self.messages.swap(i, dice.below(i + 1));
+        }
+        // at least one, so that waiting for the rest comes to an end
+        let some = if number == 0 {
+            0
+        } else {
+            1 + dice.below(number)
+        };
+        self.messages.drain(..some).collect()
+    }
+}
+
+fn fits(filter: &Filter, summary: &Summary) -> bool {
+    let is_in = |root: &ItemId| {
+        summary
+            .item
+            .as_str()
+            .strip_prefix(root.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    filter
+        .line
+        .as_ref()
+        .is_none_or(|line| *line == summary.line)
+        && (filter.phases.is_empty() || filter.phases.contains(&summary.phase))
+        && (filter.station.is_none() || filter.station == summary.station)
+        && filter.root.as_ref().is_none_or(is_in)
+}
+
+/// A small generator (SplitMix64): enough to be unruly, and no dependency.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound.max(1) as u64) as usize
+    }
+}

@@ -1,0 +1,370 @@
+//! The journal in an SQLite database: the default store. One thread writes and commits what has come
+//! together in one transaction; reads go over connections of their own. Knows records only by their
+//! kind and never looks at what they say.
+
+mod read;
+mod schema;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Append, Filter, Journal, JournalError, Seq, Summary};
+use crate::{
+    digest::Digest,
+    item::{ItemId, Message, Record},
+    name::Name,
+};
+use bytes::Bytes;
+use futures::{FutureExt, channel::oneshot, future::BoxFuture};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::FlockOperation;
+use std::{
+    collections::{HashMap, VecDeque},
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    thread::JoinHandle,
+};
+use tokio::sync::Notify;
+use writer::{Order, Writer};
+
+/// A journal in `journal.sqlite` of a state folder.
+pub struct Sqlite {
+    shared: Arc<Shared>,
+    factory: [u8; 16],
+    readers: Mutex<Vec<Connection>>,
+    /// None where it was opened for reading only.
+    orders: Option<mpsc::Sender<Order>>,
+    writer: Option<JoinHandle<()>>,
+    /// Held until the writer has ended: fields are dropped in their order, after `drop`.
+    _lock: Option<File>,
+}
+
+/// What callers and the writer both see.
+struct Shared {
+    path: PathBuf,
+    /// Why nothing can be kept any more.
+    failed: OnceLock<JournalError>,
+    inbox: Mutex<Inbox>,
+    news: Notify,
+    /// Blobs of appends that are not durable yet, and how many appends bring each.
+    pending: Mutex<HashMap<Digest, (Bytes, usize)>>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    messages: VecDeque<Message>,
+    closed: bool,
+}
+
+impl Sqlite {
+    /// Opens the journal in the folder `dir`, makes it if there is none, and keeps others out until
+    /// it is dropped.
+    ///
+    /// # Errors
+    /// When another process has it open, when it cannot be written, is damaged, or was written by a
+    /// newer andon.
+    pub fn open(dir: &Path) -> Result<Self, JournalError> {
+        Self::open_with(dir, |_| Ok(()))
+    }
+
+    /// The same, with a last word to the connection that writes.
+    fn open_with(
+        dir: &Path,
+        tune: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, JournalError> {
+        fs::create_dir_all(dir).map_err(|error| JournalError::io(dir, &error))?;
+        let lock = lock(dir)?;
+        let path = dir.join(FILE);
+        let connection = connect(
+            &path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )?;
+        let factory = schema::prepare(&connection, &path)?;
+        tune(&connection).map_err(|error| problem(&path, &error))?;
+        let shared = Shared::new(path);
+        let (orders, queue) = mpsc::channel();
+        let writer = Writer::new(connection, shared.clone());
+        let writer = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run(&queue))
+            .map_err(|error| JournalError::io(&shared.path, &error))?;
+        Ok(Self {
+            shared,
+            factory,
+            readers: Mutex::default(),
+            orders: Some(orders),
+            writer: Some(writer),
+            _lock: Some(lock),
+        })
+    }
+
+    /// Opens an existing journal to look at, also beside a process that writes to it. Whatever would
+    /// change it fails.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read, is damaged, or was written by a newer andon.
+    pub fn open_read_only(dir: &Path) -> Result<Self, JournalError> {
+        let path = dir.join(FILE);
+        if !path.exists() {
+            return Err(JournalError::Other {
+                path: dir.display().to_string(),
+                reason: "there is no journal here\n  hint: `andon run` makes one; `--state DIR` names another folder".into(),
+            });
+        }
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let factory = schema::check(&connection, &path)?;
+        Ok(Self {
+            shared: Shared::new(path),
+            factory,
+            readers: Mutex::new(vec![connection]),
+            orders: None,
+            writer: None,
+            _lock: None,
+        })
+    }
+
+    fn order(&self, order: Order) -> Result<(), JournalError> {
+        if let Some(failed) = self.shared.failed.get() {
+            return Err(failed.clone());
+        }
+        let Some(orders) = &self.orders else {
+            return Err(JournalError::unwritable(
+                &self.shared.path,
+                "it was opened to be read".into(),
+            ));
+        };
+        orders.send(order).map_err(|_| self.shared.ended())
+    }
+
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection, &Path) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let path = &self.shared.path;
+        let idle = locked(&self.readers).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        };
+        let result = read(&connection, path);
+        locked(&self.readers).push(connection);
+        result
+    }
+}
+
+impl Journal for Sqlite {
+    fn load(&self, item: &ItemId) -> Result<Vec<Record>, JournalError> {
+        self.read(|connection, path| read::load(connection, path, item))
+    }
+
+    fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
+        let prepared = writer::encode(append, &self.shared.path);
+        let (reply, receipt) = oneshot::channel();
+        let sent = prepared.and_then(|prepared| {
+            self.shared.keep_pending(&prepared.blobs);
+            self.order(Order::Append(prepared, reply))
+        });
+        answer(sent, receipt, &self.shared)
+    }
+
+    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
+        async {
+            loop {
+                let news = self.shared.news.notified();
+                {
+                    let mut inbox = locked(&self.shared.inbox);
+                    if inbox.closed || !inbox.messages.is_empty() || self.orders.is_none() {
+                        return inbox.messages.drain(..).collect();
+                    }
+                }
+                news.await;
+            }
+        }
+        .boxed()
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError> {
+        self.read(|connection, path| read::list(connection, path, filter))
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
+        let pending = locked(&self.shared.pending).get(digest).cloned();
+        match pending {
+            Some((bytes, _)) => Ok(Some(bytes)),
+            None => self.read(|connection, path| read::blob(connection, path, digest)),
+        }
+    }
+
+    fn undelivered(&self, line: &Name) -> Result<Vec<ItemId>, JournalError> {
+        self.read(|connection, path| read::undelivered(connection, path, line))
+    }
+
+    fn delivered(&self, items: Vec<ItemId>) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let sent = self.order(Order::Delivered(items, reply));
+        answer(sent, receipt, &self.shared)
+    }
+
+    fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {
+        let (reply, receipt) = mpsc::channel();
+        self.order(Order::Revision(line.clone(), definition.into(), reply))?;
+        receipt.recv().unwrap_or_else(|_| Err(self.shared.ended()))
+    }
+
+    fn revision(&self, line: &Name, number: u64) -> Result<Option<String>, JournalError> {
+        self.read(|connection, path| read::revision(connection, path, line, number))
+    }
+
+    fn factory(&self) -> [u8; 16] {
+        self.factory
+    }
+}
+
+impl Drop for Sqlite {
+    /// Waits until what was handed over is durable.
+    fn drop(&mut self) {
+        // before the writer ends: its connection closes last, and so empties the log and removes it
+        locked(&self.readers).clear();
+        self.orders = None;
+        if let Some(writer) = self.writer.take() {
+            // a writer that panicked has answered nobody, so nobody was told of something lost
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Shared {
+    fn new(path: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
+            path,
+            failed: OnceLock::new(),
+            inbox: Mutex::default(),
+            news: Notify::new(),
+            pending: Mutex::default(),
+        })
+    }
+
+    fn ended(&self) -> JournalError {
+        self.failed.get().cloned().unwrap_or(JournalError::Other {
+            path: self.path.display().to_string(),
+            reason: "the journal's writer has ended".into(),
+        })
+    }
+
+    fn keep_pending(&self, blobs: &[(Digest, Bytes)]) {
+        if blobs.is_empty() {
+            return;
+        }
+        let mut pending = locked(&self.pending);
+        for (digest, bytes) in blobs {
+            let (_, appends) = pending.entry(*digest).or_insert_with(|| (bytes.clone(), 0));
+            *appends += 1;
+        }
+    }
+
+    fn drop_pending<'a>(&self, blobs: impl Iterator<Item = &'a Digest>) {
+        let mut pending = locked(&self.pending);
+        for digest in blobs {
+            if let Some((_, appends)) = pending.get_mut(digest) {
+                *appends -= 1;
+                if *appends == 0 {
+                    pending.remove(digest);
+                }
+            }
+        }
+    }
+
+    fn tell(&self, messages: impl Iterator<Item = Message>) {
+        locked(&self.inbox).messages.extend(messages);
+        self.news.notify_one();
+    }
+
+    fn close(&self) {
+        locked(&self.inbox).closed = true;
+        self.news.notify_waiters();
+        self.news.notify_one();
+    }
+}
+
+const FILE: &str = "journal.sqlite";
+
+/// A panic elsewhere leaves these maps whole: each change of them is one call.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answer<T: Send + 'static>(
+    sent: Result<(), JournalError>,
+    receipt: oneshot::Receiver<Result<T, JournalError>>,
+    shared: &Arc<Shared>,
+) -> BoxFuture<'static, Result<T, JournalError>> {
+    let shared = shared.clone();
+    async move {
+        sent?;
+        receipt.await.unwrap_or_else(|_| Err(shared.ended()))
+    }
+    .boxed()
+}
+
+fn lock(dir: &Path) -> Result<File, JournalError> {
+    let path = dir.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| JournalError::io(&path, &error))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::InUse(dir.display().to_string())),
+        Err(error) => Err(JournalError::io(&path, &error.into())),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, JournalError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| problem(path, &error))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// What SQLite says, sorted by what can be done about it.
+fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
+    let shown = path.display().to_string();
+    let reason = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => JournalError::Unwritable {
+            path: shown,
+            reason: "the disk is full".into(),
+            hint: "free some space and start again: what was reported as done is kept".into(),
+        },
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            JournalError::unwritable(path, reason)
+        }
+        Some(ErrorCode::SystemIoFailure) => JournalError::Unwritable {
+            path: shown,
+            reason,
+            hint: "look after the disk, then start again: what was reported as done is kept".into(),
+        },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(
+            path,
+            format!(
+                "{reason}\n  hint: put a copy of the state folder back, or name another one with `--state DIR`"
+            ),
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => JournalError::InUse(shown),
+        _ => JournalError::Other {
+            path: shown,
+            reason,
+        },
+    }
+}
+
+fn damaged(path: &Path, reason: impl Into<String>) -> JournalError {
+    JournalError::Damaged {
+        path: path.display().to_string(),
+        reason: reason.into(),
+    }
+}

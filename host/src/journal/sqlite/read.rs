@@ -1,0 +1,238 @@
+//! What is read. The rows may have been written by anyone: each is checked before it is believed.
+
+use super::{damaged, problem};
+use crate::{
+    digest::Digest,
+    item::{ItemId, PhaseKind, Record, Summary},
+    journal::{Filter, JournalError},
+    name::Name,
+};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use std::{path::Path, str::FromStr};
+
+pub(super) fn load(
+    connection: &Connection,
+    path: &Path,
+    item: &ItemId,
+) -> Result<Vec<Record>, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    let mut statement = connection
+        .prepare_cached("SELECT seq, kind, version, facts FROM records WHERE item = ? ORDER BY seq")
+        .map_err(fail)?;
+    let mut rows = statement.query([item.as_str()]).map_err(fail)?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        let seq: i64 = row.get(0).map_err(fail)?;
+        if usize::try_from(seq) != Ok(records.len() + 1) {
+            return Err(damaged(
+                path,
+                format!("record {} of item `{item}` is missing", records.len() + 1),
+            ));
+        }
+        records.push(record(row, path, item, seq)?);
+    }
+    Ok(records)
+}
+
+fn record(row: &Row<'_>, path: &Path, item: &ItemId, seq: i64) -> Result<Record, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    let text: String = row.get(1).map_err(fail)?;
+    let version: i64 = row.get(2).map_err(fail)?;
+    if !Record::KINDS.contains(&text.as_str()) {
+        return Err(damaged(
+            path,
+            format!(
+                "record {seq} of item `{item}` is of the kind `{}`, which this andon does not know",
+                text.escape_default()
+            ),
+        ));
+    }
+    match u32::try_from(version) {
+        Ok(Record::VERSION) => {}
+        Ok(found) if found > Record::VERSION => {
+            return Err(JournalError::Newer {
+                path: format!("{}: record {seq} of item {item}", path.display()),
+                found,
+                known: Record::VERSION,
+            });
+        }
+        _ => {
+            return Err(damaged(
+                path,
+                format!("record {seq} of item `{item}` has the version {version}"),
+            ));
+        }
+    }
+    let facts = row
+        .get_ref(3)
+        .map_err(fail)?
+        .as_blob()
+        .map_err(|_| damaged(path, format!("record {seq} of item `{item}` has no facts")))?;
+    let record: Record = rmp_serde::from_slice(facts).map_err(|error| {
+        damaged(
+            path,
+            format!("record {seq} of item `{item}` cannot be read: {error}"),
+        )
+    })?;
+    if record.kind() == text {
+        Ok(record)
+    } else {
+        Err(damaged(
+            path,
+            format!(
+                "record {seq} of item `{item}` says `{text}` and is `{}`",
+                record.kind()
+            ),
+        ))
+    }
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    path: &Path,
+    filter: &Filter,
+) -> Result<Vec<Summary>, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    let mut conditions = vec!["1"];
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    if let Some(line) = &filter.line {
+        conditions.push("line = ?");
+        values.push(Box::new(line.to_string()));
+    }
+    if let Some(station) = &filter.station {
+        conditions.push("station = ?");
+        values.push(Box::new(station.to_string()));
+    }
+    if let Some(root) = &filter.root {
+        // `/` is the character after `.`
+        conditions.push("(item = ? OR item > ? || '.' AND item < ? || '/')");
+        values.extend((0..3).map(|_| Box::new(root.to_string()) as Box<dyn ToSql>));
+    }
+    let phases = format!("phase IN ({})", vec!["?"; filter.phases.len()].join(", "));
+    if !filter.phases.is_empty() {
+        conditions.push(&phases);
+        values.extend(
+            filter
+                .phases
+                .iter()
+                .map(|phase| Box::new(phase.key()) as Box<dyn ToSql>),
+        );
+    }
+    let most = filter
+        .most
+        .map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
+    values.push(Box::new(most));
+    let sql = format!(
+        "SELECT item, line, revision, source, phase, station, result, reason, taken, changed \
+         FROM items WHERE {} ORDER BY taken, id LIMIT ?",
+        conditions.join(" AND ")
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(fail)?;
+    let mut rows = statement
+        .query(rusqlite::params_from_iter(values))
+        .map_err(fail)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        all.push(summary(row, path)?);
+    }
+    Ok(all)
+}
+
+fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    let phase: String = row.get(4).map_err(fail)?;
+    let station: Option<String> = row.get(5).map_err(fail)?;
+    Ok(Summary {
+        item: parsed(row, 0, path)?,
+        line: parsed(row, 1, path)?,
+        revision: number(row, 2, path)?,
+        source: row.get(3).map_err(fail)?,
+        phase: PhaseKind::ALL
+            .into_iter()
+            .find(|known| known.key() == phase)
+            .ok_or_else(|| damaged(path, format!("`{}` is no phase", phase.escape_default())))?,
+        station: station
+            .map(|name| name.parse::<Name>())
+            .transpose()
+            .map_err(|error| damaged(path, error.to_string()))?,
+        result: row.get(6).map_err(fail)?,
+        reason: row.get(7).map_err(fail)?,
+        taken: number(row, 8, path)?,
+        changed: number(row, 9, path)?,
+    })
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(
+    row: &Row<'_>,
+    column: usize,
+    path: &Path,
+) -> Result<T, JournalError> {
+    let text: String = row.get(column).map_err(|error| problem(path, &error))?;
+    text.parse()
+        .map_err(|error: T::Err| damaged(path, error.to_string()))
+}
+
+fn number(row: &Row<'_>, column: usize, path: &Path) -> Result<u64, JournalError> {
+    let number: i64 = row.get(column).map_err(|error| problem(path, &error))?;
+    u64::try_from(number).map_err(|_| damaged(path, format!("{number} where a number is from 0")))
+}
+
+pub(super) fn blob(
+    connection: &Connection,
+    path: &Path,
+    digest: &Digest,
+) -> Result<Option<Bytes>, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    let bytes: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT bytes FROM blobs WHERE digest = ?")
+        .map_err(fail)?
+        .query_row([&digest.as_bytes()[..]], |row| row.get(0))
+        .optional()
+        .map_err(fail)?;
+    match bytes {
+        Some(bytes) if Digest::of(&bytes) != *digest => Err(damaged(
+            path,
+            format!("the blob {digest} does not have that digest"),
+        )),
+        bytes => Ok(bytes.map(Bytes::from)),
+    }
+}
+
+pub(super) fn undelivered(
+    connection: &Connection,
+    path: &Path,
+    line: &Name,
+) -> Result<Vec<ItemId>, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT item FROM items WHERE line = ? AND result AND NOT delivered \
+             ORDER BY changed, id",
+        )
+        .map_err(fail)?;
+    let mut rows = statement.query([line.as_str()]).map_err(fail)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        all.push(parsed(row, 0, path)?);
+    }
+    Ok(all)
+}
+
+pub(super) fn revision(
+    connection: &Connection,
+    path: &Path,
+    line: &Name,
+    number: u64,
+) -> Result<Option<String>, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    let Ok(number) = i64::try_from(number) else {
+        return Ok(None);
+    };
+    connection
+        .prepare_cached("SELECT definition FROM revisions WHERE line = ? AND number = ?")
+        .map_err(fail)?
+        .query_row((line.as_str(), number), |row| row.get(0))
+        .optional()
+        .map_err(fail)
+}

@@ -1,0 +1,143 @@
+//! The tables, and how an older format becomes the newest one. `JOURNAL.md` explains them.
+
+use super::{damaged, problem};
+use crate::journal::JournalError;
+use rusqlite::Connection;
+use std::path::Path;
+
+/// Each makes the format of its number, counted from 1, out of the one before. A released one is
+/// never changed: what has to differ is one more.
+const MIGRATIONS: &[&str] = &[
+    // 1: the first
+    "
+    CREATE TABLE meta (
+        key   TEXT PRIMARY KEY,
+        value BLOB NOT NULL
+    ) WITHOUT ROWID;
+    INSERT INTO meta VALUES ('factory', randomblob(16));
+
+    CREATE TABLE records (
+        id      INTEGER PRIMARY KEY,
+        item    TEXT NOT NULL,
+        seq     INTEGER NOT NULL,
+        kind    TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        at      INTEGER NOT NULL,
+        facts   BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX records_of_item ON records (item, seq);
+
+    CREATE TABLE items (
+        id        INTEGER PRIMARY KEY,
+        item      TEXT NOT NULL UNIQUE,
+        line      TEXT NOT NULL,
+        revision  INTEGER NOT NULL,
+        source    TEXT NOT NULL,
+        phase     TEXT NOT NULL,
+        station   TEXT,
+        result    INTEGER NOT NULL,
+        delivered INTEGER NOT NULL DEFAULT 0,
+        reason    TEXT,
+        taken     INTEGER NOT NULL,
+        changed   INTEGER NOT NULL
+    );
+    CREATE INDEX items_undelivered ON items (line, changed) WHERE result AND NOT delivered;
+
+    CREATE TABLE blobs (
+        digest BLOB PRIMARY KEY,
+        bytes  BLOB NOT NULL
+    );
+
+    CREATE TABLE revisions (
+        line       TEXT NOT NULL,
+        number     INTEGER NOT NULL,
+        definition TEXT NOT NULL,
+        PRIMARY KEY (line, number)
+    ) WITHOUT ROWID;
+    ",
+];
+
+/// `andn`, in the header of the file: what tells it from any other program's database.
+const APPLICATION: i32 = 0x616e_646e;
+
+/// The newest format.
+pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
+
+/// Makes the connection fit for writing and the database the newest format; the factory's id.
+pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<[u8; 16], JournalError> {
+    let ask = |sql: &str| {
+        connection
+            .execute_batch(sql)
+            .map_err(|error| problem(path, &error))
+    };
+    let format = format(connection, path)?;
+    // FULL: a commit is on the disk when it returns, also through a loss of power
+    ask("PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -16384;
+         PRAGMA temp_store = MEMORY;")?;
+    for (number, migration) in (1..).zip(MIGRATIONS).skip(format as usize) {
+        ask(&format!(
+            "BEGIN IMMEDIATE; {migration} PRAGMA application_id = {APPLICATION}; \
+             PRAGMA user_version = {number}; COMMIT;"
+        ))?;
+    }
+    check(connection, path)
+}
+
+/// Whether it is a journal that this andon knows; the factory's id.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<[u8; 16], JournalError> {
+    match format(connection, path)? {
+        0 => return Err(damaged(path, "it is empty: no journal was ever made in it")),
+        NEWEST => {}
+        older => {
+            return Err(JournalError::Other {
+                path: path.display().to_string(),
+                reason: format!(
+                    "it is in the older format {older}\n  hint: a command that writes, such as `andon run`, brings it to format {NEWEST}"
+                ),
+            });
+        }
+    }
+    let factory: Vec<u8> = connection
+        .query_row(
+            "SELECT CAST(value AS BLOB) FROM meta WHERE key = 'factory'",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(|error| problem(path, &error))?;
+    factory
+        .try_into()
+        .map_err(|_| damaged(path, "the factory's id is not 16 bytes"))
+}
+
+fn format(connection: &Connection, path: &Path) -> Result<u32, JournalError> {
+    let number = |name: &str| {
+        connection
+            .query_row(&format!("SELECT * FROM pragma_{name}"), [], |row| {
+                row.get::<_, i32>(0)
+            })
+            .map_err(|error| problem(path, &error))
+    };
+    let (format, application) = (number("user_version")?, number("application_id")?);
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| problem(path, &error))?;
+    if tables == 0 && format == 0 {
+        return Ok(0);
+    }
+    if application != APPLICATION || format <= 0 {
+        return Err(damaged(path, "it is a database of another program"));
+    }
+    match u32::try_from(format) {
+        Ok(found) if found > NEWEST => Err(JournalError::Newer {
+            path: path.display().to_string(),
+            found,
+            known: NEWEST,
+        }),
+        Ok(found) => Ok(found),
+        Err(_) => Err(damaged(path, "its format is no number")),
+    }
+}

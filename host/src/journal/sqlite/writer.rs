@@ -1,0 +1,333 @@
+//! The thread that writes. It takes all that has come together, commits it as one transaction, and
+//! only then answers and passes messages on.
+
+use super::{Shared, problem};
+use crate::{
+    digest::Digest,
+    item::{ItemId, Message, Record},
+    journal::{Append, JournalError, Seq, Summary},
+    name::Name,
+};
+use bytes::Bytes;
+use futures::channel::oneshot;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, mpsc},
+};
+
+/// The most orders in one transaction.
+const GROUP: usize = 512;
+/// The most bytes of records and blobs in one transaction; one order alone may have more.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// Something to be written.
+pub(super) enum Order {
+    Append(Encoded, oneshot::Sender<Result<Seq, JournalError>>),
+    Delivered(Vec<ItemId>, oneshot::Sender<Result<(), JournalError>>),
+    Revision(Name, String, mpsc::Sender<Result<u64, JournalError>>),
+}
+
+/// An append with its records as they are stored: encoding is done by the callers, of which there
+/// are many, and not by the writer, of which there is one.
+pub(super) struct Encoded {
+    item: ItemId,
+    expected: Seq,
+    records: Vec<EncodedRecord>,
+    messages: Vec<Message>,
+    pub(super) blobs: Vec<(Digest, Bytes)>,
+    summary: Summary,
+}
+
+struct EncodedRecord {
+    kind: &'static str,
+    at: i64,
+    facts: Vec<u8>,
+}
+
+pub(super) fn encode(append: Append, path: &Path) -> Result<Encoded, JournalError> {
+    let records = append.records.iter().map(|record| {
+        Ok(EncodedRecord {
+            kind: record.kind(),
+            at: int(record.at()),
+            facts: rmp_serde::to_vec_named(record).map_err(|error| JournalError::Other {
+                path: path.display().to_string(),
+                reason: format!(
+                    "a record of item `{}` cannot be written: {error}",
+                    append.item
+                ),
+            })?,
+        })
+    });
+    Ok(Encoded {
+        records: records.collect::<Result<_, JournalError>>()?,
+        item: append.item,
+        expected: append.expected,
+        messages: append.messages,
+        blobs: append.blobs,
+        summary: append.summary,
+    })
+}
+
+/// SQLite's integers end at 2^63; no time or count comes near.
+fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl Order {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append(append, _) => {
+                let records: usize = append.records.iter().map(|r| r.facts.len()).sum();
+                let blobs: usize = append.blobs.iter().map(|(_, bytes)| bytes.len()).sum();
+                records + blobs
+            }
+            Self::Delivered(..) => 0,
+            Self::Revision(_, definition, _) => definition.len(),
+        }
+    }
+}
+
+/// What an order came to, once the transaction that it is in is committed.
+enum Outcome {
+    Appended(Result<Seq, JournalError>),
+    Delivered,
+    Revision(u64),
+}
+
+pub(super) struct Writer {
+    connection: Connection,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, shared: Arc<Shared>) -> Self {
+        Self { connection, shared }
+    }
+
+    /// Writes until there is nobody left to give orders.
+    pub(super) fn run(self, queue: &mpsc::Receiver<Order>) {
+        // also when this thread panics: whoever waits for messages is not left waiting
+        let _closed = Closing(self.shared.clone());
+        while let Ok(first) = queue.recv() {
+            let mut bytes = first.bytes();
+            let mut group = vec![first];
+            while group.len() < GROUP && bytes < GROUP_BYTES {
+                let Ok(order) = queue.try_recv() else { break };
+                bytes += order.bytes();
+                group.push(order);
+            }
+            self.write(group);
+        }
+    }
+
+    fn write(&self, group: Vec<Order>) {
+        if let Some(cause) = self.shared.failed.get() {
+            return refuse(group, cause);
+        }
+        let outcomes = match self.commit(&group) {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                let cause = problem(&self.shared.path, &error);
+                // a full disk may have rolled back by itself: then there is nothing to roll back
+                let _ = self.connection.execute_batch("ROLLBACK");
+                refuse(group, self.shared.failed.get_or_init(|| cause));
+                return self.shared.close();
+            }
+        };
+        let mut digests = Vec::new();
+        let mut messages = Vec::new();
+        for (order, outcome) in group.into_iter().zip(outcomes) {
+            match (order, outcome) {
+                (Order::Append(append, reply), Outcome::Appended(result)) => {
+                    digests.extend(append.blobs.iter().map(|(digest, _)| *digest));
+                    if result.is_ok() {
+                        messages.extend(append.messages);
+                    }
+                    // nobody waits any more: dropping a receipt drops the news only
+                    let _ = reply.send(result);
+                }
+                (Order::Delivered(_, reply), _) => drop(reply.send(Ok(()))),
+                (Order::Revision(_, _, reply), Outcome::Revision(number)) => {
+                    let _ = reply.send(Ok(number));
+                }
+                (Order::Append(..) | Order::Revision(..), _) => {}
+            }
+        }
+        if !digests.is_empty() {
+            self.shared.drop_pending(digests.iter());
+        }
+        if !messages.is_empty() {
+            self.shared.tell(messages.into_iter());
+        }
+    }
+
+    fn commit(&self, group: &[Order]) -> rusqlite::Result<Vec<Outcome>> {
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        let mut batch = Batch::default();
+        batch.apply(&self.connection, group)?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(batch.outcomes)
+    }
+}
+
+fn refuse(group: Vec<Order>, cause: &JournalError) {
+    for order in group {
+        match order {
+            Order::Append(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Delivered(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Revision(_, _, reply) => drop(reply.send(Err(cause.clone()))),
+        }
+    }
+}
+
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// One transaction in the making.
+#[derive(Default)]
+struct Batch<'a> {
+    outcomes: Vec<Outcome>,
+    /// How many records the items have that were appended to.
+    found: HashMap<&'a ItemId, Seq>,
+    /// Their newest summaries: an item that moves often in one group is listed once.
+    summaries: HashMap<&'a ItemId, &'a Summary>,
+}
+
+impl<'a> Batch<'a> {
+    fn apply(&mut self, connection: &Connection, group: &'a [Order]) -> rusqlite::Result<()> {
+        for order in group {
+            let outcome = match order {
+                Order::Append(append, _) => Outcome::Appended(self.append(connection, append)?),
+                Order::Delivered(items, _) => {
+                    self.list(connection)?;
+                    let mut update = connection.prepare_cached(
+                        "UPDATE items SET delivered = 1 WHERE item = ? AND result",
+                    )?;
+                    for item in items {
+                        update.execute([item.as_str()])?;
+                    }
+                    Outcome::Delivered
+                }
+                Order::Revision(line, definition, _) => {
+                    Outcome::Revision(keep_revision(connection, line, definition)?)
+                }
+            };
+            self.outcomes.push(outcome);
+        }
+        self.list(connection)
+    }
+
+    fn append(
+        &mut self,
+        connection: &Connection,
+        append: &'a Encoded,
+    ) -> rusqlite::Result<Result<Seq, JournalError>> {
+        let (item, expected) = (&append.item, append.expected);
+        let conflict = |found| {
+            Err(JournalError::Conflict {
+                item: item.clone(),
+                expected,
+                found,
+            })
+        };
+        // a new item is not looked up: the index refuses its first record if it is there
+        let is_new = expected == 0 && !append.records.is_empty();
+        let found = match self.found.get(item) {
+            Some(found) => *found,
+            None if is_new => 0,
+            None => records_of(connection, item)?,
+        };
+        if found != expected {
+            return Ok(conflict(found));
+        }
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO records (item, seq, kind, version, at, facts) VALUES (?, ?, ?, ?, ?, ?)",
+        )?;
+        let mut seq = expected;
+        for record in &append.records {
+            seq += 1;
+            let inserted = insert.execute(params![
+                item.as_str(),
+                int(seq),
+                record.kind,
+                Record::VERSION,
+                record.at,
+                record.facts
+            ]);
+            match inserted {
+                Ok(_) => {}
+                Err(error)
+                    if seq == 1
+                        && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
+                {
+                    return Ok(conflict(records_of(connection, item)?));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for (digest, bytes) in &append.blobs {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?, ?)")?
+                .execute(params![&digest.as_bytes()[..], &bytes[..]])?;
+        }
+        self.found.insert(item, seq);
+        self.summaries.insert(item, &append.summary);
+        Ok(Ok(seq))
+    }
+
+    /// Brings the listing up to the records.
+    fn list(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut upsert = connection.prepare_cached(
+            "INSERT INTO items (item, line, revision, source, phase, station, result, reason,              taken, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)              ON CONFLICT (item) DO UPDATE SET revision = excluded.revision,              phase = excluded.phase, station = excluded.station, result = excluded.result,              reason = excluded.reason, changed = excluded.changed",
+        )?;
+        for (item, summary) in self.summaries.drain() {
+            upsert.execute(params![
+                item.as_str(),
+                summary.line.as_str(),
+                int(summary.revision),
+                summary.source,
+                summary.phase.key(),
+                summary.station.as_deref(),
+                summary.result,
+                summary.reason,
+                int(summary.taken),
+                int(summary.changed)
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+fn records_of(connection: &Connection, item: &ItemId) -> rusqlite::Result<Seq> {
+    let found: Option<i64> = connection
+        .prepare_cached("SELECT max(seq) FROM records WHERE item = ?")?
+        .query_row([item.as_str()], |row| row.get(0))?;
+    Ok(found.and_then(|found| found.try_into().ok()).unwrap_or(0))
+}
+
+fn keep_revision(connection: &Connection, line: &Name, definition: &str) -> rusqlite::Result<u64> {
+    let newest: Option<(i64, String)> = connection
+        .prepare_cached(
+            "SELECT number, definition FROM revisions WHERE line = ? ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row([line.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let number = match newest {
+        Some((number, kept)) if kept == definition => return Ok(number.max(0).unsigned_abs()),
+        Some((number, _)) => number.max(0).saturating_add(1),
+        None => 1,
+    };
+    connection
+        .prepare_cached("INSERT INTO revisions (line, number, definition) VALUES (?, ?, ?)")?
+        .execute(params![line.as_str(), number, definition])?;
+    Ok(number.unsigned_abs())
+}

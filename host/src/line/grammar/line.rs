@@ -1,0 +1,324 @@
+//! The grammar of `line.toml`.
+
+use super::{Key, Kind, NAME, Table};
+use std::time::Duration;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+const WORKERS: Kind = Kind::Count(1, 1_024);
+const QUEUE: Kind = Kind::Count(1, 1_000_000);
+const NAME_MAP_OF_TEXT: Kind = Kind::Map {
+    key: "variables",
+    pattern: "^[A-Za-z0-9_-]{1,64}$",
+    value: &Kind::Text,
+};
+
+/// The whole file.
+pub(crate) static LINE: Table = Table {
+    what: "a line",
+    keys: &[
+        Key::new("line", Kind::Name, "The line's name.").required(),
+        Key::new("entry", Kind::Name, "The station that inputs come to.").required(),
+        Key::new(
+            "vars",
+            NAME_MAP_OF_TEXT,
+            "Texts that stand for `${name}` in `config`, `args`, `env`, and the `host` of `assets` and `grants.fs`; \
+             `andon.toml` may set others. `$$` is a `$`.",
+        ),
+        Key::new(
+            "defaults",
+            Kind::Table(&DEFAULTS),
+            "What holds for every station that does not say otherwise.",
+        ),
+        Key::new(
+            "stations",
+            Kind::Map {
+                key: "stations",
+                pattern: NAME,
+                value: &Kind::Table(&STATION),
+            },
+            "The stations, by their names.",
+        )
+        .required(),
+    ],
+    later: &[
+        ("sources", "where items come from by themselves"),
+        ("notify", "who is told of jams"),
+        ("worker", "runners in processes of their own"),
+        ("ramp", "a new revision for a share of the items"),
+    ],
+};
+
+/// `defaults`.
+static DEFAULTS: Table = Table {
+    what: "defaults",
+    keys: &[
+        Key::new(
+            "retry",
+            Kind::Table(&RETRY),
+            "What happens after a failed attempt.",
+        ),
+        Key::new("limits", Kind::Table(&LIMITS), "What a visit may use."),
+        Key::new("workers", WORKERS, "Visits at the same time. Default 4."),
+        Key::new(
+            "queue",
+            QUEUE,
+            "Waiting items before upstream stops starting visits. Default 64.",
+        ),
+    ],
+    later: &[
+        ("instance", "instances that are used again"),
+        ("violation", "what a call that was not granted leads to"),
+        ("worker", "runners in processes of their own"),
+    ],
+};
+
+/// `stations.<name>`.
+static STATION: Table = Table {
+    what: "a station",
+    keys: &[
+        Key::new(
+            "use",
+            Kind::Text,
+            "Where the component comes from: a station's folder, a `.wasm` or a `.wat` file; relative to this file.",
+        )
+        .required(),
+        Key::new(
+            "next",
+            NEXT,
+            "Where its ports lead: a station, `done` or `scrap`; for each port where there are more than `pass`; or a \
+             list of rules.",
+        )
+        .required(),
+        Key::new(
+            "config",
+            Kind::Map {
+                key: "settings",
+                pattern: "^.{1,256}$",
+                value: &Kind::Any,
+            },
+            "Settings for the guest; what is no text it reads as JSON.",
+        ),
+        Key::new(
+            "assets",
+            Kind::List(&Kind::Table(&ASSET)),
+            "Files and folders that are copied into the revision and seen by the guest, for reading.",
+        ),
+        Key::new(
+            "args",
+            Kind::List(&Kind::Text),
+            "Arguments of a command station.",
+        ),
+        Key::new(
+            "env",
+            Kind::Map {
+                key: "variables of the environment",
+                pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
+                value: &Kind::Text,
+            },
+            "Environment of a command station; nothing else is in it.",
+        ),
+        Key::new(
+            "exits",
+            Kind::Map {
+                key: "exit codes",
+                pattern: "^[1-9][0-9]{0,2}$",
+                value: &Kind::Name,
+            },
+            "Which exit code of a command station leaves by which port, beside 0 (`pass`) and 75 (retry).",
+        ),
+        Key::new("workers", WORKERS, "Visits at the same time. Default 4."),
+        Key::new(
+            "queue",
+            QUEUE,
+            "Waiting items before upstream stops starting visits. Default 64.",
+        ),
+        Key::new(
+            "visits",
+            Kind::Count(1, 10_000),
+            "How often one item may come here; then it leaves by the port `exhausted`, or jams where that is not wired.",
+        ),
+        Key::new(
+            "join",
+            Kind::Table(&JOIN),
+            "Waits for all that another station split an item into.",
+        ),
+        Key::new("retry", Kind::Table(&RETRY), "What happens after a failed attempt."),
+        Key::new("limits", Kind::Table(&LIMITS), "What a visit may use."),
+        Key::new("grants", Kind::Table(&GRANTS), "What a visit is given."),
+    ],
+    later: &[
+        ("ask", "a question to a person"),
+        ("instance", "instances that are used again"),
+        ("violation", "what a call that was not granted leads to"),
+        ("worker", "runners in processes of their own"),
+        ("clock", "the real clock"),
+    ],
+};
+
+static NEXT: Kind = Kind::Either(&[
+    Kind::Name,
+    RULES,
+    Kind::Map {
+        key: "ports",
+        pattern: NAME,
+        value: &Kind::Either(&[Kind::Name, RULES]),
+    },
+]);
+
+const RULES: Kind = Kind::List(&Kind::Table(&RULE));
+
+/// One of the rules of a port.
+static RULE: Table = Table {
+    what: "a rule",
+    keys: &[
+        Key::new(
+            "when",
+            Kind::Map {
+                key: "labels",
+                pattern: "^[a-z0-9._-]{1,64}$",
+                value: &Kind::Text,
+            },
+            "Labels that the payload has to carry with just these values.",
+        ),
+        Key::new("to", Kind::Name, "A station, `done` or `scrap`.").required(),
+    ],
+    later: &[],
+};
+
+/// `join`.
+static JOIN: Table = Table {
+    what: "a join",
+    keys: &[
+        Key::new("of", Kind::Name, "The station that splits.").required(),
+        Key::new(
+            "after",
+            Kind::Time(MILLISECOND, YEAR),
+            "How long to wait, from the split; without it for ever.",
+        ),
+        Key::new(
+            "missing",
+            Kind::OneOf(&["jam", "pass"]),
+            "What happens then: `jam` (the default), or `pass` to go on with what has arrived.",
+        ),
+    ],
+    later: &[],
+};
+
+/// `retry`.
+static RETRY: Table = Table {
+    what: "retries",
+    keys: &[
+        Key::new(
+            "attempts",
+            Kind::Count(1, 100),
+            "Attempts of a visit, the first included. Default 3.",
+        ),
+        Key::new(
+            "backoff",
+            Kind::Backoff(MILLISECOND, DAY),
+            "The wait after the first failed attempt, doubled after each, and the longest. Default \"200ms..60s\".",
+        ),
+    ],
+    later: &[],
+};
+
+/// `limits`.
+static LIMITS: Table = Table {
+    what: "limits",
+    keys: &[
+        Key::new(
+            "wall",
+            Kind::Time(MILLISECOND, WEEK),
+            "Time from start to end, also while waiting. Default \"30s\".",
+        ),
+        Key::new(
+            "cpu",
+            Kind::Time(MILLISECOND, HOUR),
+            "Processor time. Default \"5s\".",
+        ),
+        Key::new(
+            "memory",
+            Kind::Size(64 << 10, 4 << 30),
+            "Linear memory. Default \"64MiB\".",
+        ),
+        Key::new(
+            "output",
+            Kind::Size(1, 1 << 30),
+            "Bodies, labels and media types of all outputs together. Default \"8MiB\".",
+        ),
+        Key::new(
+            "log",
+            Kind::Size(0, 1 << 30),
+            "What is written to the log. Default \"64KiB\".",
+        ),
+        Key::new(
+            "outputs",
+            Kind::Count(1, 1_000_000),
+            "Number of outputs. Default 10000.",
+        ),
+    ],
+    later: &[
+        ("requests", "calls on the network"),
+        ("bytes", "bytes on the network"),
+        ("tables", "sizes of tables"),
+        ("instances", "numbers of instances"),
+        ("handles", "numbers of handles"),
+    ],
+};
+
+/// `grants`.
+static GRANTS: Table = Table {
+    what: "grants",
+    keys: &[Key::new(
+        "fs",
+        Kind::List(&Kind::Table(&MOUNT)),
+        "Folders of the host's.",
+    )],
+    later: &[
+        ("http", "calls over HTTP"),
+        ("tcp", "connections over TCP"),
+        ("udp", "datagrams"),
+        ("secrets", "secrets"),
+    ],
+};
+
+/// One of `grants.fs`.
+static MOUNT: Table = Table {
+    what: "a granted folder",
+    keys: &[
+        Key::new(
+            "host",
+            Kind::Text,
+            "The folder on the host; relative to this file.",
+        )
+        .required(),
+        Key::new("guest", Kind::Text, "Where the guest sees it.").required(),
+        Key::new(
+            "access",
+            Kind::OneOf(&["read", "write"]),
+            "`read`, or `write` for reading and writing.",
+        )
+        .required(),
+    ],
+    later: &[],
+};
+
+/// One of `assets`.
+static ASSET: Table = Table {
+    what: "an asset",
+    keys: &[
+        Key::new(
+            "host",
+            Kind::Text,
+            "A file or folder on the host; relative to this file.",
+        )
+        .required(),
+        Key::new("guest", Kind::Text, "Where the guest sees it.").required(),
+    ],
+    later: &[],
+};

@@ -1,0 +1,206 @@
+//! The JSON Schemas against the parser.
+
+use super::*;
+use serde_json::{Value, json};
+
+/// Whether `value` keeps `schema`, for as much of JSON Schema as ours are written in.
+fn keeps(schema: &Value, value: &Value) -> bool {
+    let Some(schema) = schema.as_object() else {
+        return schema.as_bool().expect("a schema");
+    };
+    schema
+        .iter()
+        .all(|(keyword, argument)| match keyword.as_str() {
+            "$schema" | "title" | "description" | "minimum" | "maximum" => true,
+            "additionalProperties" if argument.is_object() => value
+                .as_object()
+                .is_none_or(|object| object.values().all(|value| keeps(argument, value))),
+            "additionalProperties" => true,
+            "type" => match argument.as_str().unwrap() {
+                "object" => value.is_object(),
+                "array" => value.is_array(),
+                "string" => value.is_string(),
+                "integer" => value.as_u64().is_some_and(|number| {
+                    let bound = |key: &str| schema.get(key).and_then(Value::as_u64).unwrap();
+                    (bound("minimum")..=bound("maximum")).contains(&number)
+                }),
+                "boolean" => value.is_boolean(),
+                other => panic!("type {other}"),
+            },
+            "properties" | "patternProperties" => value.as_object().is_none_or(|object| {
+                object.iter().all(|(key, value)| {
+                    let named = schema.get("properties").and_then(|all| all.get(key));
+                    let any = schema
+                        .get("patternProperties")
+                        .and_then(|all| all.as_object()?.values().next());
+                    match named.or(any) {
+                        Some(schema) => keeps(schema, value),
+                        None => schema["additionalProperties"] != json!(false),
+                    }
+                })
+            }),
+            "required" => value.as_object().is_none_or(|object| {
+                argument
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|key| object.contains_key(key.as_str().unwrap()))
+            }),
+            "items" => value
+                .as_array()
+                .is_none_or(|all| all.iter().all(|value| keeps(argument, value))),
+            "anyOf" => argument
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|schema| keeps(schema, value)),
+            "enum" => argument.as_array().unwrap().contains(value),
+            "pattern" => true,
+            other => panic!("keyword {other}"),
+        })
+}
+
+/// Every key that a schema names.
+fn keys(schema: &Value, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::Object(properties)) = map.get("properties") {
+                found.extend(properties.keys().cloned());
+            }
+            map.values().for_each(|schema| keys(schema, found));
+        }
+        Value::Array(all) => all.iter().for_each(|schema| keys(schema, found)),
+        _ => {}
+    }
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap()
+}
+
+#[test]
+fn a_good_line_keeps_the_schema() {
+    assert!(keeps(
+        &schema_line(),
+        &json_of(&REVIEW.replace(", day = 2025-01-02", ""))
+    ));
+    assert!(keeps(&schema_factory(), &json_of("[vars]\na = 'x'")));
+}
+
+#[test]
+fn what_the_parser_does_not_know_the_schema_refuses() {
+    let refused = [
+        ("zzz = 1", "next = 'done'"),
+        ("sources = {}", "next = 'done'"),
+        ("defaults = { zzz = 1 }", "next = 'done'"),
+        ("defaults = { retry = { zzz = 1 } }", "next = 'done'"),
+        ("defaults = { limits = { zzz = 1 } }", "next = 'done'"),
+        ("", ""),
+        ("", "next = 'done'\nzzz = 1"),
+        ("", "next = 'done'\nask = {}"),
+        ("", "next = 'done'\njoin.zzz = 1"),
+        ("", "next = 'done'\ngrants.zzz = 1"),
+        ("", "next = 'done'\ngrants.http = []"),
+        ("", "next = 'done'\ngrants.fs = [{ zzz = 1 }]"),
+        ("", "next = 'done'\nretry.zzz = 1"),
+        ("", "next = 'done'\nassets = [{ zzz = 1 }]"),
+        ("", "next = 'done'\nworkers = 0"),
+        ("", "next = [{ zzz = 1, to = 'done' }]"),
+        ("", "next = { pass = [{ zzz = 1, to = 'done' }] }"),
+        ("", "next = 3"),
+    ];
+    let text = |head: &str, station: &str| {
+        format!("line = 'x'\nentry = 'a'\n{head}\n[stations.a]\nuse = 'a'\n{station}")
+    };
+    assert!(keeps(&schema_line(), &json_of(&text("", "next = 'done'"))));
+    for (head, station) in refused {
+        let text = text(head, station);
+        assert!(
+            parse("line.toml", &text, &Vars::default()).is_err(),
+            "{text}"
+        );
+        assert!(!keeps(&schema_line(), &json_of(&text)), "{text}");
+    }
+}
+
+/// Reading [`REVIEW`] asks for the keys of every table there is (a debug assertion of the reader holds
+/// the parser to that); here the file is held to naming every key that the schema has.
+#[test]
+fn the_good_line_uses_every_key() {
+    let mut found = Vec::new();
+    keys(&schema_line(), &mut found);
+    assert!(found.len() > 30);
+    for key in found {
+        assert!(REVIEW.contains(&key), "`{key}` is not tried");
+    }
+}
+
+#[test]
+fn schemas() {
+    insta::assert_json_snapshot!(schema_line());
+}
+
+const MANIFEST: &str = r#"
+name = "scan"
+version = "1.2.3"
+description = "finds things"
+[build]
+language = "rust"
+[inputs]
+types = ["text/*"]
+schema = { type = "object" }
+[ports.pass]
+description = "what is clean"
+types = ["text/plain"]
+schema = { type = "object" }
+[[requires.fs]]
+guest = "/rules"
+access = "read"
+why = "rules"
+optional = true
+[[requires.http]]
+rule = "GET https://api.example.com/v1/**"
+why = "advice"
+[[requires.secrets]]
+name = "TOKEN"
+why = "advice"
+[config.level]
+type = "integer"
+description = "how strict"
+default = 3
+[config.other]
+type = "string"
+required = true
+"#;
+
+/// The manifest is read by andon-build; what it knows and what the schema knows have to be the same.
+#[test]
+fn the_schema_of_stations_is_that_of_the_builder() {
+    use andon_build::manifest::StationFile;
+    let read = |text: &str| StationFile::from_toml(text, "/nowhere".as_ref());
+    assert_eq!(read(MANIFEST).err(), None);
+    assert!(keeps(&schema_station(), &json_of(MANIFEST)));
+    for section in MANIFEST
+        .split_inclusive("\n")
+        .filter(|line| line.starts_with('['))
+        .chain([""])
+    {
+        let text = match section {
+            "" => format!("zzz = 1\n{MANIFEST}"),
+            _ => MANIFEST.replace(section, &format!("{section}zzz = 1\n")),
+        };
+        let problems = read(&text).unwrap_err();
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.message.contains("zzz")),
+            "{section}"
+        );
+        assert!(!keeps(&schema_station(), &json_of(&text)), "{section}");
+    }
+    let mut found = Vec::new();
+    keys(&schema_station(), &mut found);
+    for key in found {
+        assert!(MANIFEST.contains(&key), "`{key}` is not tried");
+    }
+}

@@ -1,0 +1,67 @@
+//! The stores as the sandbox needs them.
+
+use super::folders::{Contents, Folder, Folders, LeaveError, Left};
+use crate::{
+    content::Content,
+    digest::Digest,
+    item::ItemId,
+    visit::Visit,
+    workspace::{Mounts, Workspace, Workspaces},
+};
+use std::{fs::File, io, path::Path};
+
+impl Folders for Workspaces {
+    fn enter(&self, visit: &Visit) -> io::Result<Box<dyn Folder>> {
+        let mut workspace = self.of(&visit.item, visit.workspace, &visit.joined);
+        let mounts = workspace.enter()?.clone();
+        Ok(Box::new(Entered { workspace, mounts }))
+    }
+
+    fn ended(&self, item: &ItemId) {
+        // A directory that stays costs room, and is made anew if it is ever entered again.
+        let _ = self.forget(item);
+    }
+}
+
+struct Entered {
+    workspace: Workspace,
+    mounts: Mounts,
+}
+
+impl Folder for Entered {
+    fn path(&self) -> &Path {
+        &self.mounts.workspace
+    }
+
+    fn joined(&self) -> Vec<Option<&Path>> {
+        self.mounts
+            .joined
+            .iter()
+            .map(|path| Some(path.as_path()))
+            .collect()
+    }
+
+    fn leave(self: Box<Self>) -> Result<Left, LeaveError> {
+        match self.workspace.leave(true) {
+            Ok(Some(snapshot)) => Ok(Left {
+                workspace: Some(snapshot.digest),
+                blobs: snapshot.blobs,
+            }),
+            Ok(None) => Ok(Left::default()),
+            Err(error) if error.is_stations() => Err(LeaveError::Station(error.to_string())),
+            Err(error) => Err(LeaveError::Host(error.into())),
+        }
+    }
+}
+
+impl Contents for Content {
+    fn put(&self, bytes: &[u8]) -> io::Result<Digest> {
+        Ok(Content::put(self, bytes)?)
+    }
+
+    fn open(&self, digest: &Digest) -> io::Result<File> {
+        self.file(digest)?.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("blob {digest} is gone"))
+        })
+    }
+}

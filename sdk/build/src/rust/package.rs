@@ -1,0 +1,144 @@
+//! The station's package as cargo sees it: what it makes, and what it is made from.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::error::BuildError;
+use crate::record::Input;
+use crate::{Job, tool};
+
+use super::cargo;
+
+/// A package as `cargo metadata` describes it.
+#[derive(Deserialize)]
+pub(super) struct Package {
+    pub(super) id: String,
+    name: String,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+    dependencies: Vec<Dependency>,
+    default_run: Option<String>,
+    #[serde(skip)]
+    workspace: PathBuf,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Target {
+    pub(super) name: String,
+    kind: Vec<String>,
+    crate_types: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_root: PathBuf,
+}
+
+impl Package {
+    pub(super) fn read(job: &Job<'_>) -> Result<Self, BuildError> {
+        let mut command = cargo(job);
+        command.args(["metadata", "--no-deps", "--format-version=1"]);
+        let printed = tool::run(job, &mut command)?;
+        let failed = |output| BuildError::Failed {
+            station: job.station.into(),
+            tool: "cargo metadata".into(),
+            output,
+        };
+        let metadata: Metadata =
+            serde_json::from_str(&printed).map_err(|e| failed(e.to_string()))?;
+        let here = job.dir.join("Cargo.toml");
+        let mut packages = metadata.packages.into_iter();
+        let mut package = packages
+            .find(|package| {
+                package
+                    .manifest_path
+                    .canonicalize()
+                    .is_ok_and(|path| path == here)
+            })
+            .ok_or_else(|| {
+                job.unclear(
+                    "its `Cargo.toml` has no package, only a workspace",
+                    "put `station.toml` into the folder of the package",
+                )
+            })?;
+        package.workspace = metadata.workspace_root;
+        Ok(package)
+    }
+
+    /// A `cdylib` is a typed station, a single binary a command.
+    pub(super) fn target(&self, job: &Job<'_>) -> Result<&Target, BuildError> {
+        let library = self
+            .targets
+            .iter()
+            .find(|t| t.crate_types.iter().any(|kind| kind == "cdylib"));
+        if let Some(library) = library {
+            return Ok(library);
+        }
+        let binaries: Vec<_> = self.targets.iter().filter(|t| t.is_binary()).collect();
+        let chosen = binaries
+            .iter()
+            .find(|t| Some(&t.name) == self.default_run.as_ref());
+        match (binaries.as_slice(), chosen) {
+            (_, Some(chosen)) => Ok(chosen),
+            ([only], None) => Ok(only),
+            ([], None) => Err(job.unclear(
+                format!(
+                    "the package `{}` has neither a `cdylib` nor a binary",
+                    self.name
+                ),
+                "for a typed station write `[lib] crate-type = [\"cdylib\"]` in its `Cargo.toml`",
+            )),
+            (_, None) => Err(job.unclear(
+                format!("the package `{}` has several binaries", self.name),
+                "name one of them as `default-run` in its `Cargo.toml`",
+            )),
+        }
+    }
+
+    /// Whether it asks the registry for the SDK, which is not there.
+    pub(super) fn wants_sdk(&self) -> bool {
+        self.dependencies.iter().any(|dependency| {
+            let registry = |source: &String| source.contains("crates.io-index");
+            dependency.name == "andon-station" && dependency.source.as_ref().is_some_and(registry)
+        })
+    }
+
+    /// What cargo looks at besides sources.
+    pub(super) fn inputs(&self, job: &Job<'_>) -> BTreeSet<Input> {
+        let mut inputs = BTreeSet::from([
+            Input::Path(job.dir.join("Cargo.toml")),
+            Input::Path(job.dir.join("build.rs")),
+            Input::Names(job.dir.join("src")),
+            Input::Names(job.dir.join("src/bin")),
+            Input::Path(self.workspace.join("Cargo.toml")),
+            Input::Written(self.workspace.join("Cargo.lock")),
+        ]);
+        for folder in job.dir.ancestors() {
+            for name in [
+                "rust-toolchain",
+                "rust-toolchain.toml",
+                ".cargo/config",
+                ".cargo/config.toml",
+            ] {
+                inputs.insert(Input::Path(folder.join(name)));
+            }
+            inputs.insert(Input::Path(folder.join("Cargo.toml")));
+        }
+        inputs
+    }
+}
+
+impl Target {
+    pub(super) fn is_binary(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "bin")
+    }
+}

@@ -1,0 +1,148 @@
+//! A folder to run lines in, and the command to run them with.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the host is a folder of the repository")
+        .into()
+}
+
+/// A folder that goes away with the test.
+pub(crate) struct Ground {
+    folder: TempDir,
+}
+
+/// What a command came to; paths of the folder and item ids are replaced, so that texts compare.
+#[derive(Debug)]
+pub(crate) struct Came {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ground {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: TempDir::new().expect("a temporary folder"),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, making its folders.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("folders can be made");
+        fs::write(path, content).expect("files can be written");
+        self
+    }
+
+    /// Writes `line.toml`; `@name` stands for the test station of that name, `%name` for the plugin.
+    pub(crate) fn line(&self, text: &str) -> &Self {
+        let stations = root().join("tests/stations").display().to_string();
+        let plugins = root().join("plugins").display().to_string();
+        let text = text
+            .replace("\"@", &format!("\"{stations}/"))
+            .replace("\"%", &format!("\"{plugins}/"));
+        self.write("line.toml", text)
+    }
+
+    /// The command, in this folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_andon"));
+        command
+            .current_dir(self.folder.path())
+            .args(arguments)
+            .env("USER", "tester");
+        command
+    }
+
+    /// Runs the command to its end.
+    pub(crate) fn andon(&self, arguments: &[&str]) -> Came {
+        self.andon_with(arguments, "")
+    }
+
+    /// The same with standard input.
+    pub(crate) fn andon_with(&self, arguments: &[&str], input: &str) -> Came {
+        let mut child = self.spawn(arguments);
+        let mut stdin = child.stdin.take().expect("piped");
+        let input = input.to_owned();
+        let writer = std::thread::spawn(move || {
+            // A command that does not read its input closes it.
+            let _ = stdin.write_all(input.as_bytes());
+        });
+        let output = child.wait_with_output().expect("the command ends");
+        writer.join().expect("the writer ends");
+        Came {
+            code: output.status.code(),
+            stdout: self.plain(&String::from_utf8_lossy(&output.stdout)),
+            stderr: self.plain(&String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    /// Starts the command with everything piped.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts")
+    }
+
+    fn plain(&self, text: &str) -> String {
+        let folder = self.folder.path().display().to_string();
+        let root = root().display().to_string();
+        let text = text.replace(&folder, "DIR").replace(&root, "ROOT");
+        let mut plain = String::with_capacity(text.len());
+        let mut word = String::new();
+        for c in text.chars().chain(['\n']) {
+            if c.is_ascii_alphanumeric() || c == '_' {
+                word.push(c);
+                continue;
+            }
+            let id =
+                word.len() == 16 && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
+            plain.push_str(if id { "ITEM" } else { &word });
+            word.clear();
+            plain.push(c);
+        }
+        plain.pop();
+        plain
+    }
+}
+
+impl Came {
+    /// All of it as one text, for snapshots. What was built or compiled on the way is left out: it
+    /// depends on what ran before.
+    pub(crate) fn whole(&self) -> String {
+        let said: Vec<&str> = self
+            .stderr
+            .lines()
+            .filter(|line| !line.starts_with("building ") && !line.starts_with("compiling "))
+            .collect();
+        format!(
+            "exit {}\n{}-- stderr\n{}",
+            self.code.map_or("by signal".into(), |c| c.to_string()),
+            self.stdout,
+            said.join("\n")
+        )
+    }
+
+    /// Standard output, when all went well.
+    pub(crate) fn well(self) -> String {
+        assert_eq!(self.code, Some(0), "{}", self.whole());
+        self.stdout
+    }
+}

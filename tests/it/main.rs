@@ -1,0 +1,9 @@
+//! The tests of andon as a whole: real stations on real lines, through the command.
+
+mod crash;
+mod documents;
+mod floors;
+mod ground;
+mod misfits;
+mod review;
+mod run;
