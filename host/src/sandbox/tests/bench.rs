@@ -89,7 +89,24 @@ pub(super) const ECHO: &str =
 /// What the adapter lacks: its `proc_exit` knows success and failure only, so programs call this one.
 const EXIT: &str = "package wasi:cli@0.2.12;
 interface exit { exit: func(status: result); exit-with-code: func(status-code: u8); }
-world exits { import exit; }";
+world exits { import exit; import wasi:sockets/tcp-create-socket@0.2.0; }";
+
+/// What the tests use of `wasi:sockets`.
+const SOCKETS: &str = "package wasi:sockets@0.2.0;
+interface network {
+  enum ip-address-family { ipv4, ipv6 }
+  enum error-code { unknown, access-denied, not-supported, invalid-argument, out-of-memory, timeout,
+    concurrency-conflict, not-in-progress, would-block, invalid-state, new-socket-limit,
+    address-not-bindable, address-in-use, remote-unreachable, connection-refused, connection-reset,
+    connection-aborted, datagram-too-large, name-unresolvable, temporary-resolver-failure,
+    permanent-resolver-failure }
+}
+interface tcp { resource tcp-socket; }
+interface tcp-create-socket {
+  use network.{ip-address-family, error-code};
+  use tcp.{tcp-socket};
+  create-tcp-socket: func(address-family: ip-address-family) -> result<tcp-socket, error-code>;
+}";
 
 /// A program of WASI 0.1: what it imports beside reading, writing and exiting, and the body of
 /// `_start`. `$say` writes to a descriptor, `$hear` reads standard input to 4096.
@@ -164,6 +181,9 @@ pub(super) fn component(text: &str) -> Vec<u8> {
     let command = text.contains("\"_start\"");
     let mut resolve = Resolve::default();
     let (package, world) = if command {
+        resolve
+            .push_str("sockets.wit", SOCKETS)
+            .expect("an interface");
         let package = resolve.push_str("exit.wit", EXIT);
         (package.expect("an interface"), "exits")
     } else if text.contains("wasi:http/incoming-handler") {
@@ -223,13 +243,21 @@ impl Contents for Stores {
 struct Shared(Arc<Stores>);
 
 impl Folders for Shared {
-    fn enter(&self, _: &Visit) -> io::Result<Box<dyn Folder>> {
+    fn enter(&self, visit: &Visit) -> io::Result<Box<dyn Folder>> {
         self.0.entered.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Entered(tempfile::tempdir()?, self.0.clone())))
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("before.txt"), "before")?;
+        let mut joined = Vec::new();
+        for n in 0..visit.joined.len() {
+            let dir = tempfile::tempdir()?;
+            std::fs::write(dir.path().join("own.txt"), format!("input {n}\n"))?;
+            joined.push(dir);
+        }
+        Ok(Box::new(Entered(folder, joined, self.0.clone())))
     }
 }
 
-struct Entered(TempDir, Arc<Stores>);
+struct Entered(TempDir, Vec<TempDir>, Arc<Stores>);
 
 impl Folder for Entered {
     fn path(&self) -> &Path {
@@ -237,11 +265,11 @@ impl Folder for Entered {
     }
 
     fn joined(&self) -> Vec<Option<&Path>> {
-        Vec::new()
+        self.1.iter().map(|dir| Some(dir.path())).collect()
     }
 
     fn leave(self: Box<Self>) -> Result<Left, LeaveError> {
-        let mut left = self.1.left.lock().unwrap();
+        let mut left = self.2.left.lock().unwrap();
         left.clear();
         for entry in std::fs::read_dir(self.0.path())? {
             let entry = entry?;

@@ -231,7 +231,7 @@ async fn it_may_say_more_in_a_file() {
     assert_eq!(outputs[0].payload.labels.get("risk"), Some("high"));
     assert_eq!(outputs[1].payload.content_type, "text/html");
     let left = bench.stores.left.lock().unwrap();
-    assert_eq!(left.len(), 1);
+    assert_eq!(left.len(), 2);
     assert_eq!(left[&PathBuf::from("found.txt")], b"key");
 }
 
@@ -333,4 +333,35 @@ async fn a_pipe_in_a_granted_folder_stops_nobody() {
     }];
     let report = run(&writes(&[(5, "pipe", "x")]), mounted).await;
     assert_eq!(report.outcome, Outcome::Rejected("exit code 63".into()));
+}
+
+#[tokio::test]
+async fn a_join_reads_each_inputs_own_file() {
+    let mut visit = BENCH.prepare(&cat(), &station()).unwrap();
+    visit.inputs[0].body = Body::File("own.txt".into());
+    visit.inputs.push(visit.inputs[0].clone());
+    visit.joined = vec![Some(Digest::of("a")), Some(Digest::of("b"))];
+    let report = BENCH.runner.visit(visit).await;
+    assert_eq!(passed(&report)[0].1, "input 0\ninput 1\n");
+}
+
+#[tokio::test]
+async fn a_file_of_an_earlier_station_may_be_passed_on() {
+    let link = "{\"file\":\"before.txt\"}";
+    let report = run(&writes(&[(4, "output.jsonl", link)]), station()).await;
+    assert_eq!(passed(&report)[0].1, r#"File("before.txt")"#);
+}
+
+#[tokio::test]
+async fn sockets_are_closed() {
+    let dials = command(
+        r#"(import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $socket (param i32 i32)))"#,
+        "(call $socket (i32.const 0) (i32.const 64))
+         (if (i32.load8_u (i32.const 64)) (then (call $exit (i32.add (i32.const 100) (i32.load8_u (i32.const 68))))))",
+    );
+    // 1 is `access-denied`.
+    assert_eq!(
+        run(&dials, station()).await.outcome,
+        Outcome::Rejected("exit code 101".into())
+    );
 }

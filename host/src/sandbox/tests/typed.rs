@@ -189,7 +189,7 @@ async fn what_it_may_not_answer_is_invalid() {
         ),
         (
             typed("", file),
-            "output 1: `pass` is no file of the workspace: the visit wrote no files",
+            "output 1: `pass` is no file of the workspace: its workspace is empty",
         ),
         (
             typed(bad, label),
