@@ -172,6 +172,76 @@ pub(super) fn handler(status: Option<u16>, headers: &[(&str, &str)]) -> String {
     )
 }
 
+/// A handler of WASI 0.2 that answers with its request's body, written after the response's head as
+/// often as `times` says.
+pub(super) fn echoing_handler(times: u32) -> String {
+    format!(
+        r#"(module
+  (import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@0.2.0" "[constructor]outgoing-response" (func $response (param i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]incoming-request.consume" (func $consume (param i32 i32)))
+  (import "wasi:http/types@0.2.0" "[method]incoming-body.stream" (func $stream (param i32 i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-response.body" (func $body (param i32 i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-body.write" (func $out_stream (param i32 i32)))
+  (import "wasi:http/types@0.2.0" "[static]outgoing-body.finish" (func $finish (param i32 i32 i32 i32)))
+  (import "wasi:http/types@0.2.0" "[static]response-outparam.set"
+    (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+  (import "wasi:io/streams@0.2.0" "[method]input-stream.blocking-read" (func $read (param i32 i64 i32)))
+  (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
+    (func $write (param i32 i32 i32 i32)))
+  (import "wasi:io/streams@0.2.0" "[resource-drop]output-stream" (func $drop_stream (param i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 16384))
+  (func (export "wasi:http/incoming-handler@0.2.0#handle") (param $request i32) (param $out i32)
+    (local $response i32) (local $to i32) (local $body i32) (local $n i32)
+    (call $consume (local.get $request) (i32.const 0))
+    (call $stream (i32.load (i32.const 4)) (i32.const 0))
+    (call $read (i32.load (i32.const 4)) (i64.const 4096) (i32.const 64))
+    (local.set $response (call $response (call $fields)))
+    (call $body (local.get $response) (i32.const 0))
+    (local.set $body (i32.load (i32.const 4)))
+    (call $out_stream (local.get $body) (i32.const 0))
+    (local.set $to (i32.load (i32.const 4)))
+    (call $set (local.get $out) (i32.const 0) (local.get $response) (i32.const 0) (i64.const 0)
+      (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    (local.set $n (i32.const {times}))
+    (loop
+      (call $write (local.get $to) (i32.load (i32.const 68)) (i32.load (i32.const 72)) (i32.const 0))
+      (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+      (br_if 0 (local.get $n)))
+    (call $drop_stream (local.get $to))
+    (call $finish (local.get $body) (i32.const 0) (i32.const 0) (i32.const 0))))"#
+    )
+}
+
+/// A program of WASI 0.3: the body of `run`, in which `$return` says whether it went well and
+/// `$exit` ends it.
+pub(super) fn command_async(body: &str) -> String {
+    format!(
+        r#"(module
+  (import "[export]wasi:cli/run@0.3.0" "[task-return]run" (func $return (param i32)))
+  (import "wasi:cli/exit@0.3.0" "exit-with-code" (func $exit (param i32)))
+  (func (export "[callback][async-lift]wasi:cli/run@0.3.0#run") (param i32 i32 i32) (result i32) unreachable)
+  (func (export "[async-lift]wasi:cli/run@0.3.0#run") (result i32) {body} (i32.const 0)))"#
+    )
+}
+
+/// What the tests use of WASI 0.3.
+const NEW: &str = "package wasi:cli@0.3.0;
+interface exit { exit-with-code: func(status-code: u8); }
+interface run { run: async func() -> result; }
+world new { import exit; export run; }";
+
+/// What the tests use of `wasi:io`.
+const STREAMS: &str = "package wasi:io@0.2.0;
+interface error { resource error; }
+interface streams {
+  use error.{error};
+  variant stream-error { last-operation-failed(error), closed }
+  resource input-stream { blocking-read: func(len: u64) -> result<list<u8>, stream-error>; }
+  resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
+}";
+
 /// The component of a hand-written text: a component, a typed station, or a command of WASI 0.1.
 pub(super) fn component(text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("a module");
@@ -186,7 +256,13 @@ pub(super) fn component(text: &str) -> Vec<u8> {
             .expect("an interface");
         let package = resolve.push_str("exit.wit", EXIT);
         (package.expect("an interface"), "exits")
+    } else if text.contains("wasi:cli/run@0.3.0") {
+        let package = resolve.push_str("new.wit", NEW);
+        (package.expect("an interface"), "new")
     } else if text.contains("wasi:http/incoming-handler") {
+        resolve
+            .push_str("streams.wit", STREAMS)
+            .expect("an interface");
         let package = resolve.push_str("handler.wit", include_str!("handler.wit"));
         (package.expect("an interface"), "proxy")
     } else {

@@ -1,6 +1,6 @@
 //! Command stations: programs of WASI 0.1, adapted.
 
-use super::bench::{BENCH, Bench, command, passed, run, station};
+use super::bench::{BENCH, Bench, command, command_async, passed, run, station};
 use crate::{
     digest::Digest,
     grant::{Access, Mount},
@@ -364,4 +364,17 @@ async fn sockets_are_closed() {
         run(&dials, station()).await.outcome,
         Outcome::Rejected("exit code 101".into())
     );
+}
+
+#[tokio::test]
+async fn a_program_of_wasi_0_3_is_a_station() {
+    let report = run(&command_async("(call $return (i32.const 0))"), station()).await;
+    assert_eq!(passed(&report), [("pass".into(), String::new())]);
+    for (body, outcome) in [
+        ("(call $return (i32.const 1))", "exit code 1"),
+        ("(call $exit (i32.const 9))", "exit code 9"),
+    ] {
+        let report = run(&command_async(body), station()).await;
+        assert_eq!(report.outcome, Outcome::Rejected(outcome.into()));
+    }
 }

@@ -1,7 +1,8 @@
 //! Handler stations.
 
-use super::bench::{BENCH, handler, run, station};
+use super::bench::{BENCH, echoing_handler, handler, passed, run, station};
 use crate::{
+    limits::Limit,
     sandbox::{PrepareError, Runner},
     visit::Outcome,
 };
@@ -28,6 +29,23 @@ async fn a_response_is_an_output() {
     };
     assert_eq!(outputs[0].port, *"pass");
     assert_eq!(outputs[0].payload.content_type, "application/octet-stream");
+}
+
+#[tokio::test]
+async fn bodies_go_in_and_come_out() {
+    let report = run(&echoing_handler(2), station()).await;
+    assert_eq!(passed(&report), [("pass".into(), "hellohello".into())]);
+    let report = run(&echoing_handler(1000), station()).await;
+    assert!(
+        matches!(
+            report.outcome,
+            Outcome::Overrun {
+                limit: Limit::Output,
+                ..
+            }
+        ),
+        "{report:?}"
+    );
 }
 
 #[tokio::test]
