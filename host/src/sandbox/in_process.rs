@@ -7,10 +7,10 @@ use super::{
     engine::Engine,
     folders::{Contents, Folders, LeaveError, Left},
     handler,
-    imports::{self, Clock, Files, Random, progress::Progress},
+    imports::{self, Clock, Files, Random, progress::Listener},
     meter::{Meter, Over, metered},
     prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
-    state::{HANDLES, Listener, NoWayOut, State},
+    state::{HANDLES, NoWayOut, State},
     tape::Tape,
     typed,
 };
@@ -50,7 +50,7 @@ pub struct Settings {
     /// Where large bodies are kept.
     pub contents: Arc<dyn Contents>,
     /// Told of each progress report of a station.
-    pub progress: Option<Arc<dyn Fn(&Visit, Progress) + Send + Sync>>,
+    pub progress: Option<Arc<Listener>>,
 }
 
 impl Settings {

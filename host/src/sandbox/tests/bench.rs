@@ -295,6 +295,8 @@ pub(super) struct Stores {
     pub(super) bodies: Mutex<HashMap<Digest, Bytes>>,
     /// The workspaces that were entered.
     pub(super) entered: AtomicUsize,
+    /// The steps done that stations reported.
+    pub(super) done: Mutex<Vec<u64>>,
     /// The files of the last workspace that was left, with what is in them.
     pub(super) left: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
 }
@@ -373,11 +375,14 @@ static STATIONS: AtomicU64 = AtomicU64::new(0);
 
 impl Bench {
     pub(super) fn with(visits: usize, stores: Arc<Stores>) -> Self {
+        let heard = stores.clone();
         let runner = InProcess::new(Settings {
             visits,
             folders: Arc::new(Shared(stores.clone())),
             contents: stores.clone(),
-            progress: None,
+            progress: Some(Arc::new(move |_, report| {
+                heard.done.lock().unwrap().push(report.done);
+            })),
         });
         Self {
             runner: runner.expect("an engine"),

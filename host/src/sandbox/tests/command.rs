@@ -378,3 +378,15 @@ async fn a_program_of_wasi_0_3_is_a_station() {
         assert_eq!(report.outcome, Outcome::Rejected(outcome.into()));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_workspace_is_entered_from_a_runtime_of_many_threads() {
+    let link = "{\"file\":\"before.txt\"}";
+    let text = writes(&[(3, "new.txt", "x"), (4, "output.jsonl", link)]);
+    let mut visit = BENCH.prepare(&text, &station()).unwrap();
+    visit.workspace = Some(Digest::of("snapshot"));
+    let visits = (0..8).map(|_| tokio::spawn(BENCH.runner.visit(visit.clone())));
+    for visit in visits.collect::<Vec<_>>() {
+        assert_eq!(passed(&visit.await.unwrap()).len(), 1);
+    }
+}
