@@ -7,16 +7,16 @@ use super::{
     engine::Engine,
     folders::{Contents, Folders, LeaveError, Left},
     handler,
-    imports::{self, Clock, Files, Random, progress::Progress},
+    imports::{self, Clock, Files, Random, progress::Listener},
     meter::{Meter, Over, metered},
     prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
-    state::{HANDLES, Listener, NoWayOut, State},
+    state::{HANDLES, NoWayOut, State},
     tape::Tape,
     typed,
 };
 use crate::{
     item::ItemId,
-    limits::Limit,
+    limits::{Limit, Limits},
     line::Station,
     name::Name,
     visit::{LogLine, Outcome, Report, Usage, Visit},
@@ -50,7 +50,7 @@ pub struct Settings {
     /// Where large bodies are kept.
     pub contents: Arc<dyn Contents>,
     /// Told of each progress report of a station.
-    pub progress: Option<Arc<dyn Fn(&Visit, Progress) + Send + Sync>>,
+    pub progress: Option<Arc<Listener>>,
 }
 
 impl Settings {
@@ -243,6 +243,16 @@ impl Inner {
         store
     }
 
+    fn answer<'a>(&'a self, store: &'a mut Store<State>, limits: &'a Limits) -> Answer<'a> {
+        let state = store.data_mut();
+        Answer::new(
+            limits,
+            &mut state.files,
+            state.visit.clone(),
+            &self.contents,
+        )
+    }
+
     async fn run(
         &self,
         store: &mut Store<State>,
@@ -253,36 +263,36 @@ impl Inner {
         let judged = match &prepared.entrance {
             Entrance::Typed(pre) => {
                 let said = typed::call(store, pre, contents).await?;
-                typed::judge(said, Answer::new(limits, &store.data().files, contents)).await
+                typed::judge(said, self.answer(store, limits)).await
             }
             Entrance::TypedAsync(pre) => {
                 let said = typed::call_async(store, pre, contents).await?;
-                typed::judge(said, Answer::new(limits, &store.data().files, contents)).await
+                typed::judge(said, self.answer(store, limits)).await
             }
             Entrance::Command(pre) => {
                 let exit = command::call(store, pre, contents).await?;
                 let state = store.data();
                 let (visit, tape) = (state.visit.clone(), state.tape.clone());
-                let answer = Answer::new(limits, &state.files, contents);
+                let answer = self.answer(store, limits);
                 command::judge(exit, &prepared.station, &visit, &tape, answer).await
             }
             Entrance::CommandAsync(pre) => {
                 let exit = command::call_async(store, pre, contents).await?;
                 let state = store.data();
                 let (visit, tape) = (state.visit.clone(), state.tape.clone());
-                let answer = Answer::new(limits, &state.files, contents);
+                let answer = self.answer(store, limits);
                 command::judge(exit, &prepared.station, &visit, &tape, answer).await
             }
             Entrance::Handler(pre) => match handler::call(store, pre, contents).await? {
                 Ok(response) => {
-                    let answer = Answer::new(limits, &store.data().files, contents);
+                    let answer = self.answer(store, limits);
                     handler::judge(response, answer).await
                 }
                 Err(unfit) => Err(unfit),
             },
             Entrance::HandlerAsync(pre) => match handler::call_async(store, pre, contents).await? {
                 Ok(response) => {
-                    let answer = Answer::new(limits, &store.data().files, contents);
+                    let answer = self.answer(store, limits);
                     handler::judge(response, answer).await
                 }
                 Err(unfit) => Err(unfit),
@@ -293,7 +303,7 @@ impl Inner {
 }
 
 /// How a visit ended that the engine calls an error.
-fn ended(error: &wasmtime::Error, state: &State, limits: &crate::limits::Limits) -> Outcome {
+fn ended(error: &wasmtime::Error, state: &State, limits: &Limits) -> Outcome {
     if let Some(Over(limit)) = error.downcast_ref() {
         return overrun(*limit, limits);
     }

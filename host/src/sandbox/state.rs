@@ -2,8 +2,7 @@
 //! when the guest first asks for it.
 
 use super::{
-    Progress,
-    imports::{Clock, Files, Random, stdio::Sink},
+    imports::{Clock, Files, Random, progress::Listener, stdio::Sink},
     meter::Meter,
     prepared::Prepared,
     tape::{Channel, Tape},
@@ -20,9 +19,6 @@ use wasmtime_wasi_http::{
 
 /// Handles that a guest may hold at one time.
 pub(crate) const HANDLES: usize = 10_000;
-
-/// Told of a visit's progress.
-pub(crate) type Listener = dyn Fn(&Visit, Progress) + Send + Sync;
 
 /// A visit's own state in its store.
 pub(crate) struct State {
