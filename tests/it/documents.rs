@@ -6,7 +6,7 @@
 //! make themselves, with the repository's root in `$ANDON` and `andon` on the path. A block of
 //! another kind after `<!-- file: NAME -->` is written to that file first.
 
-use crate::ground::{Ground, root};
+use crate::ground::{self, Ground, root};
 use std::{fs, path::Path, process::Command};
 
 #[test]
@@ -102,7 +102,7 @@ fn run(ground: &Ground, command: &str) -> String {
         .expect("bash runs");
     String::from_utf8_lossy(&output.stdout)
         .lines()
-        .filter(|line| !line.starts_with("building ") && !line.starts_with("compiling "))
+        .filter(|line| !ground::on_the_way(line))
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
 }
@@ -180,6 +180,7 @@ fn references_are_complete_and_their_examples_are_sound() {
                 format!("{key} "),
                 format!("[{key}"),
                 format!(".{key}]"),
+                format!(".{key}`"),
             ];
             assert!(
                 shown.iter().any(|s| text.contains(s.as_str())),
