@@ -368,15 +368,41 @@ async fn sockets_are_closed() {
 
 #[tokio::test]
 async fn a_program_of_wasi_0_3_is_a_station() {
-    let report = run(&command_async("(call $return (i32.const 0))"), station()).await;
+    let report = run(
+        &command_async("", "(call $return (i32.const 0))"),
+        station(),
+    )
+    .await;
     assert_eq!(passed(&report), [("pass".into(), String::new())]);
     for (body, outcome) in [
         ("(call $return (i32.const 1))", "exit code 1"),
         ("(call $exit (i32.const 9))", "exit code 9"),
     ] {
-        let report = run(&command_async(body), station()).await;
+        let report = run(&command_async("", body), station()).await;
         assert_eq!(report.outcome, Outcome::Rejected(outcome.into()));
     }
+}
+
+#[tokio::test]
+async fn time_and_randomness_of_wasi_0_3_are_the_visits_own() {
+    let imports = r#"(import "wasi:clocks/monotonic-clock@0.3.0" "now" (func $now (result i64)))
+        (import "wasi:clocks/monotonic-clock@0.3.0" "wait-for" (func $wait (param i64)))
+        (import "wasi:random/random@0.3.0" "get-random-u64" (func $random (result i64)))"#;
+    // Sleeps 5 ms; 100 and the milliseconds that passed for the guest.
+    let sleeps =
+        "(local $before i64) (local.set $before (call $now)) (call $wait (i64.const 5000000))
+        (call $exit (i32.add (i32.const 100) (i32.wrap_i64 (i64.div_u
+          (i64.sub (call $now) (local.get $before)) (i64.const 1000000)))))";
+    let report = run(&command_async(imports, sleeps), station()).await;
+    assert_eq!(report.outcome, Outcome::Rejected("exit code 105".into()));
+    assert!(report.usage.wall_us >= 5_000);
+    let draws = "(call $exit (i32.or (i32.const 128) (i32.wrap_i64 (call $random))))";
+    let visit = BENCH
+        .prepare(&command_async(imports, draws), &station())
+        .unwrap();
+    let first = BENCH.runner.visit(visit.clone()).await.outcome;
+    assert!(matches!(first, Outcome::Rejected(_)), "{first:?}");
+    assert_eq!(BENCH.runner.visit(visit).await.outcome, first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
