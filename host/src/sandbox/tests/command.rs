@@ -353,6 +353,26 @@ async fn a_file_of_an_earlier_station_may_be_passed_on() {
 }
 
 #[tokio::test]
+async fn handles_are_bounded() {
+    let hoards = command(
+        r#"(import "wasi_snapshot_preview1" "path_open"
+             (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+           (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+           (data (i32.const 64) "x")"#,
+        "(local $n i32) (drop (call $prestat (i32.const 3) (i32.const 16)))
+         (loop
+           (if (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 1)
+                 (i64.const 66) (i64.const 66) (i32.const 0) (i32.const 16)) (then (call $exit (i32.const 9))))
+           (br_if 0 (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 5000))))",
+    );
+    let outcome = run(&hoards, station()).await.outcome;
+    assert!(
+        matches!(outcome, Outcome::Trapped(_) | Outcome::Rejected(_)),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
 async fn sockets_are_closed() {
     let dials = command(
         r#"(import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $socket (param i32 i32)))"#,
