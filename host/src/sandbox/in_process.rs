@@ -34,7 +34,6 @@ use wasmtime::{
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi_http::WasiHttpCtx;
 
 /// The longest text of a trap that is kept; what is longer is cut.
 const TRAP: usize = 8 << 10;
@@ -225,7 +224,7 @@ impl Inner {
                 visit: Arc::new(visit),
                 prepared: prepared.clone(),
                 wasi: None,
-                http: WasiHttpCtx::new(),
+                http: State::http_limits(prepared.entrance.kind()),
                 no_way_out: NoWayOut,
             },
         );
