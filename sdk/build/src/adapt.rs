@@ -4,6 +4,9 @@
 //! get the adapter that speaks WASI 0.2 for them. The bytes are not trusted: they are validated before
 //! anything else looks at them. Time and memory are bounded by whoever calls, in a process of its own.
 
+mod exit;
+
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasi_preview1_component_adapter_provider::{
@@ -68,9 +71,13 @@ pub fn adapt(wasm: &[u8]) -> Result<Vec<u8>, AdaptError> {
 
 fn encode(wasm: &[u8], shape: &Shape) -> Result<Vec<u8>, AdaptError> {
     let unfit = |e: anyhow::Error| AdaptError::Unfit(format!("{e:#}"));
+    let wasm = match shape.command && shape.exits {
+        true => Cow::Owned(exit::keep_code(wasm).map_err(unfit)?),
+        false => Cow::Borrowed(wasm),
+    };
     let mut encoder = ComponentEncoder::default()
         .validate(true)
-        .module(wasm)
+        .module(&wasm)
         .map_err(unfit)?;
     if shape.preview1 {
         let adapter = if shape.command { COMMAND } else { REACTOR };
@@ -85,6 +92,7 @@ struct Shape {
     preview0: bool,
     preview1: bool,
     command: bool,
+    exits: bool,
 }
 
 impl Shape {
@@ -97,6 +105,7 @@ impl Shape {
                         let import = import?;
                         shape.preview0 |= import.module == PREVIEW0;
                         shape.preview1 |= import.module == PREVIEW1;
+                        shape.exits |= exit::loses_code(&import);
                     }
                 }
                 Payload::ExportSection(exports) => {
