@@ -12,7 +12,7 @@ pub use board::{Board, Counts, Notice};
 use crate::{
     digest::Digest,
     item::{self, Event, Item, ItemId, Message, Payload, Phase, Record, Wants},
-    journal::{Append, Filter, Journal, JournalError, PhaseKind},
+    journal::{Append, Filter, Journal, JournalError, PhaseKind, Seq},
     line::Line,
     name::Name,
     sandbox::Runner,
@@ -106,6 +106,9 @@ pub fn wall_clock() -> Millis {
 /// The most reports, messages or receipts that are handled before visits are started again.
 const BATCH: usize = 256;
 
+/// Whether an append is on the disk.
+type Durable = Result<Seq, JournalError>;
+
 struct Running {
     conveyor: Conveyor,
     belts: Belts,
@@ -115,7 +118,7 @@ struct Running {
     jammed: HashSet<ItemId>,
     timers: BinaryHeap<Reverse<(Millis, ItemId)>>,
     /// Appends whose durability somebody has to hear of.
-    receipts: FuturesUnordered<BoxFuture<'static, (Result<u64, JournalError>, Option<Notice>)>>,
+    receipts: FuturesUnordered<BoxFuture<'static, (Durable, Option<Notice>)>>,
     reports: mpsc::UnboundedSender<(ItemId, Report)>,
 }
 

@@ -17,6 +17,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -104,6 +105,7 @@ impl Run {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
             assembled => assembled?,
         };
+        raise_descriptors();
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
@@ -322,6 +324,20 @@ impl Run {
         }
         Ok(if wrong > 0 { Done::Wrong } else { Done::Well })
     }
+}
+
+/// Guests of many visits at the same time may each hold a thousand files open; the soft limit of most
+/// systems is no more than that for the whole process.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised, a guest that opens many files gets an ordinary error sooner.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
 }
 
 /// Large bodies go to the content store before the record that names them.

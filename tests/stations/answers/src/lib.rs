@@ -54,7 +54,9 @@ impl wasip2::exports::http::incoming_handler::Guest for It {
             }
         };
         let response = OutgoingResponse::new(headers);
-        response.set_status_code(status.unwrap_or(200)).expect("a status");
+        response
+            .set_status_code(status.unwrap_or(200))
+            .expect("a status");
         let outgoing = response.body().expect("a body");
         ResponseOutparam::set(out, Ok(response));
         let mut stream = outgoing.write().expect("a stream");

@@ -60,7 +60,10 @@ impl Station for It {
                 }
                 "list" => came(fs::read_dir(rest).map(|entries| {
                     let name = |entry: io::Result<fs::DirEntry>| {
-                        entry.map_or_else(|e| e.to_string(), |e| e.file_name().to_string_lossy().into())
+                        entry.map_or_else(
+                            |e| e.to_string(),
+                            |e| e.file_name().to_string_lossy().into(),
+                        )
                     };
                     let mut names: Vec<String> = entries.map(name).collect();
                     names.sort();

@@ -16,7 +16,9 @@ fn main() {
             io::copy(&mut io::stdin(), &mut io::stdout()).expect("stdin goes to stdout");
         }
         ["flood"] => loop {
-            io::stdout().write_all(&[b'x'; 4096]).expect("stdout is open");
+            io::stdout()
+                .write_all(&[b'x'; 4096])
+                .expect("stdout is open");
         },
         // The body is what goes to `ANDON_OUTPUT`.
         ["say"] => {

@@ -16,7 +16,9 @@ impl wasip3::exports::http::handler::Guest for It {
         bytes.extend(format!("{method:?} {path:?}\n").into_bytes());
         let headers = Fields::new();
         let label = b"yes".to_vec();
-        headers.append("andon-label-waited", &label).expect("a header");
+        headers
+            .append("andon-label-waited", &label)
+            .expect("a header");
         let (mut writer, reader) = wit_stream::new();
         let (trailers, none) = wit_future::new(|| Ok(None));
         let (response, _sent) = Response::new(headers, Some(reader), none);
