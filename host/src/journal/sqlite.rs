@@ -159,6 +159,10 @@ impl Journal for Sqlite {
         self.read(|connection, path| read::load(connection, path, item))
     }
 
+    fn knows(&self, item: &ItemId) -> Result<bool, JournalError> {
+        self.read(|connection, path| read::knows(connection, path, item))
+    }
+
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
         let prepared = writer::encode(append, &self.shared.path);
         let (reply, receipt) = oneshot::channel();
