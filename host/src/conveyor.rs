@@ -86,7 +86,7 @@ pub enum ConveyorError {
     },
     /// Items wait at a station that the line does not have any more.
     #[error(
-        "{count} unfinished items are at station `{station}`, which the line no longer has\n  hint: put the station back until they are through, or scrap them with `andon clear`"
+        "{count} unfinished {} at station `{station}`, which the line no longer has\n  hint: put the station back until nothing waits there", if *.count == 1 { "item is" } else { "items are" }
     )]
     Homeless {
         /// The station.
@@ -174,6 +174,9 @@ impl Conveyor {
                     }
                 }
                 messages = journal.messages() => {
+                    if messages.is_empty() {
+                        return Err(closed(&*journal).await);
+                    }
                     for message in messages {
                         running.deliver(message)?;
                     }
@@ -564,6 +567,16 @@ impl Running {
                 _ => false,
             })
     }
+}
+
+/// Why a journal has no messages any more: it closes for good when it could not keep something.
+async fn closed(journal: &dyn Journal) -> ConveyorError {
+    let cause = journal.delivered(Vec::new()).await.err();
+    let other = || JournalError::Other {
+        path: "journal".into(),
+        reason: "it was closed while the line ran".into(),
+    };
+    cause.unwrap_or_else(other).into()
 }
 
 /// The seed of an attempt's randomness: the same when it is run again, another for every other.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     assembly::{Assembly, AssemblyError},
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
-    item::{Body, Item, Payload, Phase},
+    item::{Body, Item, ItemId, Payload, Phase},
     journal::{Filter, PhaseKind, Summary},
     line::Line,
     sandbox::{InProcess, Settings},
@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -27,7 +27,10 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+};
 
 /// Run inputs through a line, or through one station
 ///
@@ -77,6 +80,8 @@ struct Tally {
     done: u64,
     scrapped: u64,
     results: u64,
+    /// Told already; the end names the others.
+    jammed: HashSet<ItemId>,
 }
 
 impl Run {
@@ -85,7 +90,7 @@ impl Run {
             Ok(sources) => sources,
             Err(wrong) => {
                 for error in wrong {
-                    eprintln!("error: {error}");
+                    eprintln!("error: {}", print::error(&error.into()));
                 }
                 return Ok(Done::Wrong);
             }
@@ -159,7 +164,12 @@ impl Run {
         let (take, taken) = mpsc::channel(64);
         let wrong = self.feed(sources, take, state.clone(), progress.clone());
         let (drain, drained) = watch::channel(false);
-        tokio::spawn(interrupts(drain, progress.clone()));
+        // Caught before the first visit, not whenever the task comes to it.
+        let signals = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        tokio::spawn(interrupts(signals, drain, progress.clone()));
         let (notify, mut noticed) = mpsc::unbounded_channel();
         let conveyor = Conveyor {
             journal: state.journal.clone(),
@@ -219,7 +229,7 @@ impl Run {
                             Ok(input) => take.blocking_send(input).is_ok(),
                             Err(error) => {
                                 wrong.fetch_add(1, Relaxed);
-                                progress.say(&format!("error: {error:#}"));
+                                progress.say(&format!("error: {}", print::error(&error)));
                                 true
                             }
                         }
@@ -236,7 +246,7 @@ impl Run {
         results: &Results,
         progress: &Progress,
         tally: &mut Tally,
-        given: &mut Vec<crate::item::ItemId>,
+        given: &mut Vec<ItemId>,
     ) -> anyhow::Result<()> {
         match notice {
             Notice::Taken { .. } => tally.taken += 1,
@@ -246,6 +256,7 @@ impl Run {
                     progress.aside(|| print::json(&jammed(&summary)))?;
                 } else {
                     progress.say(&jam_line(&summary));
+                    tally.jammed.insert(summary.item);
                 }
             }
             Notice::Ended { item } => {
@@ -284,6 +295,7 @@ impl Run {
             done,
             scrapped,
             results,
+            jammed: told,
         } = tally;
         if self.json {
             print::json(&json!({
@@ -311,12 +323,12 @@ impl Run {
         }
         if !jams.is_empty() {
             if !self.json {
-                for jam in &jams {
+                for jam in jams.iter().filter(|jam| !told.contains(&jam.item)) {
                     eprintln!("{}", jam_line(jam));
                 }
-                let state = state.folder.display();
+                let state = self.state.words(&state.folder);
                 eprintln!(
-                    "  hint: `andon show ITEM --state {state}` tells its way, `andon clear ITEM retry --state {state}` tries again"
+                    "  hint: `andon show ITEM{state}` tells its way, `andon clear ITEM retry{state}` tries again"
                 );
             }
             return Ok(Done::Jammed);
@@ -340,16 +352,15 @@ fn store(mut input: Input, state: &State) -> anyhow::Result<Input> {
 }
 
 /// The first Ctrl-C drains, the second ends the process at once.
-async fn interrupts(drain: watch::Sender<bool>, progress: Arc<Progress>) {
+async fn interrupts(
+    (mut interrupt, mut terminate): (Signal, Signal),
+    drain: watch::Sender<bool>,
+    progress: Arc<Progress>,
+) {
     let mut asked = false;
-    let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    else {
-        return;
-    };
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         if asked {
