@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 use tempfile::TempDir;
 
@@ -84,6 +84,11 @@ impl Ground {
         });
         let output = child.wait_with_output().expect("the command ends");
         writer.join().expect("the writer ends");
+        self.came(output)
+    }
+
+    /// What a command of this folder came to.
+    pub(crate) fn came(&self, output: Output) -> Came {
         Came {
             code: output.status.code(),
             stdout: self.plain(&String::from_utf8_lossy(&output.stdout)),

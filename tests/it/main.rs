@@ -1,5 +1,6 @@
 //! The tests of andon as a whole: real stations on real lines, through the command.
 
+mod bad_input;
 mod crash;
 mod documents;
 mod floors;

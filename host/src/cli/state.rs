@@ -4,10 +4,7 @@ use crate::{
     content::Content,
     digest::Digest,
     item::{Body, ItemId, Payload},
-    journal::{
-        Journal,
-        sqlite::{self, Sqlite},
-    },
+    journal::{Journal, sqlite::Sqlite},
     workspace::Workspaces,
 };
 use anyhow::Context as _;
@@ -35,12 +32,23 @@ pub(super) struct State {
 impl StateArg {
     /// The folder of a line in `beside`.
     pub(super) fn of_line(&self, beside: &Path) -> PathBuf {
-        let beside = if beside == Path::new(".") {
-            Path::new("")
+        match &self.folder {
+            Some(folder) => folder.clone(),
+            None if beside == Path::new(".") => ".andon".into(),
+            None => beside.join(".andon"),
+        }
+    }
+
+    /// What other commands need to be told to find `folder`: nothing where they find it themselves.
+    pub(super) fn words(&self, folder: &Path) -> String {
+        let found = std::env::current_dir().is_ok_and(|here| {
+            std::fs::canonicalize(folder).is_ok_and(|folder| folder == here.join(".andon"))
+        });
+        if found {
+            String::new()
         } else {
-            beside
-        };
-        self.folder.clone().unwrap_or_else(|| beside.join(".andon"))
+            format!(" --state {}", folder.display())
+        }
     }
 
     /// The folder for commands that name no line: the one given, or the nearest `.andon` upwards.
@@ -51,7 +59,7 @@ impl StateArg {
         let here = std::env::current_dir().context("the current folder cannot be found")?;
         here.ancestors()
             .map(|folder| folder.join(".andon"))
-            .find(|folder| folder.join(sqlite::FILE).is_file())
+            .find(|folder| Sqlite::is_in(folder))
             .with_context(|| {
                 format!(
                     "there is no state folder `.andon` in `{}` or above\n  hint: go to the line's folder, or name one with `--state DIR`",
