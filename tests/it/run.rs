@@ -121,7 +121,7 @@ fn a_loop_ends_at_its_bound() {
     exit 2
     -- stderr
     jammed: ITEM (a.txt) at `s`: it may not come to `s` again, and the port `exhausted` does not lead on
-      hint: `andon show ITEM --state .andon` tells its way, `andon clear ITEM retry --state .andon` tries again
+      hint: `andon show ITEM` tells its way, `andon clear ITEM retry` tries again
     "#);
 }
 
@@ -183,7 +183,7 @@ fn a_jam_is_cleared_and_the_item_goes_on() {
     exit 2
     -- stderr
     jammed: ITEM (a.txt) at `s`: rejected: not for me\u{1b}[31m
-      hint: `andon show ITEM --state .andon` tells its way, `andon clear ITEM retry --state .andon` tries again
+      hint: `andon show ITEM` tells its way, `andon clear ITEM retry` tries again
     "#);
     let ids = ground
         .command(&["items", "--jammed", "--json"])

@@ -212,7 +212,7 @@ fn unknown_commands() {
     assert_snapshot!(ground.andon(&["new", "line", "l"]).whole(), @r"
     exit 1
     -- stderr
-    error: `./l` is there already
+    error: `l` is there already
       hint: take another name, or remove it first
     ");
 }
