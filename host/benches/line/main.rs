@@ -121,9 +121,13 @@ fn ratio(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
     let hall = Hall::new(&ground)?;
     let bare = Bare::new(&hall)?;
     let (mut bares, mut memories, mut runners) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut pairs, mut busy) = (Vec::new(), Vec::new());
     for _ in 0..sizes.rounds {
         bares.push(bare.visit(sizes.bare)?);
         runners.push(hall.alone(sizes.bare)?);
+        pairs.push(bare.visits_on_two_threads(sizes.bare)? / (2 * sizes.bare));
+        let run = hall.run(sizes.items / 4, Store::Memory, 2)?;
+        busy.push(run.wall / run.visits);
         let run = hall.run(sizes.items / 4, Store::Memory, 1)?;
         memories.push(run.cpu / run.visits);
     }
@@ -141,6 +145,18 @@ fn ratio(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
         times(memory, bare),
         "1.3x",
     );
+    let (pair, busy) = (median(&mut pairs), median(&mut busy));
+    table.row(
+        "bare wasmtime on two threads, time a visit",
+        micros(pair),
+        "",
+    );
+    table.row(
+        "conveyor, runner, journal in memory on two threads",
+        micros(busy),
+        "",
+    );
+    table.row("the one against the other", times(busy, pair), "");
     Ok(())
 }
 
