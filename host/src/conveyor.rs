@@ -440,7 +440,13 @@ impl Running {
             for record in &records {
                 item.apply(record).map_err(|e| wrong(e.to_string()))?;
             }
-            let Phase::Working { nth, attempt, .. } = item.phase else {
+            let Phase::Working {
+                nth,
+                attempt,
+                since,
+                ..
+            } = item.phase
+            else {
                 continue;
             };
             let visit = Visit {
@@ -450,7 +456,7 @@ impl Running {
                 station: station.clone(),
                 nth,
                 attempt,
-                started: now,
+                started: since,
                 seed: seed(
                     &self.conveyor.journal.factory(),
                     &id,

@@ -117,6 +117,30 @@ fn the_exit_code_is_told() {
 }
 
 #[test]
+fn a_program_that_shows_its_allocator_shares_it() {
+    let program = |realloc: &str| {
+        adapt(&wat(&format!(
+            "(module {EXIT} {WRITE} {realloc} (func (export \"_start\") (call $exit (i32.const 1))))"
+        )))
+        .unwrap()
+    };
+    let shares = |component: &[u8]| {
+        let whole = wasmparser::Validator::new().validate_all(component);
+        assert!(whole.is_ok());
+        names(component, "cabi_realloc")
+    };
+    let plain = program("");
+    let realloc = r#"(func (export "realloc") (param i32 i32) (result i32) local.get 0)"#;
+    assert!(shares(&program(realloc)));
+    assert!(program(realloc).len() > plain.len());
+    // Another function of that name is none of ours.
+    shares(&program(
+        r#"(func (export "realloc") (param i64) (result i32) i32.const 0)"#,
+    ));
+    shares(&program(r#"(global (export "realloc") i32 i32.const 0)"#));
+}
+
+#[test]
 fn only_a_program_exits() {
     let reactor = wat(&format!(
         "(module {EXIT} {WRITE} (func (export \"_initialize\")))"
@@ -170,8 +194,9 @@ fn what_cannot_be_adapted_says_why() {
 
 #[test]
 fn damaged_bytes_never_panic() {
+    let realloc = r#"(func (export "realloc") (param i32 i32) (result i32) local.get 0)"#;
     let command = wat(&format!(
-        "(module {EXIT} {WRITE} (func (export \"_start\") (call $exit (i32.const 1))))"
+        "(module {EXIT} {WRITE} {realloc} (func (export \"_start\") (call $exit (i32.const 1))))"
     ));
     for end in 0..command.len() {
         let _ = adapt(&command[..end]);

@@ -1,6 +1,8 @@
 //! Does what the lines of its setting `do` say, and tells what came of it in its body.
 
 use andon_station::prelude::*;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
 use std::{fs, io, time};
 
 struct It;
@@ -46,11 +48,34 @@ impl Station for It {
                 "labels" => format!("{:?}", input.labels.iter().collect::<Vec<_>>()),
                 "type" => input.content_type.clone(),
                 "body" => format!("{:?}", kind(&input.body)),
+                "text" => format!("{:?}", input.text()?),
                 "length" => input.bytes()?.len().to_string(),
                 "read" => came(fs::read_to_string(rest)),
                 "write" => {
                     let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
                     came(fs::write(path, text).map(|()| "written"))
+                }
+                "keep" => came(
+                    input
+                        .bytes()
+                        .map(|bytes| fs::write(rest, bytes))?
+                        .map(|()| "kept"),
+                ),
+                // To be found by a later attempt, also when this one is cut off.
+                "tell" => {
+                    let now = format!("{} {}\n", nanoseconds(), random());
+                    let told = fs::OpenOptions::new().create(true).append(true).open(rest);
+                    came(
+                        told.and_then(|mut file| file.write_all(now.as_bytes()))
+                            .map(|()| "told"),
+                    )
+                }
+                "sleep-once" => {
+                    if fs::metadata(rest).is_err() {
+                        fs::write(rest, "")?;
+                        std::thread::sleep(time::Duration::from_secs(60));
+                    }
+                    "woke".into()
                 }
                 "folder" => came(fs::create_dir_all(rest).map(|()| "made")),
                 "remove" => came(fs::remove_file(rest).map(|()| "removed")),
@@ -69,15 +94,8 @@ impl Station for It {
                     names.sort();
                     names.join(" ")
                 })),
-                "clock" => {
-                    let now = time::SystemTime::now().duration_since(time::UNIX_EPOCH);
-                    now.expect("after 1970").as_nanos().to_string()
-                }
-                "random" => {
-                    // The seed of a map is the only randomness that the standard library shows.
-                    use std::hash::{BuildHasher as _, RandomState};
-                    format!("{:x}", RandomState::new().hash_one(0))
-                }
+                "clock" => nanoseconds().to_string(),
+                "random" => random(),
                 "visit" => format!(
                     "{} {} {} {} {}",
                     visit.line, visit.revision, visit.station, visit.nth, visit.attempt
@@ -99,6 +117,16 @@ impl Station for It {
     }
 }
 
+fn nanoseconds() -> u128 {
+    let now = time::SystemTime::now().duration_since(time::UNIX_EPOCH);
+    now.expect("after 1970").as_nanos()
+}
+
+/// The seed of a map is the only randomness that the standard library shows.
+fn random() -> String {
+    format!("{:x}", RandomState::new().hash_one(0))
+}
+
 fn kind(body: &Body) -> &'static str {
     match body {
         Body::Bytes(_) => "bytes",
@@ -113,7 +141,7 @@ fn shown(value: Option<String>) -> String {
 fn came<T: ToString>(result: io::Result<T>) -> String {
     match result {
         Ok(value) => value.to_string(),
-        Err(error) => format!("{:?}", error.kind()),
+        Err(error) => error.to_string(),
     }
 }
 
