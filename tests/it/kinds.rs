@@ -2,6 +2,7 @@
 
 mod command;
 mod handler;
+mod outputs;
 mod typed;
 mod waiting;
 

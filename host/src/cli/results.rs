@@ -99,7 +99,7 @@ impl Results {
         } else if self.out.is_none() {
             let body = body()?;
             print::data(&body)?;
-            if !body.ends_with(b"\n") {
+            if !body.is_empty() && !body.ends_with(b"\n") {
                 print::data(b"\n")?;
             }
         }

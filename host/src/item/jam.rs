@@ -26,7 +26,7 @@ pub enum Jam {
     },
     /// The time to wait for the children is over, and some are missing.
     Missing(u32),
-    /// The host ended three times during this visit.
+    /// The host ended ten times during this visit.
     HostCrash,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Jam {
             Self::Missing(n) => {
                 write!(f, "the time to wait is over, and {n} children are missing")
             }
-            Self::HostCrash => f.write_str("the host ended three times during this visit"),
+            Self::HostCrash => f.write_str("the host ended ten times during this visit"),
         }
     }
 }

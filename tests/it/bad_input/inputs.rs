@@ -52,7 +52,7 @@ fn what_was_never_there() {
 fn what_was_there_and_is_gone() {
     let ground = Ground::new();
     ground
-        .line(&one(""))
+        .line(&one("workers = 1"))
         .write("second.txt", "2\n")
         .write("third.txt", "3\n");
     pipe(&ground, "first.txt");
@@ -64,9 +64,9 @@ fn what_was_there_and_is_gone() {
     drop(first);
     assert_snapshot!(ended(&ground, child).whole(), @r"
     exit 1
-    3
-    s 1
     1
+    s 1
+    3
     s 1
     -- stderr
     error: input `second.txt` is gone: it was there when the run began
@@ -77,7 +77,7 @@ fn what_was_there_and_is_gone() {
 #[test]
 fn a_name_that_dangles() {
     let ground = Ground::new();
-    ground.line(&one("")).write("in/a.txt", "a\n");
+    ground.line(&one("workers = 1")).write("in/a.txt", "a\n");
     std::os::unix::fs::symlink("gone.txt", ground.path("in/b.txt")).expect("a link");
     assert_snapshot!(ground.andon(&["run", ".", "in"]).whole(), @r"
     exit 1
@@ -97,7 +97,7 @@ fn a_name_that_dangles() {
 #[test]
 fn a_folder_without_files() {
     let ground = Ground::new();
-    ground.line(&one("")).write("in/.hidden", "a\n");
+    ground.line(&one("workers = 1")).write("in/.hidden", "a\n");
     assert_snapshot!(ground.andon(&["run", ".", "in"]).whole(), @r"
     exit 1
     -- stderr
@@ -109,7 +109,7 @@ fn a_folder_without_files() {
 #[test]
 fn what_is_too_large() {
     let ground = Ground::new();
-    ground.line(&one("")).write("a.txt", "a\n");
+    ground.line(&one("workers = 1")).write("a.txt", "a\n");
     let large = fs::File::create(ground.path("large.bin")).expect("a file");
     large.set_len((64 << 20) + 1).expect("a sparse file");
     assert_snapshot!(ground.andon(&["run", ".", "large.bin", "a.txt"]).whole(), @r"
@@ -140,12 +140,12 @@ fn more_than_the_station_may_put_out() {
 #[test]
 fn lines_that_are_not_json() {
     let ground = Ground::new();
-    ground.line(&one(""));
+    ground.line(&one("workers = 1"));
     let text = "{\"a\": 1}\n{a: 2}\n\n3\n";
     assert_snapshot!(ground.andon_with(&["run", ".", "-", "--jsonl"], text).whole(), @r#"
     exit 1
-    3s 1
     {"a": 1}s 1
+    3s 1
     -- stderr
     error: `stdin` is not JSON at 2:2: key must be a string
       hint: each line is one JSON value
@@ -156,7 +156,7 @@ fn lines_that_are_not_json() {
 #[test]
 fn a_body_that_is_not_the_text_that_a_station_expects() {
     let ground = Ground::new();
-    ground.line(&one("")).write("a.txt", b"caf\xe9\n");
+    ground.line(&one("workers = 1")).write("a.txt", b"caf\xe9\n");
     assert_snapshot!(ground.andon(&["run", ".", "a.txt", "-q"]).whole(), @r"
     exit 2
     -- stderr
@@ -198,7 +198,7 @@ fn a_name_that_is_not_utf_8() {
 #[test]
 fn two_names_that_read_the_same_are_two_inputs() {
     let ground = Ground::new();
-    ground.line(&one(""));
+    ground.line(&one("workers = 1"));
     for name in [&b"in/caf\xe9.txt"[..], b"in/caf\xe8.txt"] {
         ground.write("in/.keep", "");
         let path = ground.path("").join(OsStr::from_bytes(name));
@@ -215,7 +215,7 @@ fn two_names_that_read_the_same_are_two_inputs() {
 fn results_that_cannot_be_written() {
     let ground = Ground::new();
     ground
-        .line(&one(""))
+        .line(&one("workers = 1"))
         .write("a.txt", "a\n")
         .write("file", "");
     assert_snapshot!(ground.andon(&["run", ".", "a.txt", "--out", "file/out"]).whole(), @r"

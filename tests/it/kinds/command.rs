@@ -47,7 +47,7 @@ fn exit_codes_are_told_apart() {
             .starts_with("rejected: line-stats: unknown argument `--nonsense`")
     );
     let mapped = "exits = { 64 = \"usage\" }\nnext = { pass = \"scrap\", usage = \"done\" }";
-    assert_eq!(line_stats(&format!("{usage}\n{mapped}")).passes(TEXT), "\n");
+    assert_eq!(line_stats(&format!("{usage}\n{mapped}")).passes(TEXT), "");
     // A folder where it wants to write a file: 75.
     let trial = line_stats("args = [\"--labels\"]").with(
         "before",
@@ -228,7 +228,7 @@ fn a_component_in_text_is_a_station() {
     };
     let trial = Trial::of("c.wat", "");
     trial.ground.write("c.wat", component(0));
-    assert_eq!(trial.passes("hello\n"), "\n");
+    assert_eq!(trial.passes("hello\n"), "");
     let trial = Trial::of("c.wat", "");
     trial.ground.write("c.wat", component(1));
     assert_eq!(trial.jams("hello\n"), "rejected: exit code 1");

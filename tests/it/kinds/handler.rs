@@ -44,7 +44,7 @@ fn a_response_names_port_and_labels() {
 #[test]
 fn a_status_says_how_it_went() {
     let answers = |settings: &str| Trial::of("@answers", settings);
-    assert_eq!(answers("").passes("204\n\n"), "\n");
+    assert_eq!(answers("").passes("204\n\n"), "");
     assert_eq!(
         answers("").jams("404\n\n\n  no such thing\nat all"),
         "rejected: 404 Not Found: no such thing"

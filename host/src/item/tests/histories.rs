@@ -178,7 +178,14 @@ fn a_host_that_ends() {
         ":crash->ready a 1/1
          :!retry->ready a 1/2
          :crash->ready a 1/2
-         :crash->jammed at a: the host ended three times during this visit
+         :crash->ready a 1/2
+         :crash->ready a 1/2
+         :crash->ready a 1/2
+         :crash->ready a 1/2
+         :crash->ready a 1/2
+         :crash->ready a 1/2
+         :crash->ready a 1/2
+         :crash->jammed at a: the host ended ten times during this visit
          :+retry->ready a 1/1
          :crash->ready a 1/1",
     );

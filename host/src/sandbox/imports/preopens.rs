@@ -205,7 +205,12 @@ fn keep(state: &mut State, promised: Vec<(u32, Promise)>) -> io::Result<()> {
                 open(path, FsPerms::ReadOnly, quick)?
             }
             Promise::Aside => {
-                let aside = state.files.aside.insert(tempfile::tempdir()?);
+                // A guest may ask for its folders more than once, and sees the same one each time.
+                let aside = match state.files.aside.take() {
+                    Some(aside) => aside,
+                    None => tempfile::tempdir()?,
+                };
+                let aside = state.files.aside.insert(aside);
                 open(aside.path(), FsPerms::ReadWrite, quick)?
             }
             Promise::Mount(n) => {
