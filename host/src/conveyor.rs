@@ -11,7 +11,7 @@ pub use board::{Board, Counts, Notice};
 
 use crate::{
     digest::Digest,
-    item::{self, Event, Item, ItemId, Message, Payload, Phase, Record, Wants},
+    item::{self, Child, Destination, Event, Item, ItemId, Message, Payload, Phase, Record, Wants},
     journal::{Append, Filter, Journal, JournalError, PhaseKind},
     line::Line,
     name::Name,
@@ -114,6 +114,10 @@ struct Running {
     /// Jammed since the start, or found so: a split that waits for one of them waits for a person.
     jammed: HashSet<ItemId>,
     timers: BinaryHeap<Reverse<(Millis, ItemId)>>,
+    /// Those that wait for the time of their next attempt and are on no belt.
+    delayed: HashSet<ItemId>,
+    /// Children on their way to their first station: they fill its queue already.
+    coming: HashMap<ItemId, Name>,
     /// Appends whose durability somebody has to hear of.
     receipts: FuturesUnordered<BoxFuture<'static, (Result<u64, JournalError>, Option<Notice>)>>,
     reports: mpsc::UnboundedSender<(ItemId, Report)>,
@@ -138,6 +142,8 @@ impl Conveyor {
             live: HashMap::new(),
             jammed: HashSet::new(),
             timers: BinaryHeap::new(),
+            delayed: HashSet::new(),
+            coming: HashMap::new(),
             receipts: FuturesUnordered::new(),
             reports,
         };
@@ -311,6 +317,9 @@ impl Running {
     fn deliver(&mut self, message: Message) -> Result<(), ConveyorError> {
         match message {
             Message::Spawn { child, taken } => {
+                if let Some(station) = self.coming.remove(&child) {
+                    self.belts.came(&station);
+                }
                 if self.live.contains_key(&child) || self.jammed.contains(&child) {
                     return Ok(());
                 }
@@ -363,19 +372,39 @@ impl Running {
             item: id.clone(),
             reason,
         };
+        let before = item.wants();
         let records =
             item::step(&item, &self.conveyor.line, now, event).map_err(|e| wrong(e.to_string()))?;
         if !records.is_empty() {
             let expected = item.seq;
             for record in &records {
                 item.apply(record).map_err(|e| wrong(e.to_string()))?;
+                if let Record::Split { children, .. } = record {
+                    self.expect(id, children);
+                }
             }
             let notice = self.notice(&item);
             self.append(&item, expected, records, blobs.unwrap_or_default(), notice);
         }
+        // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.
+        let settled = matches!(before, Wants::Visit { .. } | Wants::Children { .. })
+            && item.wants() == before;
         self.live.insert(id.clone(), item);
-        self.settle(id);
+        if !settled {
+            self.settle(id);
+        }
         Ok(())
+    }
+
+    /// What a split puts on other belts counts there from now on, not from when it arrives: stations
+    /// would begin visits without end while the journal is slow.
+    fn expect(&mut self, parent: &ItemId, children: &[Child]) {
+        for child in children {
+            if let (Destination::Station(station), Some(id)) = (&child.to, parent.child(child.n)) {
+                self.belts.expect(station);
+                self.coming.insert(id, station.clone());
+            }
+        }
     }
 
     /// What whoever watches hears of once it is durable.
@@ -431,7 +460,8 @@ impl Running {
                 self.conveyor.board.waits(&station);
                 match not_before.filter(|at| *at > (self.conveyor.clock)()) {
                     Some(at) => {
-                        self.belts.delay(&station);
+                        self.belts.expect(&station);
+                        self.delayed.insert(id.clone());
                         self.timers.push(Reverse((at, id.clone())));
                     }
                     None => self.belts.push(&station, id.clone()),
@@ -541,8 +571,13 @@ impl Running {
                 continue;
             };
             match item.wants() {
-                Wants::Visit { station, .. } => {
-                    self.belts.due(&station);
+                // Not a timer that its split left behind.
+                Wants::Visit {
+                    station,
+                    not_before,
+                    ..
+                } if not_before <= Some(now) && self.delayed.remove(&id) => {
+                    self.belts.came(&station);
                     self.belts.push(&station, id);
                 }
                 Wants::Children { until: Some(at) } if at <= now => {
@@ -555,15 +590,19 @@ impl Running {
     }
 
     /// Whether nothing can move without a person: no item waits or works, and every child that a
-    /// split waits for is itself split or jammed. A child that is neither is on its way as a message.
+    /// split waits for without end is itself split or jammed. A child that is neither is on its way as
+    /// a message.
     fn idle(&self) -> bool {
         self.belts.is_empty()
             && self.live.values().all(|item| match &item.phase {
-                Phase::Split(split) => split.children.keys().all(|n| {
-                    item.id.child(*n).is_none_or(|child| {
-                        self.live.contains_key(&child) || self.jammed.contains(&child)
-                    })
-                }),
+                Phase::Split(split) => {
+                    split.until.is_none()
+                        && split.children.keys().all(|n| {
+                            item.id.child(*n).is_none_or(|child| {
+                                self.live.contains_key(&child) || self.jammed.contains(&child)
+                            })
+                        })
+                }
                 _ => false,
             })
     }
@@ -591,3 +630,6 @@ fn seed(factory: &[u8; 16], item: &ItemId, station: &Name, nth: u32, attempt: u3
     hasher.update(&attempt.to_le_bytes());
     *hasher.finalize().as_bytes()
 }
+
+#[cfg(test)]
+mod tests;
