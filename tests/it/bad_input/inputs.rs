@@ -30,9 +30,9 @@ fn what_was_never_there() {
     exit 1
     -- stderr
     error: input `b.txt` cannot be read: No such file or directory
-      hint: name a file, a folder, or `-` for standard input: No such file or directory
+      hint: name a file, a folder, or `-` for standard input
     error: input `c` cannot be read: No such file or directory
-      hint: name a file, a folder, or `-` for standard input: No such file or directory
+      hint: name a file, a folder, or `-` for standard input
     ");
     assert_snapshot!(says(&line, &["run", "."]), @r"
     exit 0
@@ -64,9 +64,9 @@ fn what_was_there_and_is_gone() {
     drop(first);
     assert_snapshot!(ended(&ground, child).whole(), @r"
     exit 1
-    3
-    s 1
     1
+    s 1
+    3
     s 1
     -- stderr
     error: input `second.txt` is gone: it was there when the run began
@@ -144,8 +144,8 @@ fn lines_that_are_not_json() {
     let text = "{\"a\": 1}\n{a: 2}\n\n3\n";
     assert_snapshot!(ground.andon_with(&["run", ".", "-", "--jsonl"], text).whole(), @r#"
     exit 1
-    3s 1
     {"a": 1}s 1
+    3s 1
     -- stderr
     error: `stdin` is not JSON at 2:2: key must be a string
       hint: each line is one JSON value

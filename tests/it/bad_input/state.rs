@@ -128,9 +128,10 @@ fn damaged_records() {
 #[test]
 fn beneath_a_file() {
     assert_snapshot!(ground().andon(&["run", ".", "a.txt", "--state", "a.txt/state"]).whole(), @r"
-    exit by signal
+    exit 1
     -- stderr
-    stopping: visits under way end first, Ctrl-C again stops at once
+    error: cannot write to `a.txt/state`: Not a directory
+      hint: make it writable, or name another folder with `--state DIR`
     ");
 }
 
