@@ -12,7 +12,7 @@ pub use board::{Board, Counts, Notice};
 
 use crate::{
     digest::Digest,
-    item::{self, Event, Item, ItemId, Message, Payload, Phase, Record, Wants},
+    item::{self, Child, Destination, Event, Item, ItemId, Message, Payload, Phase, Record, Wants},
     journal::{Append, Journal, JournalError, Seq},
     line::Line,
     name::Name,
@@ -123,6 +123,10 @@ struct Running {
     /// Jammed since the start, or found so: a split that waits for one of them waits for a person.
     jammed: HashSet<ItemId>,
     timers: BinaryHeap<Reverse<(Millis, ItemId)>>,
+    /// Those that wait for the time of their next attempt and are on no belt.
+    delayed: HashSet<ItemId>,
+    /// Children on their way to their first station: they fill its queue already.
+    coming: HashMap<ItemId, Name>,
     /// Appends whose durability somebody has to hear of.
     receipts: Receipts,
     reports: mpsc::UnboundedSender<(ItemId, Report)>,
@@ -147,6 +151,8 @@ impl Conveyor {
             live: HashMap::new(),
             jammed: HashSet::new(),
             timers: BinaryHeap::new(),
+            delayed: HashSet::new(),
+            coming: HashMap::new(),
             receipts: FuturesUnordered::new(),
             reports,
         };
@@ -318,6 +324,9 @@ impl Running {
     fn deliver(&mut self, message: Message) -> Result<(), ConveyorError> {
         match message {
             Message::Spawn { child, taken } => {
+                if let Some(station) = self.coming.remove(&child) {
+                    self.belts.came(&station);
+                }
                 if self.live.contains_key(&child) || self.jammed.contains(&child) {
                     return Ok(());
                 }
@@ -370,19 +379,28 @@ impl Running {
             item: id.clone(),
             reason,
         };
+        let before = item.wants();
         let records =
             item::step(item, &self.conveyor.line, now, event).map_err(|e| wrong(e.to_string()))?;
         if !records.is_empty() {
             let expected = item.seq;
             for record in &records {
                 item.apply(record).map_err(|e| wrong(e.to_string()))?;
+                if let Record::Split { children, .. } = record {
+                    expect(&mut self.belts, &mut self.coming, id, children);
+                }
             }
             let notice = news(item);
             let blobs = blobs.unwrap_or_default();
             self.conveyor
                 .append(&self.receipts, item, expected, records, blobs, notice);
         }
-        self.settle(id);
+        // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.
+        let settled = matches!(before, Wants::Visit { .. } | Wants::Children { .. })
+            && item.wants() == before;
+        if !settled {
+            self.settle(id);
+        }
         Ok(())
     }
 
@@ -400,7 +418,8 @@ impl Running {
                 self.conveyor.board.waits(&station);
                 match not_before.filter(|at| *at > (self.conveyor.clock)()) {
                     Some(at) => {
-                        self.belts.delay(&station);
+                        self.belts.expect(&station);
+                        self.delayed.insert(id.clone());
                         self.timers.push(Reverse((at, id.clone())));
                     }
                     None => self.belts.push(&station, id.clone()),
@@ -516,8 +535,13 @@ impl Running {
                 continue;
             };
             match item.wants() {
-                Wants::Visit { station, .. } => {
-                    self.belts.due(&station);
+                // Not a timer that its split left behind.
+                Wants::Visit {
+                    station,
+                    not_before,
+                    ..
+                } if not_before <= Some(now) && self.delayed.remove(&id) => {
+                    self.belts.came(&station);
                     self.belts.push(&station, id);
                 }
                 Wants::Children { until: Some(at) } if at <= now => {
@@ -530,15 +554,19 @@ impl Running {
     }
 
     /// Whether nothing can move without a person: no item waits or works, and every child that a
-    /// split waits for is itself split or jammed. A child that is neither is on its way as a message.
+    /// split waits for without end is itself split or jammed. A child that is neither is on its way as
+    /// a message.
     fn idle(&self) -> bool {
         self.belts.is_empty()
             && self.live.values().all(|item| match &item.phase {
-                Phase::Split(split) => split.children.keys().all(|n| {
-                    item.id.child(*n).is_none_or(|child| {
-                        self.live.contains_key(&child) || self.jammed.contains(&child)
-                    })
-                }),
+                Phase::Split(split) => {
+                    split.until.is_none()
+                        && split.children.keys().all(|n| {
+                            item.id.child(*n).is_none_or(|child| {
+                                self.live.contains_key(&child) || self.jammed.contains(&child)
+                            })
+                        })
+                }
                 _ => false,
             })
     }
@@ -554,6 +582,22 @@ async fn closed(journal: &dyn Journal) -> ConveyorError {
     cause.unwrap_or_else(other).into()
 }
 
+/// What a split puts on other belts counts there from now on, not from when it arrives: stations would
+/// begin visits without end while the journal is slow.
+fn expect(
+    belts: &mut Belts,
+    coming: &mut HashMap<ItemId, Name>,
+    parent: &ItemId,
+    children: &[Child],
+) {
+    for child in children {
+        if let (Destination::Station(station), Some(id)) = (&child.to, parent.child(child.n)) {
+            belts.expect(station);
+            coming.insert(id, station.clone());
+        }
+    }
+}
+
 /// The seed of an attempt's randomness: the same when it is run again, another for every other.
 fn seed(factory: &[u8; 16], item: &ItemId, station: &Name, nth: u32, attempt: u32) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("andon 2026 seed of an attempt");
@@ -566,3 +610,6 @@ fn seed(factory: &[u8; 16], item: &ItemId, station: &Name, nth: u32, attempt: u3
     hasher.update(&attempt.to_le_bytes());
     *hasher.finalize().as_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::ground::Ground;
 /// A line of one station that adds a line to each text, with more settings for it.
 fn one(settings: &str) -> String {
     format!(
-        "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\n{settings}\n"
+        "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nworkers = 1\nnext = \"done\"\n{settings}\n"
     )
 }
 

@@ -13,12 +13,12 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum AssetError {
     /// A file or folder cannot be read.
-    #[error("asset `{path}` cannot be read: {source}")]
+    #[error("asset `{path}` cannot be read: {reason}\n  hint: make it, or name another")]
     Unreadable {
         /// Which.
         path: String,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Neither a file nor a folder.
     #[error("asset `{0}` is neither a file nor a folder\n  hint: copy what it links to")]
@@ -29,12 +29,12 @@ pub enum AssetError {
     )]
     TooLarge(String),
     /// The copy cannot be written.
-    #[error("assets cannot be copied to `{path}`: {source}")]
+    #[error("assets cannot be copied to `{path}`: {reason}")]
     Unwritable {
         /// Where to.
         path: String,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -56,14 +56,14 @@ impl Tree {
     /// When something in it cannot be read, is no file or folder, or is too large.
     pub fn read(host: &Path) -> Result<Self, AssetError> {
         let mut files = Vec::new();
-        let about = fs::metadata(host).map_err(|source| unreadable(host, source))?;
+        let about = fs::metadata(host).map_err(|reason| unreadable(host, reason))?;
         if about.is_dir() {
             let mut folders = vec![host.to_path_buf()];
             while let Some(folder) = folders.pop() {
-                for entry in fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))? {
-                    let path = entry.map_err(|source| unreadable(&folder, source))?.path();
+                for entry in fs::read_dir(&folder).map_err(|reason| unreadable(&folder, reason))? {
+                    let path = entry.map_err(|reason| unreadable(&folder, reason))?.path();
                     let about =
-                        fs::symlink_metadata(&path).map_err(|source| unreadable(&path, source))?;
+                        fs::symlink_metadata(&path).map_err(|reason| unreadable(&path, reason))?;
                     if about.is_dir() {
                         folders.push(path);
                     } else if about.is_file() {
@@ -87,7 +87,7 @@ impl Tree {
         let mut read = Vec::new();
         let mut size = 0;
         for path in files {
-            let bytes = fs::read(&path).map_err(|source| unreadable(&path, source))?;
+            let bytes = fs::read(&path).map_err(|reason| unreadable(&path, reason))?;
             size += bytes.len() as u64;
             if size > MOST {
                 return Err(AssetError::TooLarge(host.display().to_string()));
@@ -130,9 +130,9 @@ impl Tree {
         if kept.is_dir() {
             return Ok(kept);
         }
-        let unwritable = |source| AssetError::Unwritable {
+        let unwritable = |reason| AssetError::Unwritable {
             path: kept.display().to_string(),
-            source,
+            reason,
         };
         fs::create_dir_all(shelf).map_err(unwritable)?;
         let new = tempfile::TempDir::new_in(shelf).map_err(unwritable)?;
@@ -154,14 +154,14 @@ impl Tree {
             }
             // Somebody else was quicker with the same tree.
             Err(_) if kept.is_dir() => Ok(kept),
-            Err(source) => Err(unwritable(source)),
+            Err(reason) => Err(unwritable(reason)),
         }
     }
 }
 
-fn unreadable(path: &Path, source: io::Error) -> AssetError {
+fn unreadable(path: &Path, reason: io::Error) -> AssetError {
     AssetError::Unreadable {
         path: path.display().to_string(),
-        source,
+        reason,
     }
 }

@@ -36,9 +36,9 @@ pub(super) enum Source {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InputError {
     #[error(
-        "input `{path}` cannot be read: {source}\n  hint: name a file, a folder, or `-` for standard input"
+        "input `{path}` cannot be read: {reason}\n  hint: name a file, a folder, or `-` for standard input"
     )]
-    Unreadable { path: String, source: io::Error },
+    Unreadable { path: String, reason: io::Error },
     #[error("input `{0}` is gone: it was there when the run began")]
     Gone(String),
     #[error("input `{path}` is larger than {} MiB\n  hint: split it, or mount its folder with `grants.fs` and pass its name", MOST >> 20)]
@@ -89,13 +89,13 @@ pub(super) fn find(arguments: &[PathBuf]) -> Result<Vec<Source>, Vec<InputError>
 }
 
 /// Why a file that was named is not there.
-fn unreadable(path: &Path, source: io::Error) -> InputError {
+fn unreadable(path: &Path, reason: io::Error) -> InputError {
     if dangles(path) {
         InputError::Dangling(name(path))
     } else {
         InputError::Unreadable {
             path: name(path),
-            source,
+            reason,
         }
     }
 }
@@ -107,9 +107,9 @@ fn dangles(path: &Path) -> bool {
 }
 
 fn walk(folder: &Path, found: &mut Vec<Source>) -> Result<(), InputError> {
-    let unreadable = |source| InputError::Unreadable {
+    let unreadable = |reason| InputError::Unreadable {
         path: name(folder),
-        source,
+        reason,
     };
     let mut entries = fs::read_dir(folder)
         .and_then(|entries| {
@@ -246,9 +246,9 @@ fn bounded(reader: impl Read, label: &str) -> Result<Bytes, InputError> {
     reader
         .take(MOST + 1)
         .read_to_end(&mut bytes)
-        .map_err(|source| InputError::Unreadable {
+        .map_err(|reason| InputError::Unreadable {
             path: label.into(),
-            source,
+            reason,
         })?;
     if bytes.len() as u64 > MOST {
         return Err(InputError::TooLarge { path: label.into() });

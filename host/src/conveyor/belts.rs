@@ -10,8 +10,6 @@ use std::collections::{BTreeMap, VecDeque};
 struct Belt {
     name: Name,
     waiting: VecDeque<ItemId>,
-    /// Items that wait for the time of their next attempt.
-    delayed: u32,
     busy: u32,
     workers: u32,
     queue: u32,
@@ -58,7 +56,6 @@ impl Belts {
                 Belt {
                     name: names[i].clone(),
                     waiting: VecDeque::new(),
-                    delayed: 0,
                     busy: 0,
                     workers: station.workers,
                     queue: station.queue,
@@ -97,19 +94,16 @@ impl Belts {
         self.grouped[group] += 1;
     }
 
-    /// An item waits for the time of its next attempt.
-    pub(super) fn delay(&mut self, station: &Name) {
-        let belt = self.belt(station);
-        belt.delayed += 1;
-        let group = belt.group;
+    /// An item will come, and takes up room already: it waits for the time of its next attempt, or
+    /// is a child that is on its way.
+    pub(super) fn expect(&mut self, station: &Name) {
+        let group = self.belt(station).group;
         self.grouped[group] += 1;
     }
 
-    /// The time of a delayed item has come.
-    pub(super) fn due(&mut self, station: &Name) {
-        let belt = self.belt(station);
-        belt.delayed -= 1;
-        let group = belt.group;
+    /// One that was expected has come.
+    pub(super) fn came(&mut self, station: &Name) {
+        let group = self.belt(station).group;
         self.grouped[group] -= 1;
     }
 

@@ -179,8 +179,10 @@ pub fn messages(after: &Item, records: &[Record]) -> Vec<Message> {
     all
 }
 
-/// How often the host may end during one visit.
-const INTERRUPTIONS: u32 = 3;
+/// How often the host may end during one visit before the visit is taken to be the cause. Far more than
+/// a visit that really takes the host down needs: a `kill -9` by somebody looks the same from here, and
+/// may well hit the visits that are resumed first several times running.
+const INTERRUPTIONS: u32 = 10;
 
 struct Step<'a> {
     item: &'a Item,

@@ -30,9 +30,9 @@ fn what_was_never_there() {
     exit 1
     -- stderr
     error: input `b.txt` cannot be read: No such file or directory
-      hint: name a file, a folder, or `-` for standard input: No such file or directory
+      hint: name a file, a folder, or `-` for standard input
     error: input `c` cannot be read: No such file or directory
-      hint: name a file, a folder, or `-` for standard input: No such file or directory
+      hint: name a file, a folder, or `-` for standard input
     ");
     assert_snapshot!(says(&line, &["run", "."]), @r"
     exit 0
@@ -156,7 +156,9 @@ fn lines_that_are_not_json() {
 #[test]
 fn a_body_that_is_not_the_text_that_a_station_expects() {
     let ground = Ground::new();
-    ground.line(&one("workers = 1")).write("a.txt", b"caf\xe9\n");
+    ground
+        .line(&one("workers = 1"))
+        .write("a.txt", b"caf\xe9\n");
     assert_snapshot!(ground.andon(&["run", ".", "a.txt", "-q"]).whole(), @r"
     exit 2
     -- stderr

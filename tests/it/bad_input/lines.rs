@@ -124,7 +124,7 @@ fn two_stations_of_one_name() {
     assert_snapshot!(check(&line), @r"
     exit 1
     -- stderr
-    line.toml:6:11: the table `s` is there twice
+    line.toml:7:11: the table `s` is there twice
       hint: put its keys together, or give one of the two another name
     1 problem
     ");
@@ -146,7 +146,7 @@ fn a_station_that_nothing_leads_to() {
     assert_snapshot!(check(&one("[stations.t]\nuse = \"@stamp\"\nnext = \"done\"")), @r"
     exit 1
     -- stderr
-    line.toml:6:11: nothing leads to station `t`
+    line.toml:7:11: nothing leads to station `t`
       hint: name it in the `next` of a station that `s` leads to, or take it out
     1 problem
     ");
@@ -200,17 +200,17 @@ fn what_is_not_there_yet() {
     assert_snapshot!(check(&line), @r#"
     exit 1
     -- stderr
-    line.toml:6:8: `http` is not supported yet
+    line.toml:7:8: `http` is not supported yet
       hint: it will be for calls over HTTP; take it out for now
-    line.toml:7:8: `secrets` is not supported yet
+    line.toml:8:8: `secrets` is not supported yet
       hint: it will be for secrets; take it out for now
-    line.toml:8:1: `instance` is not supported yet
+    line.toml:9:1: `instance` is not supported yet
       hint: it will be for instances that are used again; take it out for now
-    line.toml:9:11: nothing leads to station `t`
+    line.toml:10:11: nothing leads to station `t`
       hint: name it in the `next` of a station that `s` leads to, or take it out
-    line.toml:10:7: `use = "oci://example.com/t"`: registries are not supported yet
+    line.toml:11:7: `use = "oci://example.com/t"`: registries are not supported yet
       hint: name a station's folder, a `.wasm` or a `.wat` file; a path may begin with `./`
-    line.toml:12:2: `sources` is not supported yet
+    line.toml:13:2: `sources` is not supported yet
       hint: it will be for where items come from by themselves; take it out for now
     6 problems
     "#);
@@ -241,6 +241,7 @@ next = "done"
     line.toml:8:7: `gone.wasm` does not exist
       hint: a station is a folder with a `station.toml`, or a `.wasm` or `.wat` file
     line.toml:12:20: asset `rules` cannot be read: No such file or directory
+      hint: make it, or name another
     line.toml:13:23: `data` is no folder
       hint: make it, or name another
     4 problems
@@ -309,7 +310,7 @@ fn factory_files_that_are_wrong() {
 fn problems_for_programs() {
     assert_snapshot!(says(&one("worker = 2"), &["check", "--json"]), @r#"
     exit 1
-    {"ok":false,"problems":[{"file":"line.toml","line":6,"column":1,"message":"`worker` is not supported yet","hint":"it will be for runners in processes of their own; take it out for now"}]}
+    {"ok":false,"problems":[{"file":"line.toml","line":7,"column":1,"message":"`worker` is not supported yet","hint":"it will be for runners in processes of their own; take it out for now"}]}
     -- stderr
     "#);
 }
