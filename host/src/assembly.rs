@@ -127,7 +127,7 @@ impl Assembly<'_> {
             _ => PathBuf::from("."),
         };
         let (factory, vars) = self.vars(&folder)?;
-        let draft = line::parse_bytes(&file.display().to_string(), &bytes, &vars)
+        let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &vars)
             .map_err(AssemblyError::Problems)?;
         self.complete(draft, folder, factory)
     }
@@ -220,7 +220,7 @@ impl Assembly<'_> {
             for (name, station) in &draft.line.stations {
                 let (cache, found, folder) = (&cache, &found, &folder);
                 scope.spawn(move || {
-                    let part = self.part(&folder.join(&station.r#use), name, cache);
+                    let part = self.part(here(&folder.join(&station.r#use)), name, cache);
                     found
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -246,7 +246,7 @@ impl Assembly<'_> {
         for (name, station) in &draft.line.stations {
             let mut trees = Vec::new();
             for (i, asset) in station.assets.iter().enumerate() {
-                match Tree::read(&folder.join(&asset.host)) {
+                match Tree::read(here(&folder.join(&asset.host))) {
                     Ok(tree) => trees.push(tree),
                     Err(error) => {
                         let place = format!("stations.{name}.assets.{i}.host");
@@ -257,6 +257,7 @@ impl Assembly<'_> {
             assets.insert(name.clone(), trees);
             for (i, mount) in station.grants.fs.iter().enumerate() {
                 let host = folder.join(&mount.host);
+                let host = here(&host);
                 if !host.is_dir() {
                     let place = format!("stations.{name}.grants.fs.{i}.host");
                     let message = format!("`{}` is no folder", shown(&host.display().to_string()));
@@ -293,7 +294,7 @@ impl Assembly<'_> {
         let kind = compiled
             .facts()
             .kind()
-            .map_err(|reason| CatalogueError::Broken {
+            .map_err(|reason| CatalogueError::Another {
                 path: path.into(),
                 reason: reason.to_string(),
             })?;
@@ -454,6 +455,11 @@ impl Assembled {
             Err(AssemblyError::Problems(problems))
         }
     }
+}
+
+/// The path without a `./` that nobody wrote.
+fn here(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 fn subject(path: &Path) -> Result<Subject, AssemblyError> {

@@ -67,7 +67,7 @@ pub enum CatalogueError {
         most: u64,
     },
     /// Bytes that are no WebAssembly.
-    #[error("`{}` is neither WebAssembly nor its text format: {reason}", .path.display())]
+    #[error("`{}` is neither WebAssembly nor its text format: {reason}\n  hint: a station is a folder with a `station.toml`, or a `.wasm` or `.wat` file", .path.display())]
     NotWasm {
         /// The file.
         path: PathBuf,
@@ -75,11 +75,19 @@ pub enum CatalogueError {
         reason: String,
     },
     /// It begins like WebAssembly and does not go on so.
-    #[error("`{}` is damaged or cut short: {reason}", .path.display())]
+    #[error("`{}` is damaged or cut short: {reason}\n  hint: build it, or copy it, once more", .path.display())]
     Broken {
         /// The file.
         path: PathBuf,
         /// What is wrong, and at which byte.
+        reason: String,
+    },
+    /// It is fit for something else.
+    #[error("`{}`: {reason}", .path.display())]
+    Another {
+        /// The file.
+        path: PathBuf,
+        /// What it exports instead.
         reason: String,
     },
     /// What it says of itself cannot be understood.
@@ -209,7 +217,17 @@ fn parse_text(bytes: &[u8]) -> Result<Vec<u8>, String> {
     }
     match wat::parse_str(text) {
         Ok(wasm) => Ok(wasm),
-        Err(error) => Err(compiler::printable(&error.to_string())),
+        Err(error) => Err(compiler::printable(&on_one_line(&error.to_string()))),
+    }
+}
+
+/// What the text's parser says: the reason, then its place below an arrow, then a picture of it.
+fn on_one_line(error: &str) -> String {
+    let mut lines = error.lines();
+    let reason = lines.next().unwrap_or_default();
+    match lines.next().and_then(|line| line.split_once("<anon>:")) {
+        Some((_, place)) => format!("{reason} at {place}"),
+        None => reason.into(),
     }
 }
 

@@ -112,7 +112,7 @@ pub fn main() -> ExitCode {
         Ok(Done::Jammed) => ExitCode::from(2),
         Ok(Done::Interrupted) => ExitCode::from(130),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", print::error(&error));
             ExitCode::from(1)
         }
     }

@@ -87,7 +87,7 @@ pub enum ConveyorError {
     },
     /// Items wait at a station that the line does not have any more.
     #[error(
-        "{count} unfinished items are at station `{station}`, which the line no longer has\n  hint: put the station back until they are through, or scrap them with `andon clear`"
+        "{count} unfinished {} at station `{station}`, which the line no longer has\n  hint: put the station back until nothing waits there", if *.count == 1 { "item is" } else { "items are" }
     )]
     Homeless {
         /// The station.
@@ -189,6 +189,9 @@ impl Conveyor {
                     }
                 }
                 found = &mut messages => {
+                    if found.is_empty() {
+                        return Err(closed(&*journal).await);
+                    }
                     messages = journal.messages();
                     for message in found {
                         running.deliver(message)?;
@@ -437,7 +440,13 @@ impl Running {
             for record in &records {
                 item.apply(record).map_err(|e| wrong(e.to_string()))?;
             }
-            let Phase::Working { nth, attempt, .. } = item.phase else {
+            let Phase::Working {
+                nth,
+                attempt,
+                since,
+                ..
+            } = item.phase
+            else {
                 continue;
             };
             let visit = Visit {
@@ -447,7 +456,7 @@ impl Running {
                 station: station.clone(),
                 nth,
                 attempt,
-                started: now,
+                started: since,
                 seed: seed(
                     &self.conveyor.journal.factory(),
                     &id,
@@ -533,6 +542,16 @@ impl Running {
                 _ => false,
             })
     }
+}
+
+/// Why a journal has no messages any more: it closes for good when it could not keep something.
+async fn closed(journal: &dyn Journal) -> ConveyorError {
+    let cause = journal.delivered(Vec::new()).await.err();
+    let other = || JournalError::Other {
+        path: "journal".into(),
+        reason: "it was closed while the line ran".into(),
+    };
+    cause.unwrap_or_else(other).into()
 }
 
 /// The seed of an attempt's randomness: the same when it is run again, another for every other.

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 use tempfile::TempDir;
 
@@ -84,6 +84,11 @@ impl Ground {
         });
         let output = child.wait_with_output().expect("the command ends");
         writer.join().expect("the writer ends");
+        self.came(output)
+    }
+
+    /// What a command of this folder came to.
+    pub(crate) fn came(&self, output: Output) -> Came {
         Came {
             code: output.status.code(),
             stdout: self.plain(&String::from_utf8_lossy(&output.stdout)),
@@ -130,7 +135,7 @@ impl Came {
         let said: Vec<&str> = self
             .stderr
             .lines()
-            .filter(|line| !line.starts_with("building ") && !line.starts_with("compiling "))
+            .filter(|line| !on_the_way(line))
             .collect();
         format!(
             "exit {}\n{}-- stderr\n{}",
@@ -145,4 +150,11 @@ impl Came {
         assert_eq!(self.code, Some(0), "{}", self.whole());
         self.stdout
     }
+}
+
+/// Whether a line only says that something was built or compiled: it depends on what ran before.
+pub(crate) fn on_the_way(line: &str) -> bool {
+    ["building ", "compiling ", "waiting for another build "]
+        .iter()
+        .any(|beginning| line.starts_with(beginning))
 }

@@ -1,9 +1,11 @@
 //! The tests of andon as a whole: real stations on real lines, through the command.
 
+mod bad_input;
 mod crash;
 mod documents;
 mod floors;
 mod ground;
+mod kinds;
 mod misfits;
 mod review;
 mod run;

@@ -66,7 +66,7 @@ impl Check {
 /// Prints problems.
 pub(super) fn wrong(problems: &[Problem]) -> Done {
     for problem in problems {
-        eprintln!("{}", print::block(&problem.to_string()));
+        eprintln!("{}", print::block(&print::plain(&problem.to_string())));
     }
     let s = if problems.len() == 1 { "" } else { "s" };
     eprintln!("{} problem{s}", problems.len());

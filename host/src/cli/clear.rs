@@ -26,9 +26,9 @@ pub(super) struct Clear {
     /// What to do.
     #[arg(value_enum)]
     how: Kind,
-    /// The port to leave by, with `skip`.
-    #[arg(long, default_value = Name::PASS)]
-    port: Name,
+    /// The port to leave by, with `skip` [default: `pass`]
+    #[arg(long)]
+    port: Option<Name>,
     /// The file with the new body, with `edit`.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -50,8 +50,31 @@ enum Kind {
     Scrap,
 }
 
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Edit => "edit",
+            Self::Skip => "skip",
+            Self::Scrap => "scrap",
+        }
+    }
+}
+
 impl Clear {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
+        for (given, option, goes_with) in [
+            (self.file.is_some(), "--file", Kind::Edit),
+            (self.port.is_some(), "--port", Kind::Skip),
+        ] {
+            if given && self.how != goes_with {
+                bail!(
+                    "`{option}` goes with `{}`, not with `{}`",
+                    goes_with.word(),
+                    self.how.word()
+                );
+            }
+        }
         let state = State::open(&self.state.nearest()?)?;
         let jammed = state.journal.list(&Filter {
             phases: vec![PhaseKind::Jammed],
@@ -62,7 +85,11 @@ impl Clear {
             Ok(id) => id,
             Err(error) => match self.item.parse() {
                 Ok(id) if !state.journal.load(&id)?.is_empty() => id,
-                _ => return Err(error.context("no jammed item is meant")),
+                _ if ids.iter().any(|id| id.as_str().starts_with(&self.item)) => return Err(error),
+                _ => bail!(
+                    "there is no jammed item `{}`\n  hint: `andon items --jammed` lists them",
+                    print::line(&self.item)
+                ),
             },
         };
         let item = Item::fold(id.clone(), &state.journal.load(&id)?)?
@@ -70,12 +97,12 @@ impl Clear {
         let how = match self.how {
             Kind::Retry => How::Retry,
             Kind::Scrap => How::Scrap,
-            Kind::Skip => How::Skip(self.port.clone()),
+            Kind::Skip => How::Skip(match &self.port {
+                Some(port) => port.clone(),
+                None => Name::PASS.parse()?,
+            }),
             Kind::Edit => How::Edit(self.edited(&item, &state)?),
         };
-        if self.file.is_some() && self.how != Kind::Edit {
-            bail!("`--file` goes with `edit`, not with `{:?}`", self.how);
-        }
         let definition = newest(&state, &item)?;
         let event = Event::Cleared {
             by: self.by.unwrap_or_else(user),
@@ -135,7 +162,7 @@ fn user() -> String {
 }
 
 /// The newest revision of an item's line.
-fn newest(state: &State, item: &Item) -> anyhow::Result<Line> {
+pub(super) fn newest(state: &State, item: &Item) -> anyhow::Result<Line> {
     let mut number = item.revision;
     let mut found = None;
     while let Some(definition) = state.journal.revision(&item.line, number)? {

@@ -41,9 +41,16 @@ impl Diff {
             .map(|s| s.item)
             .collect();
         let id = choose(&self.item, &all)?;
+        let records = state.journal.load(&id)?;
+        if let (Some(wanted), Some(item)) = (&self.station, Item::fold(id.clone(), &records)?) {
+            let line = super::clear::newest(&state, &item)?;
+            if !line.stations.contains_key(wanted) && !item.visits.contains_key(wanted) {
+                return Err(super::explain::unknown(&line, wanted));
+            }
+        }
         let mut changes = 0;
         let mut item: Option<Item> = None;
-        for record in &state.journal.load(&id)? {
+        for record in &records {
             let before = item
                 .as_ref()
                 .map(|item| (at(item), item.station().cloned()));

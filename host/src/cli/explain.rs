@@ -4,11 +4,10 @@ use super::{Done, print, state::FactoryArg};
 use crate::{
     assembly::{Assembled, Assembly, AssemblyError},
     limits::Limit,
-    line::{Missing, Rule, Station, Target},
+    line::{Line, Missing, Rule, Station, Target},
     name::Name,
     problem::Place,
 };
-use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -42,21 +41,7 @@ impl Explain {
             .line
             .stations
             .get_key_value(self.station.as_str())
-            .with_context(|| {
-                let names: Vec<&str> = assembled
-                    .draft
-                    .line
-                    .stations
-                    .keys()
-                    .map(Name::as_str)
-                    .collect();
-                format!(
-                    "line `{}` has no station `{}`\n  hint: its stations are {}",
-                    assembled.draft.line.name,
-                    print::line(&self.station),
-                    names.join(", ")
-                )
-            })?;
+            .ok_or_else(|| unknown(&assembled.draft.line, &self.station))?;
         let about = about(&assembled, name, station);
         if self.json {
             print::json(&about)?;
@@ -65,6 +50,21 @@ impl Explain {
         }
         Ok(Done::Well)
     }
+}
+
+/// A station that a line does not have.
+pub(super) fn unknown(line: &Line, station: &str) -> anyhow::Error {
+    let names: Vec<String> = line
+        .stations
+        .keys()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    anyhow::anyhow!(
+        "line `{}` has no station `{}`\n  hint: it has {}",
+        line.name,
+        print::line(station),
+        names.join(", ")
+    )
 }
 
 fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {

@@ -43,13 +43,18 @@ pub(super) enum InputError {
     Gone(String),
     #[error("input `{path}` is larger than {} MiB\n  hint: split it, or mount its folder with `grants.fs` and pass its name", MOST >> 20)]
     TooLarge { path: String },
-    #[error("line {line} of `{path}` is not JSON: {reason}")]
+    #[error("input `{0}` is a link to a file that does not exist")]
+    Dangling(String),
+    #[error(
+        "`{path}` is not JSON at {line}:{column}: {reason}\n  hint: each line is one JSON value"
+    )]
     NotJson {
         path: String,
         line: usize,
+        column: usize,
         reason: String,
     },
-    #[error("folder `{0}` has no files in it")]
+    #[error("folder `{0}` has no files in it\n  hint: hidden ones do not count; name those")]
     EmptyFolder(String),
 }
 
@@ -73,10 +78,7 @@ pub(super) fn find(arguments: &[PathBuf]) -> Result<Vec<Source>, Vec<InputError>
                 }
             }
             Ok(_) => found.push(Source::File(argument.clone())),
-            Err(source) => wrong.push(InputError::Unreadable {
-                path: name(argument),
-                source,
-            }),
+            Err(source) => wrong.push(unreadable(argument, source)),
         }
     }
     if wrong.is_empty() {
@@ -84,6 +86,24 @@ pub(super) fn find(arguments: &[PathBuf]) -> Result<Vec<Source>, Vec<InputError>
     } else {
         Err(wrong)
     }
+}
+
+/// Why a file that was named is not there.
+fn unreadable(path: &Path, source: io::Error) -> InputError {
+    if dangles(path) {
+        InputError::Dangling(name(path))
+    } else {
+        InputError::Unreadable {
+            path: name(path),
+            source,
+        }
+    }
+}
+
+/// Whether it is a link, and what it leads to is not there.
+fn dangles(path: &Path) -> bool {
+    path.is_symlink()
+        && fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn walk(folder: &Path, found: &mut Vec<Source>) -> Result<(), InputError> {
@@ -110,7 +130,8 @@ fn walk(folder: &Path, found: &mut Vec<Source>) -> Result<(), InputError> {
         let about = fs::symlink_metadata(&path).map_err(unreadable)?;
         if about.is_dir() {
             walk(&path, found)?;
-        } else if path.is_file() {
+        } else if path.is_file() || dangles(&path) {
+            // One that dangles is told of when its turn has come.
             found.push(Source::File(path));
         }
     }
@@ -134,15 +155,20 @@ pub(super) fn read(
             let label = name(path);
             let bytes = fs::File::open(path)
                 .map_err(|source| match source.kind() {
-                    io::ErrorKind::NotFound => InputError::Gone(label.clone()),
-                    _ => InputError::Unreadable {
-                        path: label.clone(),
-                        source,
-                    },
+                    io::ErrorKind::NotFound if !dangles(path) => InputError::Gone(label.clone()),
+                    _ => unreadable(path, source),
                 })
                 .and_then(|file| bounded(file, &label));
             let place = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-            (label, format!("file:{}", place.display()), bytes)
+            // Two names that are shown alike are two inputs.
+            let place = match place.to_str() {
+                Some(text) => format!("file:{text}"),
+                None => format!(
+                    "bytes:{}",
+                    place.as_os_str().as_encoded_bytes().escape_ascii()
+                ),
+            };
+            (label, place, bytes)
         }
     };
     let bytes = match bytes {
@@ -186,7 +212,12 @@ pub(super) fn read(
                 Err(reason) => take(Err(InputError::NotJson {
                     path: label.clone(),
                     line: i + 1,
-                    reason: reason.to_string(),
+                    column: reason.column(),
+                    // The place that it ends with is within the line.
+                    reason: match reason.to_string().rsplit_once(" at line ") {
+                        Some((reason, _)) => reason.into(),
+                        None => reason.to_string(),
+                    },
                 })),
             };
             if !go_on {
@@ -237,10 +268,11 @@ fn mbox(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut at = 0;
     let mut after_empty = true;
     for line in bytes.split_inclusive(|b| *b == b'\n') {
-        if after_empty && line.starts_with(b"From ") {
-            if let Some(start) = start.replace(at + line.len()) {
-                mails.push(start..at);
-            }
+        if after_empty
+            && line.starts_with(b"From ")
+            && let Some(start) = start.replace(at + line.len())
+        {
+            mails.push(start..at);
         }
         after_empty = line.iter().all(|b| matches!(b, b'\r' | b'\n'));
         at += line.len();

@@ -37,6 +37,27 @@ fn escape(text: &str, breaks: bool) -> String {
     safe
 }
 
+/// An error and its causes as people read them: without the numbers that the system gives its errors.
+pub(super) fn error(error: &anyhow::Error) -> String {
+    block(&plain(&format!("{error:#}")))
+}
+
+/// The text without `(os error 2)` and the like.
+pub(super) fn plain(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.parse::<i32>().is_ok() => plain.push_str(rest),
+            _ => {
+                plain.push_str(" (os error ");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
 /// Writes data to standard output: as it is into a file or pipe, escaped on a terminal. A pipe that
 /// was closed at the other end is no error.
 pub(super) fn data(bytes: &[u8]) -> io::Result<()> {
@@ -63,7 +84,10 @@ pub(super) fn json(value: &serde_json::Value) -> io::Result<()> {
 fn forgive(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        other => other.map_err(|e| {
+            let text = format!("standard output cannot be written: {e}");
+            io::Error::new(e.kind(), text)
+        }),
     }
 }
 
@@ -84,7 +108,23 @@ pub(super) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{block, line};
+    use super::{block, line, plain};
+
+    #[test]
+    fn errors_lose_their_numbers_only() {
+        let cases = [
+            (
+                "no such file (os error 2)\n  hint: x",
+                "no such file\n  hint: x",
+            ),
+            ("a (os error 2): b (os error -7)", "a: b"),
+            ("a (os error two) b", "a (os error two) b"),
+            ("a (os error 2", "a (os error 2"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(plain(text), expected);
+        }
+    }
 
     #[test]
     fn nothing_reaches_a_terminal_that_could_steer_it() {

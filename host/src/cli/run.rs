@@ -11,21 +11,26 @@ use super::{
 use crate::{
     assembly::{Assembly, AssemblyError},
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
-    item::{Body, Item},
+    item::{Body, Item, ItemId},
     journal::{Filter, PhaseKind, Summary},
     line::Line,
     sandbox::{InProcess, Settings},
 };
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+};
 
 /// Run inputs through a line, or through one station
 ///
@@ -71,6 +76,8 @@ struct Tally {
     done: u64,
     scrapped: u64,
     results: u64,
+    /// Told already; the end names the others.
+    jammed: HashSet<ItemId>,
 }
 
 /// What the thread that reads inputs works with.
@@ -120,7 +127,7 @@ impl Run {
             Ok(sources) => sources,
             Err(wrong) => {
                 for error in wrong {
-                    eprintln!("error: {error}");
+                    eprintln!("error: {}", print::error(&error.into()));
                 }
                 return Ok(Done::Wrong);
             }
@@ -139,6 +146,7 @@ impl Run {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
             assembled => assembled?,
         };
+        raise_descriptors();
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
@@ -203,7 +211,12 @@ impl Run {
         };
         let wrong = self.feed(feed);
         let (drain, drained) = watch::channel(false);
-        tokio::spawn(interrupts(drain, progress.clone()));
+        // Caught before the first visit, not whenever the task comes to it.
+        let signals = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        tokio::spawn(interrupts(signals, drain, progress.clone()));
         let (notify, mut noticed) = mpsc::unbounded_channel();
         let conveyor = Conveyor {
             journal: state.journal.clone(),
@@ -275,7 +288,7 @@ impl Run {
                             }
                             Err(error) => {
                                 wrong.fetch_add(1, Relaxed);
-                                progress.say(&format!("error: {error:#}"));
+                                progress.say(&format!("error: {}", print::error(&error)));
                                 true
                             }
                         }
@@ -301,6 +314,7 @@ impl Run {
                     progress.aside(|| print::json(&jammed(&summary)))?;
                 } else {
                     progress.say(&jam_line(&summary));
+                    tally.jammed.insert(summary.item);
                 }
             }
             Notice::Ended { item } => {
@@ -337,6 +351,7 @@ impl Run {
             done,
             scrapped,
             results,
+            jammed: told,
         } = tally;
         if self.json {
             print::json(&json!({
@@ -364,18 +379,32 @@ impl Run {
         }
         if !jams.is_empty() {
             if !self.json {
-                for jam in &jams {
+                for jam in jams.iter().filter(|jam| !told.contains(&jam.item)) {
                     eprintln!("{}", jam_line(jam));
                 }
-                let state = state.folder.display();
+                let state = self.state.words(&state.folder);
                 eprintln!(
-                    "  hint: `andon show ITEM --state {state}` tells its way, `andon clear ITEM retry --state {state}` tries again"
+                    "  hint: `andon show ITEM{state}` tells its way, `andon clear ITEM retry{state}` tries again"
                 );
             }
             return Ok(Done::Jammed);
         }
         Ok(if wrong > 0 { Done::Wrong } else { Done::Well })
     }
+}
+
+/// Guests of many visits at the same time may each hold a thousand files open; the soft limit of most
+/// systems is no more than that for the whole process.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised, a guest that opens many files gets an ordinary error sooner.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
 }
 
 /// Large bodies go to the content store before the record that names them.
@@ -393,16 +422,15 @@ fn store(mut input: Input, state: &State) -> anyhow::Result<Input> {
 }
 
 /// The first Ctrl-C drains, the second ends the process at once.
-async fn interrupts(drain: watch::Sender<bool>, progress: Arc<Progress>) {
+async fn interrupts(
+    (mut interrupt, mut terminate): (Signal, Signal),
+    drain: watch::Sender<bool>,
+    progress: Arc<Progress>,
+) {
     let mut asked = false;
-    let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    else {
-        return;
-    };
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         if asked {

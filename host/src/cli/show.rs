@@ -41,7 +41,15 @@ impl Show {
             .into_iter()
             .map(|s| s.item)
             .collect();
-        let id = choose(&self.subject, &all)?;
+        let id = choose(&self.subject, &all).map_err(|error| {
+            match self.subject.contains(['/', '.']) {
+                true => anyhow::anyhow!(
+                    "there is neither a file nor an item `{}`",
+                    print::line(&self.subject)
+                ),
+                false => error,
+            }
+        })?;
         let records = state.journal.load(&id)?;
         let Some(item) = Item::fold(id.clone(), &records)? else {
             anyhow::bail!("item `{id}` has no records");

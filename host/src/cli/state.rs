@@ -32,7 +32,23 @@ pub(super) struct State {
 impl StateArg {
     /// The folder of a line in `beside`.
     pub(super) fn of_line(&self, beside: &Path) -> PathBuf {
-        self.folder.clone().unwrap_or_else(|| beside.join(".andon"))
+        match &self.folder {
+            Some(folder) => folder.clone(),
+            None if beside == Path::new(".") => ".andon".into(),
+            None => beside.join(".andon"),
+        }
+    }
+
+    /// What other commands need to be told to find `folder`: nothing where they find it themselves.
+    pub(super) fn words(&self, folder: &Path) -> String {
+        let found = std::env::current_dir().is_ok_and(|here| {
+            std::fs::canonicalize(folder).is_ok_and(|folder| folder == here.join(".andon"))
+        });
+        if found {
+            String::new()
+        } else {
+            format!(" --state {}", folder.display())
+        }
     }
 
     /// The folder for commands that name no line: the one given, or the nearest `.andon` upwards.
@@ -43,7 +59,7 @@ impl StateArg {
         let here = std::env::current_dir().context("the current folder cannot be found")?;
         here.ancestors()
             .map(|folder| folder.join(".andon"))
-            .find(|folder| folder.join("journal.db").is_file())
+            .find(|folder| Sqlite::is_in(folder))
             .with_context(|| {
                 format!(
                     "there is no state folder `.andon` in `{}` or above\n  hint: go to the line's folder, or name one with `--state DIR`",

@@ -114,7 +114,14 @@ impl Sqlite {
             });
         }
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let factory = schema::check(&connection, &path)?;
+        let factory = schema::check(&connection, &path).map_err(|error| match error {
+            JournalError::Unwritable { path, reason, .. } => JournalError::Unwritable {
+                path,
+                reason,
+                hint: "looking at a journal makes files beside it: copy the folder to where that is allowed".into(),
+            },
+            other => other,
+        })?;
         Ok(Self {
             shared: Shared::new(path),
             factory,
@@ -123,6 +130,11 @@ impl Sqlite {
             writer: None,
             _lock: None,
         })
+    }
+
+    /// Whether there is a journal in the folder `dir`.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(FILE).is_file()
     }
 
     fn order(&self, order: Order) -> Result<(), JournalError> {
@@ -292,6 +304,7 @@ impl Shared {
     }
 }
 
+/// The database in a state folder.
 const FILE: &str = "journal.sqlite";
 
 /// A panic elsewhere leaves these maps whole: each change of them is one call.

@@ -34,7 +34,6 @@ use wasmtime::{
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi_http::WasiHttpCtx;
 
 /// The longest text of a trap that is kept; what is longer is cut.
 const TRAP: usize = 8 << 10;
@@ -225,7 +224,7 @@ impl Inner {
                 visit: Arc::new(visit),
                 prepared: prepared.clone(),
                 wasi: None,
-                http: WasiHttpCtx::new(),
+                http: State::http_limits(prepared.entrance.kind()),
                 no_way_out: NoWayOut,
             },
         );
@@ -260,43 +259,61 @@ impl Inner {
     ) -> wasmtime::Result<Outcome> {
         let limits = &prepared.station.limits;
         let contents = &self.contents;
+        // All but the most usual kind are boxed: the future of a visit is as large as the largest that
+        // stands in it, and is moved about.
         let judged = match &prepared.entrance {
             Entrance::Typed(pre) => {
                 let said = typed::call(store, pre, contents).await?;
                 typed::judge(said, self.answer(store, limits)).await
             }
             Entrance::TypedAsync(pre) => {
-                let said = typed::call_async(store, pre, contents).await?;
+                let said = Box::pin(typed::call_async(store, pre, contents)).await?;
                 typed::judge(said, self.answer(store, limits)).await
             }
             Entrance::Command(pre) => {
-                let exit = command::call(store, pre, contents).await?;
+                let exit = Box::pin(command::call(store, pre, contents)).await?;
                 let state = store.data();
                 let (visit, tape) = (state.visit.clone(), state.tape.clone());
                 let answer = self.answer(store, limits);
-                command::judge(exit, &prepared.station, &visit, &tape, answer).await
+                Box::pin(command::judge(
+                    exit,
+                    &prepared.station,
+                    &visit,
+                    &tape,
+                    answer,
+                ))
+                .await
             }
             Entrance::CommandAsync(pre) => {
-                let exit = command::call_async(store, pre, contents).await?;
+                let exit = Box::pin(command::call_async(store, pre, contents)).await?;
                 let state = store.data();
                 let (visit, tape) = (state.visit.clone(), state.tape.clone());
                 let answer = self.answer(store, limits);
-                command::judge(exit, &prepared.station, &visit, &tape, answer).await
+                Box::pin(command::judge(
+                    exit,
+                    &prepared.station,
+                    &visit,
+                    &tape,
+                    answer,
+                ))
+                .await
             }
-            Entrance::Handler(pre) => match handler::call(store, pre, contents).await? {
+            Entrance::Handler(pre) => match Box::pin(handler::call(store, pre, contents)).await? {
                 Ok(response) => {
                     let answer = self.answer(store, limits);
-                    handler::judge(response, answer).await
+                    Box::pin(handler::judge(response, answer)).await
                 }
                 Err(unfit) => Err(unfit),
             },
-            Entrance::HandlerAsync(pre) => match handler::call_async(store, pre, contents).await? {
-                Ok(response) => {
-                    let answer = self.answer(store, limits);
-                    handler::judge(response, answer).await
+            Entrance::HandlerAsync(pre) => {
+                match Box::pin(handler::call_async(store, pre, contents)).await? {
+                    Ok(response) => {
+                        let answer = self.answer(store, limits);
+                        Box::pin(handler::judge(response, answer)).await
+                    }
+                    Err(unfit) => Err(unfit),
                 }
-                Err(unfit) => Err(unfit),
-            },
+            }
         };
         Ok(judged.unwrap_or_else(|unfit| unfit.outcome(limits)))
     }

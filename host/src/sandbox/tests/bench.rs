@@ -216,11 +216,12 @@ pub(super) fn echoing_handler(times: u32) -> String {
 
 /// A program of WASI 0.3: the body of `run`, in which `$return` says whether it went well and
 /// `$exit` ends it.
-pub(super) fn command_async(body: &str) -> String {
+pub(super) fn command_async(imports: &str, body: &str) -> String {
     format!(
         r#"(module
   (import "[export]wasi:cli/run@0.3.0" "[task-return]run" (func $return (param i32)))
   (import "wasi:cli/exit@0.3.0" "exit-with-code" (func $exit (param i32)))
+  {imports}
   (func (export "[callback][async-lift]wasi:cli/run@0.3.0#run") (param i32 i32 i32) (result i32) unreachable)
   (func (export "[async-lift]wasi:cli/run@0.3.0#run") (result i32) {body} (i32.const 0)))"#
     )
@@ -230,7 +231,19 @@ pub(super) fn command_async(body: &str) -> String {
 const NEW: &str = "package wasi:cli@0.3.0;
 interface exit { exit-with-code: func(status-code: u8); }
 interface run { run: async func() -> result; }
-world new { import exit; export run; }";
+world new { import exit; import wasi:clocks/monotonic-clock@0.3.0; import wasi:random/random@0.3.0; export run; }";
+
+/// More of it.
+const NEW_CLOCKS: &str = "package wasi:clocks@0.3.0;
+interface types { type duration = u64; }
+interface monotonic-clock {
+  use types.{duration};
+  type mark = u64;
+  now: func() -> mark;
+  wait-for: async func(how-long: duration);
+}";
+const NEW_RANDOM: &str = "package wasi:random@0.3.0;
+interface random { get-random-u64: func() -> u64; }";
 
 /// What the tests use of `wasi:io`.
 const STREAMS: &str = "package wasi:io@0.2.0;
@@ -257,6 +270,12 @@ pub(super) fn component(text: &str) -> Vec<u8> {
         let package = resolve.push_str("exit.wit", EXIT);
         (package.expect("an interface"), "exits")
     } else if text.contains("wasi:cli/run@0.3.0") {
+        resolve
+            .push_str("clocks.wit", NEW_CLOCKS)
+            .expect("an interface");
+        resolve
+            .push_str("random.wit", NEW_RANDOM)
+            .expect("an interface");
         let package = resolve.push_str("new.wit", NEW);
         (package.expect("an interface"), "new")
     } else if text.contains("wasi:http/incoming-handler") {
