@@ -13,6 +13,11 @@ use tempfile::TempDir;
 /// Bytes of a body.
 pub(super) const BODY: usize = 1024;
 
+const ZEROS: &str = match std::str::from_utf8(&[b'0'; BODY]) {
+    Ok(zeros) => zeros,
+    Err(_) => "",
+};
+
 /// A folder with a `line.toml`, on a disk and not in memory.
 pub(super) struct Ground {
     folder: TempDir,
@@ -35,7 +40,14 @@ pub(super) fn threads() -> usize {
 
 /// The text of input `n`: a JSON string of [`BODY`] bytes.
 pub(super) fn body(n: usize) -> String {
-    format!("\"{n:0>width$}\"", width = BODY - 2)
+    let mut text = String::with_capacity(BODY);
+    text.push('"');
+    text.push_str(ZEROS);
+    let digits = n.to_string();
+    text.truncate(BODY - 1 - digits.len());
+    text.push_str(&digits);
+    text.push('"');
+    text
 }
 
 impl Ground {
