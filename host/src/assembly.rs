@@ -23,7 +23,7 @@ use crate::{
 use andon_build::{Options, Progress};
 use assets::Tree;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -427,15 +427,21 @@ impl Assembled {
         revision: u64,
     ) -> Result<(), AssemblyError> {
         let mut problems = Vec::new();
+        // Stations of one component share its code, and with it the pool's warm instances.
+        let mut loaded = HashMap::new();
         for (name, station) in &line.stations {
             let Some(part) = self.parts.get(name) else {
                 continue;
             };
-            let component = sandbox
-                .engine()
-                .load_cached(&part.compiled)
-                .map_err(|e| AssemblyError::Engine(format!("station `{name}`: {e:#}")))?;
-            if let Err(error) = sandbox.prepare(&line.name, revision, name, station, &component) {
+            let component = match loaded.entry(part.component.digest) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let component = sandbox.engine().load_cached(&part.compiled);
+                    let failed = |e| AssemblyError::Engine(format!("station `{name}`: {e:#}"));
+                    entry.insert(component.map_err(failed)?)
+                }
+            };
+            if let Err(error) = sandbox.prepare(&line.name, revision, name, station, component) {
                 problems.push(told(
                     &self.draft,
                     &format!("stations.{name}.use"),

@@ -15,6 +15,7 @@ mod items;
 mod new;
 mod print;
 mod progress;
+mod results;
 mod run;
 mod schema;
 mod show;

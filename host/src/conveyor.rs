@@ -6,13 +6,14 @@
 
 mod belts;
 mod board;
+mod recovery;
 
 pub use board::{Board, Counts, Notice};
 
 use crate::{
     digest::Digest,
     item::{self, Child, Destination, Event, Item, ItemId, Message, Payload, Phase, Record, Wants},
-    journal::{Append, Filter, Journal, JournalError, PhaseKind},
+    journal::{Append, Journal, JournalError, Seq},
     line::Line,
     name::Name,
     sandbox::Runner,
@@ -106,6 +107,14 @@ pub fn wall_clock() -> Millis {
 /// The most reports, messages or receipts that are handled before visits are started again.
 const BATCH: usize = 256;
 
+/// As many ends and other news may wait for the disk before no more inputs are taken: what waits in
+/// memory does not grow with the number of inputs.
+const UNWRITTEN: usize = 2048;
+
+/// What an append came to, and what is told then.
+type Receipt = (Result<Seq, JournalError>, Option<Notice>);
+type Receipts = FuturesUnordered<BoxFuture<'static, Receipt>>;
+
 struct Running {
     conveyor: Conveyor,
     belts: Belts,
@@ -119,7 +128,7 @@ struct Running {
     /// Children on their way to their first station: they fill its queue already.
     coming: HashMap<ItemId, Name>,
     /// Appends whose durability somebody has to hear of.
-    receipts: FuturesUnordered<BoxFuture<'static, (Result<u64, JournalError>, Option<Notice>)>>,
+    receipts: Receipts,
     reports: mpsc::UnboundedSender<(ItemId, Report)>,
 }
 
@@ -151,6 +160,8 @@ impl Conveyor {
         let mut open = true;
         let mut draining = *drain.borrow();
         let mut batch = Vec::with_capacity(BATCH);
+        let mut taken = Vec::new();
+        let mut messages = journal.messages();
         loop {
             running.fire_timers()?;
             if !draining {
@@ -169,7 +180,11 @@ impl Conveyor {
                 });
             }
             let timer = running.next_timer();
-            let room = open && !draining && running.belts.has_room(&running.conveyor.line.entry);
+            let room = if open && !draining && running.receipts.len() < UNWRITTEN {
+                running.belts.room(&running.conveyor.line.entry).min(BATCH)
+            } else {
+                0
+            };
             tokio::select! {
                 biased;
                 _ = drain.changed(), if !draining => draining = true,
@@ -179,90 +194,81 @@ impl Conveyor {
                         running.report(item, report)?;
                     }
                 }
-                messages = journal.messages() => {
-                    if messages.is_empty() {
+                found = &mut messages => {
+                    if found.is_empty() {
                         return Err(closed(&*journal).await);
                     }
-                    for message in messages {
+                    messages = journal.messages();
+                    for message in found {
                         running.deliver(message)?;
                     }
                 }
-                Some((result, notice)) = running.receipts.next(), if !running.receipts.is_empty() => {
-                    result?;
-                    if let Some(notice) = notice {
-                        (running.conveyor.notify)(notice);
+                Some(receipt) = running.receipts.next(), if !running.receipts.is_empty() => {
+                    running.received(receipt)?;
+                    // One sync makes many appends durable.
+                    while let Some(Some(receipt)) = running.receipts.next().now_or_never() {
+                        running.received(receipt)?;
                     }
                 }
-                input = inputs.recv(), if room => match input {
-                    Some(input) => running.take(input)?,
-                    None => open = false,
-                },
+                n = inputs.recv_many(&mut taken, room), if room > 0 => {
+                    open = n > 0;
+                    for input in taken.drain(..) {
+                        running.take(input)?;
+                    }
+                }
                 () = tokio::time::sleep(timer.unwrap_or_default()), if timer.is_some() && !draining => {}
             }
         }
     }
 }
 
+impl Conveyor {
+    /// Hands records to the journal. `item` is as it is with them.
+    fn append(
+        &self,
+        receipts: &Receipts,
+        item: &Item,
+        expected: Seq,
+        records: Vec<Record>,
+        blobs: Vec<(Digest, Bytes)>,
+        notice: Option<Notice>,
+    ) {
+        let messages = item::messages(item, &records);
+        // An attempt's start may be lost with the attempt itself; everything that somebody hears of
+        // waits for the disk. A failed append fails all later ones, so watching those is enough.
+        let watched = notice.is_some() || !messages.is_empty();
+        let receipt = self.journal.append(Append {
+            item: item.id.clone(),
+            expected,
+            records,
+            messages,
+            blobs,
+            summary: item.summary(),
+        });
+        if watched {
+            receipts.push(receipt.map(|result| (result, notice)).boxed());
+        }
+    }
+}
+
+/// What whoever watches hears of once it is durable.
+fn news(item: &Item) -> Option<Notice> {
+    match &item.phase {
+        Phase::Ended { .. } => Some(Notice::Ended {
+            item: Box::new(item.clone()),
+        }),
+        Phase::Jammed { .. } => Some(Notice::Jammed {
+            summary: item.summary(),
+        }),
+        _ => None,
+    }
+}
+
 impl Running {
-    /// Takes up what an earlier run left: the same code as running, started from folded records.
-    fn recover(&mut self) -> Result<(), ConveyorError> {
-        let journal = self.conveyor.journal.clone();
-        let phases = vec![
-            PhaseKind::Waiting,
-            PhaseKind::Working,
-            PhaseKind::Split,
-            PhaseKind::Jammed,
-        ];
-        let line = Some(self.conveyor.line.name.clone());
-        let found = journal.list(&Filter {
-            line,
-            phases,
-            ..Filter::default()
-        })?;
-        let mut homeless: HashMap<Name, usize> = HashMap::new();
-        for summary in found {
-            if summary.phase == PhaseKind::Jammed {
-                self.jammed.insert(summary.item);
-                continue;
-            }
-            let Some(item) = self.fold(&summary.item)? else {
-                continue;
-            };
-            if let Phase::Ready { station, .. } | Phase::Working { station, .. } = &item.phase
-                && !self.conveyor.line.stations.contains_key(station)
-            {
-                *homeless.entry(station.clone()).or_default() += 1;
-                continue;
-            }
-            self.admit(item)?;
-        }
-        match homeless.into_iter().next() {
-            Some((station, count)) => Err(ConveyorError::Homeless { station, count }),
-            None => Ok(()),
-        }
-    }
-
-    fn fold(&self, id: &ItemId) -> Result<Option<Item>, ConveyorError> {
-        let records = self.conveyor.journal.load(id)?;
-        Item::fold(id.clone(), &records).map_err(|e| ConveyorError::Item {
-            item: id.clone(),
-            reason: e.to_string(),
-        })
-    }
-
-    /// Carries on an item that was read back.
-    fn admit(&mut self, item: Item) -> Result<(), ConveyorError> {
-        let id = item.id.clone();
-        let interrupted = matches!(item.wants(), Wants::Outcome { .. });
-        let spawns = item.spawns();
-        self.live.insert(id.clone(), item);
-        if interrupted {
-            self.happen(&id, Event::Interrupted, None)?;
-        } else {
-            self.settle(&id);
-        }
-        for spawn in spawns {
-            self.deliver(spawn)?;
+    fn received(&mut self, (result, notice): Receipt) -> Result<(), ConveyorError> {
+        result?;
+        if let Some(notice) = notice {
+            (self.conveyor.notify)(notice);
         }
         Ok(())
     }
@@ -270,7 +276,7 @@ impl Running {
     fn take(&mut self, input: Input) -> Result<(), ConveyorError> {
         let c = &mut self.conveyor;
         let id = ItemId::input(&c.journal.factory(), &c.line.name, &input.key);
-        if self.live.contains_key(&id) || !c.journal.load(&id)?.is_empty() {
+        if self.live.contains_key(&id) || c.journal.knows(&id)? {
             (c.notify)(Notice::Known {
                 item: id,
                 source: input.source,
@@ -308,7 +314,8 @@ impl Running {
         let Some(item) = Item::fold(id.clone(), &records).map_err(wrong)? else {
             return Ok(());
         };
-        self.append(&item, 0, records, blobs, notice);
+        self.conveyor
+            .append(&self.receipts, &item, 0, records, blobs, notice);
         self.live.insert(id.clone(), item);
         self.settle(&id);
         Ok(())
@@ -365,7 +372,7 @@ impl Running {
         blobs: Option<Vec<(Digest, Bytes)>>,
     ) -> Result<(), ConveyorError> {
         let now = (self.conveyor.clock)();
-        let Some(mut item) = self.live.remove(id) else {
+        let Some(item) = self.live.get_mut(id) else {
             return Ok(());
         };
         let wrong = |reason: String| ConveyorError::Item {
@@ -374,76 +381,27 @@ impl Running {
         };
         let before = item.wants();
         let records =
-            item::step(&item, &self.conveyor.line, now, event).map_err(|e| wrong(e.to_string()))?;
+            item::step(item, &self.conveyor.line, now, event).map_err(|e| wrong(e.to_string()))?;
         if !records.is_empty() {
             let expected = item.seq;
             for record in &records {
                 item.apply(record).map_err(|e| wrong(e.to_string()))?;
                 if let Record::Split { children, .. } = record {
-                    self.expect(id, children);
+                    expect(&mut self.belts, &mut self.coming, id, children);
                 }
             }
-            let notice = self.notice(&item);
-            self.append(&item, expected, records, blobs.unwrap_or_default(), notice);
+            let notice = news(item);
+            let blobs = blobs.unwrap_or_default();
+            self.conveyor
+                .append(&self.receipts, item, expected, records, blobs, notice);
         }
         // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.
         let settled = matches!(before, Wants::Visit { .. } | Wants::Children { .. })
             && item.wants() == before;
-        self.live.insert(id.clone(), item);
         if !settled {
             self.settle(id);
         }
         Ok(())
-    }
-
-    /// What a split puts on other belts counts there from now on, not from when it arrives: stations
-    /// would begin visits without end while the journal is slow.
-    fn expect(&mut self, parent: &ItemId, children: &[Child]) {
-        for child in children {
-            if let (Destination::Station(station), Some(id)) = (&child.to, parent.child(child.n)) {
-                self.belts.expect(station);
-                self.coming.insert(id, station.clone());
-            }
-        }
-    }
-
-    /// What whoever watches hears of once it is durable.
-    fn notice(&self, item: &Item) -> Option<Notice> {
-        match &item.phase {
-            Phase::Ended { .. } => Some(Notice::Ended {
-                item: Box::new(item.clone()),
-            }),
-            Phase::Jammed { .. } => Some(Notice::Jammed {
-                summary: item.summary(),
-            }),
-            _ => None,
-        }
-    }
-
-    fn append(
-        &mut self,
-        item: &Item,
-        expected: u64,
-        records: Vec<Record>,
-        blobs: Vec<(Digest, Bytes)>,
-        notice: Option<Notice>,
-    ) {
-        let messages = item::messages(item, &records);
-        // An attempt's start may be lost with the attempt itself; everything that somebody hears of
-        // waits for the disk. A failed append fails all later ones, so watching those is enough.
-        let watched = notice.is_some() || !messages.is_empty();
-        let receipt = self.conveyor.journal.append(Append {
-            item: item.id.clone(),
-            expected,
-            records,
-            messages,
-            blobs,
-            summary: item.summary(),
-        });
-        if watched {
-            self.receipts
-                .push(receipt.map(|result| (result, notice)).boxed());
-        }
     }
 
     /// Puts a live item where its state says it belongs.
@@ -501,7 +459,13 @@ impl Running {
             for record in &records {
                 item.apply(record).map_err(|e| wrong(e.to_string()))?;
             }
-            let Phase::Working { nth, attempt, .. } = item.phase else {
+            let Phase::Working {
+                nth,
+                attempt,
+                since,
+                ..
+            } = item.phase
+            else {
                 continue;
             };
             let visit = Visit {
@@ -511,7 +475,7 @@ impl Running {
                 station: station.clone(),
                 nth,
                 attempt,
-                started: now,
+                started: since,
                 seed: seed(
                     &self.conveyor.journal.factory(),
                     &id,
@@ -523,8 +487,8 @@ impl Running {
                 workspace: item.workspace,
                 joined: item.joined.clone(),
             };
-            let item = item.clone();
-            self.append(&item, expected, records, Vec::new(), None);
+            self.conveyor
+                .append(&self.receipts, item, expected, records, Vec::new(), None);
             self.belts.started(&station);
             self.conveyor.board.started(&station);
             let running = self.conveyor.runner.visit(visit);
@@ -605,6 +569,22 @@ impl Running {
                 }
                 _ => false,
             })
+    }
+}
+
+/// What a split puts on other belts counts there from now on, not from when it arrives: stations
+/// would begin visits without end while the journal is slow.
+fn expect(
+    belts: &mut Belts,
+    coming: &mut HashMap<ItemId, Name>,
+    parent: &ItemId,
+    children: &[Child],
+) {
+    for child in children {
+        if let (Destination::Station(station), Some(id)) = (&child.to, parent.child(child.n)) {
+            belts.expect(station);
+            coming.insert(id, station.clone());
+        }
     }
 }
 

@@ -33,6 +33,12 @@ pub trait Journal: Send + Sync + 'static {
     /// When the store cannot be read, or holds a record that this andon does not know.
     fn load(&self, item: &ItemId) -> Result<Vec<Record>, JournalError>;
 
+    /// Whether there is such an item: [`Self::load`] without reading its records.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn knows(&self, item: &ItemId) -> Result<bool, JournalError>;
+
     /// Hands over records to be kept. The call returns at once; appends are applied in the order of
     /// the calls, and several share one sync. The future ends when the records are durable. Dropping
     /// it drops the news, not the records.

@@ -23,7 +23,7 @@ mod tape;
 mod typed;
 
 pub use folders::{Contents, Folder, Folders, LeaveError, Left};
-pub use imports::progress::Progress;
+pub use imports::progress::{Listener, Progress};
 pub use in_process::{InProcess, Settings};
 pub use prepared::{Kind, PrepareError};
 pub use runner::Runner;

@@ -28,7 +28,7 @@ pub struct Visit {
     pub nth: u32,
     /// The how manieth attempt, from 1.
     pub attempt: u32,
-    /// When the attempt was started: where the guest's clock begins.
+    /// When the attempt was first started: where the guest's clock begins.
     pub started: Millis,
     /// Seeds the guest's randomness; the same for an attempt that is run again after a crash.
     pub seed: [u8; 32],

@@ -135,7 +135,7 @@ impl Came {
         let said: Vec<&str> = self
             .stderr
             .lines()
-            .filter(|line| !line.starts_with("building ") && !line.starts_with("compiling "))
+            .filter(|line| !on_the_way(line))
             .collect();
         format!(
             "exit {}\n{}-- stderr\n{}",
@@ -150,4 +150,11 @@ impl Came {
         assert_eq!(self.code, Some(0), "{}", self.whole());
         self.stdout
     }
+}
+
+/// Whether a line only says that something was built or compiled: it depends on what ran before.
+pub(crate) fn on_the_way(line: &str) -> bool {
+    ["building ", "compiling ", "waiting for another build "]
+        .iter()
+        .any(|beginning| line.starts_with(beginning))
 }

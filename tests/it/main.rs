@@ -5,6 +5,7 @@ mod crash;
 mod documents;
 mod floors;
 mod ground;
+mod kinds;
 mod misfits;
 mod review;
 mod run;

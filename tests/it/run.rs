@@ -117,7 +117,12 @@ fn a_loop_ends_at_its_bound() {
 
     let ground = Ground::new();
     ground.line(&line("")).write("a.txt", "a\n");
-    assert_snapshot!(ground.andon(&["run", ".", "a.txt", "-q"]).whole(), @"");
+    assert_snapshot!(ground.andon(&["run", ".", "a.txt", "-q"]).whole(), @r#"
+    exit 2
+    -- stderr
+    jammed: ITEM (a.txt) at `s`: it may not come to `s` again, and the port `exhausted` does not lead on
+      hint: `andon show ITEM` tells its way, `andon clear ITEM retry` tries again
+    "#);
 }
 
 #[test]
@@ -128,7 +133,10 @@ fn a_retry_comes_back_and_is_in_the_items_way() {
         .write("a.txt", "a\n");
     assert_eq!(ground.andon(&["run", ".", "a.txt", "-q"]).well(), "a\n");
     let items = ground.andon(&["items"]).well();
-    assert_snapshot!(items, @"");
+    assert_snapshot!(items, @r#"
+    ITEM              PHASE     STATION  SOURCE
+    ITEM  done      s        a.txt
+    "#);
 }
 
 #[test]
@@ -171,7 +179,12 @@ fn a_jam_is_cleared_and_the_item_goes_on() {
     ground
         .line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@rejects\"\nnext = \"done\"\n")
         .write("a.txt", "a\n");
-    assert_snapshot!(ground.andon(&["run", ".", "a.txt", "-q"]).whole(), @"");
+    assert_snapshot!(ground.andon(&["run", ".", "a.txt", "-q"]).whole(), @r#"
+    exit 2
+    -- stderr
+    jammed: ITEM (a.txt) at `s`: rejected: not for me\u{1b}[31m
+      hint: `andon show ITEM` tells its way, `andon clear ITEM retry` tries again
+    "#);
     let ids = ground
         .command(&["items", "--jammed", "--json"])
         .output()
@@ -179,8 +192,17 @@ fn a_jam_is_cleared_and_the_item_goes_on() {
         .stdout;
     let item: serde_json::Value = serde_json::from_slice(&ids).expect("one object");
     let id = item["item"].as_str().expect("an id");
-    assert_snapshot!(ground.andon(&["clear", id, "skip", "--why", "looks fine"]).whole(), @"");
-    assert_snapshot!(ground.andon(&["clear", id, "skip"]).whole(), @"");
+    assert_snapshot!(ground.andon(&["clear", id, "skip", "--why", "looks fine"]).whole(), @r#"
+    exit 0
+    ITEM is done at `s`
+    -- stderr
+    "#);
+    assert_snapshot!(ground.andon(&["clear", id, "skip"]).whole(), @r#"
+    exit 1
+    -- stderr
+    error: item `ITEM` is not jammed but done
+      hint: `andon items --jammed` lists those that are
+    "#);
     assert_eq!(ground.andon(&["run", ".", "a.txt", "-q"]).well(), "a\n");
 }
 

@@ -41,14 +41,16 @@ pub enum AssetError {
 /// The most bytes of one asset: it is read as a whole at every start.
 const MOST: u64 = 256 << 20;
 
-/// The files of an asset by their paths in the guest's folder, in order.
+/// The files of an asset by their paths in the guest's folder, in order; or a single file.
 #[derive(Debug)]
 pub struct Tree {
     files: Vec<(PathBuf, Vec<u8>)>,
+    /// A single file, not a folder with one.
+    single: bool,
 }
 
 impl Tree {
-    /// Reads a file (it will stand alone in its folder) or a folder.
+    /// Reads a file or a folder.
     ///
     /// # Errors
     /// When something in it cannot be read, is no file or folder, or is too large.
@@ -93,7 +95,10 @@ impl Tree {
             let inside = path.strip_prefix(base).unwrap_or(&path).to_path_buf();
             read.push((inside, bytes));
         }
-        Ok(Self { files: read })
+        Ok(Self {
+            files: read,
+            single: about.is_file(),
+        })
     }
 
     /// The digest of names and contents.
@@ -108,11 +113,19 @@ impl Tree {
         Digest::of(all)
     }
 
-    /// Copies the tree below `shelf`, unless it is there: the folder to mount.
+    /// Copies the tree below `shelf`, unless it is there: the file or folder to mount.
     ///
     /// # Errors
     /// When the copy cannot be written.
     pub fn keep(&self, shelf: &Path) -> Result<PathBuf, AssetError> {
+        let folder = self.keep_folder(shelf)?;
+        Ok(match &self.files[..] {
+            [(name, _)] if self.single => folder.join(name),
+            _ => folder,
+        })
+    }
+
+    fn keep_folder(&self, shelf: &Path) -> Result<PathBuf, AssetError> {
         let kept = shelf.join(self.digest().to_string());
         if kept.is_dir() {
             return Ok(kept);

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 
 /// Compiles the component or core module on standard input; code and facts go to standard output.
 #[derive(Debug, clap::Args)]
-pub struct Compile {
+pub(super) struct Compile {
     /// The most memory, in bytes.
     #[arg(long)]
     memory: u64,
@@ -21,7 +21,7 @@ impl Compile {
     ///
     /// # Errors
     /// When the bytes do not compile.
-    pub fn execute(self) -> anyhow::Result<()> {
+    pub(super) fn execute(self) -> anyhow::Result<()> {
         self.confine().context("the compiler cannot be confined")?;
         let mut wasm = Vec::new();
         std::io::stdin().lock().read_to_end(&mut wasm)?;

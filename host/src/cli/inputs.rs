@@ -268,10 +268,11 @@ fn mbox(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut at = 0;
     let mut after_empty = true;
     for line in bytes.split_inclusive(|b| *b == b'\n') {
-        if after_empty && line.starts_with(b"From ") {
-            if let Some(start) = start.replace(at + line.len()) {
-                mails.push(start..at);
-            }
+        if after_empty
+            && line.starts_with(b"From ")
+            && let Some(start) = start.replace(at + line.len())
+        {
+            mails.push(start..at);
         }
         after_empty = line.iter().all(|b| matches!(b, b'\r' | b'\n'));
         at += line.len();

@@ -16,9 +16,9 @@ pub(super) struct New {
     what: What,
     /// Its name, and the folder's: 1 to 64 of `a-z`, `0-9` and `-`.
     name: Name,
-    /// Where to make the folder.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    r#in: PathBuf,
+    /// Where to make the folder [default: here]
+    #[arg(long, value_name = "DIR")]
+    r#in: Option<PathBuf>,
     /// The language of a station.
     #[arg(long, value_enum, default_value = "rust")]
     language: Language,
@@ -68,7 +68,11 @@ const C: Template = &[
 
 impl New {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
-        let folder = self.r#in.join(self.name.as_str());
+        let folder = self
+            .r#in
+            .clone()
+            .unwrap_or_default()
+            .join(self.name.as_str());
         if folder.exists() {
             bail!(
                 "`{}` is there already\n  hint: take another name, or remove it first",

@@ -5,25 +5,25 @@ use super::{
     inputs::{self, Cut},
     print,
     progress::Progress,
+    results::{self, Results},
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
     assembly::{Assembly, AssemblyError},
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
-    item::{Body, Item, ItemId, Payload, Phase},
+    item::{Body, Item, ItemId},
     journal::{Filter, PhaseKind, Summary},
     line::Line,
     sandbox::{InProcess, Settings},
 };
 use anyhow::Context as _;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, HashSet},
-    fs,
-    path::{Path, PathBuf},
+    collections::HashSet,
+    path::PathBuf,
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -65,12 +65,8 @@ pub(super) struct Run {
     factory: FactoryArg,
 }
 
-/// Where results go.
-struct Results {
-    state: Arc<State>,
-    out: Option<PathBuf>,
-    json: bool,
-}
+/// The most notices that are looked at together.
+const NOTICES: usize = 256;
 
 /// What a run came to.
 #[derive(Default)]
@@ -82,6 +78,47 @@ struct Tally {
     results: u64,
     /// Told already; the end names the others.
     jammed: HashSet<ItemId>,
+}
+
+/// What the thread that reads inputs works with.
+struct Feed {
+    sources: Vec<inputs::Source>,
+    take: mpsc::Sender<Input>,
+    state: Arc<State>,
+    progress: Arc<Progress>,
+    backlog: Arc<Backlog>,
+}
+
+/// Notices that were not looked at yet. Giving results may be slower than the line: no more inputs
+/// are taken then, so that what waits in memory does not grow with their number.
+#[derive(Default)]
+struct Backlog {
+    waiting: Mutex<usize>,
+    less: Condvar,
+}
+
+impl Backlog {
+    /// As many notices wait before inputs do.
+    const MOST: usize = 1024;
+
+    fn grows(&self) {
+        *self.waiting() += 1;
+    }
+
+    fn shrinks(&self, by: usize) {
+        *self.waiting() -= by;
+        self.less.notify_all();
+    }
+
+    fn wait(&self) {
+        let waits = |waiting: &mut usize| *waiting >= Self::MOST;
+        drop(self.less.wait_while(self.waiting(), waits));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, usize> {
+        // A number is whole whoever panicked.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Run {
@@ -109,6 +146,7 @@ impl Run {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
             assembled => assembled?,
         };
+        raise_descriptors();
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
@@ -152,17 +190,26 @@ impl Run {
         let mut tally = Tally::default();
 
         // What an earlier run finished and could not give away any more.
-        for id in state.journal.undelivered(&line.name)? {
-            let records = state.journal.load(&id)?;
-            if let Some(item) = Item::fold(id, &records)? {
-                progress.aside(|| results.give(&item))?;
-                tally.results += 1;
-                state.journal.delivered(vec![item.id]).await?;
+        for ids in state.journal.undelivered(&line.name)?.chunks(NOTICES) {
+            let mut items = Vec::new();
+            for id in ids {
+                items.extend(Item::fold(id.clone(), &state.journal.load(id)?)?);
             }
+            progress.aside(|| results.give(&items))?;
+            tally.results += items.len() as u64;
+            state.journal.delivered(ids.to_vec()).await?;
         }
 
         let (take, taken) = mpsc::channel(64);
-        let wrong = self.feed(sources, take, state.clone(), progress.clone());
+        let backlog = Arc::new(Backlog::default());
+        let feed = Feed {
+            sources,
+            take,
+            state: state.clone(),
+            progress: progress.clone(),
+            backlog: backlog.clone(),
+        };
+        let wrong = self.feed(feed);
         let (drain, drained) = watch::channel(false);
         // Caught before the first visit, not whenever the task comes to it.
         let signals = (
@@ -177,22 +224,30 @@ impl Run {
             line: line.clone(),
             revision,
             board,
-            notify: Box::new(move |notice| {
-                // The receiver outlives the conveyor.
-                let _ = notify.send(notice);
+            notify: Box::new({
+                let backlog = backlog.clone();
+                move |notice| {
+                    backlog.grows();
+                    // The receiver outlives the conveyor.
+                    let _ = notify.send(notice);
+                }
             }),
             clock: wall_clock,
         };
         let running = tokio::spawn(conveyor.run(taken, drained));
         let mut batch = Vec::new();
-        while noticed.recv_many(&mut batch, 256).await > 0 {
-            let mut given = Vec::new();
+        while noticed.recv_many(&mut batch, NOTICES).await > 0 {
+            backlog.shrinks(batch.len());
+            let mut items = Vec::new();
             for notice in batch.drain(..) {
-                self.note(notice, &results, &progress, &mut tally, &mut given)?;
+                self.note(notice, &progress, &mut tally, &mut items)?;
             }
-            if !given.is_empty() {
+            if !items.is_empty() {
+                progress.aside(|| results.give(&items))?;
+                tally.results += items.len() as u64;
                 // Not waited for: at the worst the last results are given once more after a crash.
-                drop(state.journal.delivered(given));
+                let ids = items.into_iter().map(|item| item.id).collect();
+                drop(state.journal.delivered(ids));
             }
         }
         let ending = running
@@ -203,13 +258,14 @@ impl Run {
     }
 
     /// Reads the inputs on a thread of their own; counts those that could not be read.
-    fn feed(
-        &self,
-        sources: Vec<inputs::Source>,
-        take: mpsc::Sender<Input>,
-        state: Arc<State>,
-        progress: Arc<Progress>,
-    ) -> Arc<AtomicUsize> {
+    fn feed(&self, feed: Feed) -> Arc<AtomicUsize> {
+        let Feed {
+            sources,
+            take,
+            state,
+            progress,
+            backlog,
+        } = feed;
         let wrong = Arc::new(AtomicUsize::new(0));
         let cut = if self.jsonl {
             Cut::JsonLines
@@ -226,7 +282,10 @@ impl Run {
                             .map_err(anyhow::Error::from)
                             .and_then(|input| store(input, &state));
                         match stored {
-                            Ok(input) => take.blocking_send(input).is_ok(),
+                            Ok(input) => {
+                                backlog.wait();
+                                take.blocking_send(input).is_ok()
+                            }
                             Err(error) => {
                                 wrong.fetch_add(1, Relaxed);
                                 progress.say(&format!("error: {}", print::error(&error)));
@@ -243,10 +302,9 @@ impl Run {
     fn note(
         &self,
         notice: Notice,
-        results: &Results,
         progress: &Progress,
         tally: &mut Tally,
-        given: &mut Vec<ItemId>,
+        with_results: &mut Vec<Item>,
     ) -> anyhow::Result<()> {
         match notice {
             Notice::Taken { .. } => tally.taken += 1,
@@ -266,10 +324,8 @@ impl Run {
                     PhaseKind::Scrapped if root => tally.scrapped += 1,
                     _ => {}
                 }
-                if result(&item).is_some() {
-                    progress.aside(|| results.give(&item))?;
-                    tally.results += 1;
-                    given.push(item.id.clone());
+                if results::result(&item).is_some() {
+                    with_results.push(*item);
                 }
             }
         }
@@ -337,6 +393,20 @@ impl Run {
     }
 }
 
+/// Guests of many visits at the same time may each hold a thousand files open; the soft limit of most
+/// systems is no more than that for the whole process.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised, a guest that opens many files gets an ordinary error sooner.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
+}
+
 /// Large bodies go to the content store before the record that names them.
 fn store(mut input: Input, state: &State) -> anyhow::Result<Input> {
     if let Body::Inline(bytes) = &input.payload.body
@@ -394,102 +464,4 @@ fn jam_line(summary: &Summary) -> String {
         print::line(&summary.source),
         print::line(reason)
     )
-}
-
-impl Results {
-    fn make_folder(&self) -> anyhow::Result<()> {
-        if let Some(out) = &self.out {
-            fs::create_dir_all(out)
-                .with_context(|| format!("folder `{}` cannot be made", out.display()))?;
-        }
-        Ok(())
-    }
-
-    fn give(&self, item: &Item) -> anyhow::Result<()> {
-        let Some(payload) = result(item) else {
-            return Ok(());
-        };
-        let body = self.state.body(payload, item.workspace)?;
-        if let Some(out) = &self.out {
-            let path = out.join(file_name(item, payload));
-            write_whole(&path, &body)
-                .with_context(|| format!("result `{}` cannot be written", path.display()))?;
-        }
-        if self.json {
-            let mut value = json!({
-                "event": "result", "item": item.id, "source": item.source,
-                "content-type": payload.content_type,
-                "labels": payload.labels.iter().collect::<BTreeMap<_, _>>(),
-            });
-            match (&self.out, String::from_utf8(body)) {
-                (Some(out), _) => value["file"] = json!(out.join(file_name(item, payload))),
-                (None, Ok(text)) => value["text"] = json!(text),
-                (None, Err(error)) => {
-                    value["base64"] = json!(BASE64_STANDARD.encode(error.into_bytes()))
-                }
-            }
-            print::json(&value)?;
-        } else if self.out.is_none() {
-            print::data(&body)?;
-            if !body.ends_with(b"\n") {
-                print::data(b"\n")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A result's file: named after its input, with an ending that fits its media type, and the item's
-/// id in it, so that the same result always has the same name and no two share one.
-fn file_name(item: &Item, payload: &Payload) -> String {
-    let stem = Path::new(&item.source)
-        .file_stem()
-        .and_then(|s| s.to_str())
-        .unwrap_or("result");
-    let stem: String = stem
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
-                c
-            } else {
-                '-'
-            }
-        })
-        .take(100)
-        .collect();
-    let essence = payload
-        .content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    let extension = match essence {
-        "text/markdown" => "md",
-        "application/json" => "json",
-        "text/html" => "html",
-        "text/csv" => "csv",
-        "text/x-diff" => "patch",
-        "message/rfc822" => "eml",
-        text if text.starts_with("text/") => "txt",
-        _ => "bin",
-    };
-    format!("{}.{}.{extension}", stem.trim_start_matches('.'), item.id)
-}
-
-/// Writes a file so that it is there as a whole or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// What an item brought to `done`.
-fn result(item: &Item) -> Option<&Payload> {
-    match &item.phase {
-        Phase::Ended { result, .. } => result.as_ref(),
-        _ => None,
-    }
 }

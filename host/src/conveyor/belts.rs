@@ -107,14 +107,14 @@ impl Belts {
         self.grouped[group] -= 1;
     }
 
-    /// Whether a station's queue, or the loop that it is in, can take more from outside.
-    pub(super) fn has_room(&self, station: &Name) -> bool {
-        self.index.get(station).is_some_and(|i| self.room_at(*i))
+    /// How many a station's queue, or the loop that it is in, can take from outside.
+    pub(super) fn room(&self, station: &Name) -> usize {
+        self.index.get(station).map_or(0, |i| self.room_at(*i))
     }
 
-    fn room_at(&self, i: usize) -> bool {
+    fn room_at(&self, i: usize) -> usize {
         let belt = &self.belts[i];
-        self.grouped[belt.group] < belt.queue
+        belt.queue.saturating_sub(self.grouped[belt.group]) as usize
     }
 
     /// The next item whose station has a worker and whose outlets have room.
@@ -123,7 +123,7 @@ impl Belts {
             let belt = &self.belts[*i];
             !belt.waiting.is_empty()
                 && belt.busy < belt.workers
-                && belt.outlets.iter().all(|outlet| self.room_at(*outlet))
+                && belt.outlets.iter().all(|outlet| self.room_at(*outlet) > 0)
         })?;
         let belt = &mut self.belts[i];
         let item = belt.waiting.pop_front()?;

@@ -8,7 +8,7 @@ mod failing;
 use super::*;
 use crate::{
     item::{Body, Labels, Phase},
-    journal::Memory,
+    journal::{Filter, Memory},
     line::Vars,
     visit::Output,
 };

@@ -162,6 +162,7 @@ impl Item {
             station,
             nth,
             attempt,
+            began,
             interruptions,
             ..
         } = &self.phase
@@ -174,7 +175,7 @@ impl Item {
             station: station.clone(),
             nth: *nth,
             attempt: *attempt,
-            since: at,
+            since: began.unwrap_or(at),
             interruptions: *interruptions,
         };
         Ok(())
@@ -187,8 +188,8 @@ impl Item {
             station,
             nth,
             attempt,
+            since,
             interruptions,
-            ..
         } = &self.phase
         else {
             return Err(self.misplaced("an attempt ends"));
@@ -199,6 +200,7 @@ impl Item {
             nth: *nth,
             attempt: attempt.saturating_add(failed),
             not_before: again,
+            began: again.is_none().then_some(*since),
             interruptions: interruptions.saturating_add(1 - failed),
         };
         Ok(())
@@ -274,6 +276,7 @@ impl Item {
             nth: self.next_visit(station),
             attempt: 1,
             not_before: None,
+            began: None,
             interruptions: 0,
         };
     }
@@ -444,6 +447,7 @@ impl Item {
             nth: *nth,
             attempt: 1,
             not_before: None,
+            began: None,
             interruptions: 0,
         };
         let split = split.take();

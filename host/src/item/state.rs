@@ -62,6 +62,8 @@ pub enum Phase {
         attempt: u32,
         /// Not before this time.
         not_before: Option<Millis>,
+        /// When the attempt began that the host's end cut off: the same attempt begins there again.
+        began: Option<Millis>,
         /// How often the host ended during this visit.
         interruptions: u32,
     },
@@ -73,7 +75,7 @@ pub enum Phase {
         nth: u32,
         /// The how manieth attempt, from 1.
         attempt: u32,
-        /// When the attempt began.
+        /// When the attempt first began.
         since: Millis,
         /// How often the host ended during this visit.
         interruptions: u32,

@@ -128,6 +128,7 @@ fn ended(parent: &ItemId, child: u32) -> Message {
 
 fn nothing_is_there_at_first(journal: &dyn Journal) {
     assert!(journal.load(&id("a")).unwrap().is_empty());
+    assert!(!journal.knows(&id("a")).unwrap());
     assert!(journal.list(&Filter::default()).unwrap().is_empty());
     assert_eq!(journal.blob(&Digest::of("x")).unwrap(), None);
     assert_eq!(journal.revision(&name("line"), 1).unwrap(), None);
@@ -145,6 +146,8 @@ fn what_is_appended_is_loaded(journal: &dyn Journal) {
     assert_eq!(keep(journal, &item, vec![Record::Interrupted { at: 3 }]), 3);
     assert_eq!(journal.load(&item).unwrap().len(), 3);
     assert!(journal.load(&id("b")).unwrap().is_empty());
+    assert!(journal.knows(&item).unwrap());
+    assert!(!journal.knows(&id("b")).unwrap());
     assert!(journal.load(&item.child(1).unwrap()).unwrap().is_empty());
 }
 

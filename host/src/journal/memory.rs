@@ -89,6 +89,10 @@ impl Journal for Memory {
             .map_or_else(Vec::new, |life| life.records.clone()))
     }
 
+    fn knows(&self, item: &ItemId) -> Result<bool, JournalError> {
+        Ok(self.kept().items.contains_key(item))
+    }
+
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
         let tells = !append.messages.is_empty();
         let result = self.kept().append(append);

@@ -171,6 +171,10 @@ impl Journal for Sqlite {
         self.read(|connection, path| read::load(connection, path, item))
     }
 
+    fn knows(&self, item: &ItemId) -> Result<bool, JournalError> {
+        self.read(|connection, path| read::knows(connection, path, item))
+    }
+
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
         let prepared = writer::encode(append, &self.shared.path);
         let (reply, receipt) = oneshot::channel();
@@ -300,6 +304,7 @@ impl Shared {
     }
 }
 
+/// The database in a state folder.
 const FILE: &str = "journal.sqlite";
 
 /// A panic elsewhere leaves these maps whole: each change of them is one call.

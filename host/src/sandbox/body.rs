@@ -24,11 +24,11 @@ impl Source {
     pub(crate) async fn of(state: &mut State, contents: &Arc<dyn Contents>) -> io::Result<Self> {
         let visit = state.visit.clone();
         let mut pieces = VecDeque::with_capacity(visit.inputs.len());
-        for input in &visit.inputs {
+        for (n, input) in visit.inputs.iter().enumerate() {
             pieces.push_back(match &input.body {
                 Body::Inline(bytes) => Piece::Memory(bytes.clone()),
                 Body::Stored { digest, .. } => Piece::File(open(contents, digest).await?),
-                Body::File(path) => Piece::File(workspace_file(state, path)?),
+                Body::File(path) => Piece::File(workspace_file(state, n, path)?),
             });
         }
         Ok(Self(pieces))
@@ -74,9 +74,17 @@ async fn open(contents: &Arc<dyn Contents>, digest: &Digest) -> io::Result<File>
     tokio::task::spawn_blocking(move || contents.open(&digest)).await?
 }
 
-fn workspace_file(state: &mut State, path: &str) -> io::Result<File> {
+/// A file of the workspace that the `n`-th input came with: at a join each has its own.
+fn workspace_file(state: &mut State, n: usize, path: &str) -> io::Result<File> {
+    let is_join = !state.visit.joined.is_empty();
     let folder = state.files.enter(&state.visit)?;
-    let dir = cap_std::fs::Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority())?;
+    let joined = folder.joined().get(n).copied().flatten();
+    let home = match joined {
+        Some(joined) => joined,
+        None if is_join => return Err(io::Error::other(format!("input {n} has no workspace"))),
+        None => folder.path(),
+    };
+    let dir = cap_std::fs::Dir::open_ambient_dir(home, cap_std::ambient_authority())?;
     if !dir.symlink_metadata(path)?.is_file() {
         return Err(io::Error::other(format!(
             "`{}` is no regular file of the workspace",

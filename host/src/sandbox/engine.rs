@@ -124,7 +124,8 @@ impl Engine {
         unsafe { Component::deserialize_file(&self.engine, compiled.path()) }
     }
 
-    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+    /// What it stands on.
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.engine
     }
 

@@ -7,16 +7,16 @@ use super::{
     engine::Engine,
     folders::{Contents, Folders, LeaveError, Left},
     handler,
-    imports::{self, Clock, Files, Random, progress::Progress},
+    imports::{self, Clock, Files, Random, progress::Listener},
     meter::{Meter, Over, metered},
     prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
-    state::{HANDLES, Listener, NoWayOut, State},
+    state::{HANDLES, NoWayOut, State},
     tape::Tape,
     typed,
 };
 use crate::{
     item::ItemId,
-    limits::Limit,
+    limits::{Limit, Limits},
     line::Station,
     name::Name,
     visit::{LogLine, Outcome, Report, Usage, Visit},
@@ -34,7 +34,6 @@ use wasmtime::{
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi_http::WasiHttpCtx;
 
 /// The longest text of a trap that is kept; what is longer is cut.
 const TRAP: usize = 8 << 10;
@@ -50,7 +49,7 @@ pub struct Settings {
     /// Where large bodies are kept.
     pub contents: Arc<dyn Contents>,
     /// Told of each progress report of a station.
-    pub progress: Option<Arc<dyn Fn(&Visit, Progress) + Send + Sync>>,
+    pub progress: Option<Arc<Listener>>,
 }
 
 impl Settings {
@@ -225,7 +224,7 @@ impl Inner {
                 visit: Arc::new(visit),
                 prepared: prepared.clone(),
                 wasi: None,
-                http: WasiHttpCtx::new(),
+                http: State::http_limits(prepared.entrance.kind()),
                 no_way_out: NoWayOut,
             },
         );
@@ -243,6 +242,16 @@ impl Inner {
         store
     }
 
+    fn answer<'a>(&'a self, store: &'a mut Store<State>, limits: &'a Limits) -> Answer<'a> {
+        let state = store.data_mut();
+        Answer::new(
+            limits,
+            &mut state.files,
+            state.visit.clone(),
+            &self.contents,
+        )
+    }
+
     async fn run(
         &self,
         store: &mut Store<State>,
@@ -250,50 +259,68 @@ impl Inner {
     ) -> wasmtime::Result<Outcome> {
         let limits = &prepared.station.limits;
         let contents = &self.contents;
+        // All but the most usual kind are boxed: the future of a visit is as large as the largest that
+        // stands in it, and is moved about.
         let judged = match &prepared.entrance {
             Entrance::Typed(pre) => {
                 let said = typed::call(store, pre, contents).await?;
-                typed::judge(said, Answer::new(limits, &store.data().files, contents)).await
+                typed::judge(said, self.answer(store, limits)).await
             }
             Entrance::TypedAsync(pre) => {
-                let said = typed::call_async(store, pre, contents).await?;
-                typed::judge(said, Answer::new(limits, &store.data().files, contents)).await
+                let said = Box::pin(typed::call_async(store, pre, contents)).await?;
+                typed::judge(said, self.answer(store, limits)).await
             }
             Entrance::Command(pre) => {
-                let exit = command::call(store, pre, contents).await?;
+                let exit = Box::pin(command::call(store, pre, contents)).await?;
                 let state = store.data();
                 let (visit, tape) = (state.visit.clone(), state.tape.clone());
-                let answer = Answer::new(limits, &state.files, contents);
-                command::judge(exit, &prepared.station, &visit, &tape, answer).await
+                let answer = self.answer(store, limits);
+                Box::pin(command::judge(
+                    exit,
+                    &prepared.station,
+                    &visit,
+                    &tape,
+                    answer,
+                ))
+                .await
             }
             Entrance::CommandAsync(pre) => {
-                let exit = command::call_async(store, pre, contents).await?;
+                let exit = Box::pin(command::call_async(store, pre, contents)).await?;
                 let state = store.data();
                 let (visit, tape) = (state.visit.clone(), state.tape.clone());
-                let answer = Answer::new(limits, &state.files, contents);
-                command::judge(exit, &prepared.station, &visit, &tape, answer).await
+                let answer = self.answer(store, limits);
+                Box::pin(command::judge(
+                    exit,
+                    &prepared.station,
+                    &visit,
+                    &tape,
+                    answer,
+                ))
+                .await
             }
-            Entrance::Handler(pre) => match handler::call(store, pre, contents).await? {
+            Entrance::Handler(pre) => match Box::pin(handler::call(store, pre, contents)).await? {
                 Ok(response) => {
-                    let answer = Answer::new(limits, &store.data().files, contents);
-                    handler::judge(response, answer).await
+                    let answer = self.answer(store, limits);
+                    Box::pin(handler::judge(response, answer)).await
                 }
                 Err(unfit) => Err(unfit),
             },
-            Entrance::HandlerAsync(pre) => match handler::call_async(store, pre, contents).await? {
-                Ok(response) => {
-                    let answer = Answer::new(limits, &store.data().files, contents);
-                    handler::judge(response, answer).await
+            Entrance::HandlerAsync(pre) => {
+                match Box::pin(handler::call_async(store, pre, contents)).await? {
+                    Ok(response) => {
+                        let answer = self.answer(store, limits);
+                        Box::pin(handler::judge(response, answer)).await
+                    }
+                    Err(unfit) => Err(unfit),
                 }
-                Err(unfit) => Err(unfit),
-            },
+            }
         };
         Ok(judged.unwrap_or_else(|unfit| unfit.outcome(limits)))
     }
 }
 
 /// How a visit ended that the engine calls an error.
-fn ended(error: &wasmtime::Error, state: &State, limits: &crate::limits::Limits) -> Outcome {
+fn ended(error: &wasmtime::Error, state: &State, limits: &Limits) -> Outcome {
     if let Some(Over(limit)) = error.downcast_ref() {
         return overrun(*limit, limits);
     }

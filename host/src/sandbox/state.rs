@@ -2,10 +2,9 @@
 //! when the guest first asks for it.
 
 use super::{
-    Progress,
-    imports::{Clock, Files, Random, stdio::Sink},
+    imports::{Clock, Files, Random, progress::Listener, stdio::Sink},
     meter::Meter,
-    prepared::Prepared,
+    prepared::{Kind, Prepared},
     tape::{Channel, Tape},
 };
 use crate::visit::Visit;
@@ -18,11 +17,15 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 
-/// Handles that a guest may hold at one time.
-pub(crate) const HANDLES: usize = 10_000;
-
-/// Told of a visit's progress.
-pub(crate) type Listener = dyn Fn(&Visit, Progress) + Send + Sync;
+/// Handles that a guest may hold at one time: open files, streams, bodies. Behind each the host keeps
+/// something, so together with [`CHUNK`] this bounds what a guest makes it keep.
+pub(crate) const HANDLES: usize = 1_024;
+/// What the host holds of a body that the guest writes and nobody has read yet.
+const CHUNK: usize = 16 << 10;
+/// The fields of a request or response; a handler's response may carry all labels that there are.
+const FIELDS: usize = 128 << 10;
+/// The same where nobody will read them.
+const UNREAD_FIELDS: usize = 4 << 10;
 
 /// A visit's own state in its store.
 pub(crate) struct State {
@@ -42,6 +45,16 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The limits of what the guest does with HTTP.
+    pub(crate) fn http_limits(kind: Kind) -> WasiHttpCtx {
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(match kind {
+            Kind::Handler => FIELDS,
+            Kind::Typed | Kind::Command => UNREAD_FIELDS,
+        });
+        http
+    }
+
     /// The start of a context in which everything is closed: no environment, no input, no network.
     /// What the guest writes to its standard outputs goes to the log.
     pub(crate) fn closed(prepared: &Prepared, tape: &Arc<Tape>) -> WasiCtxBuilder {
@@ -87,6 +100,14 @@ impl WasiHttpView for State {
 pub(crate) struct NoWayOut;
 
 impl WasiHttpHooks for NoWayOut {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
     #[allow(clippy::type_complexity, reason = "the trait's")]
     fn send_request(
         &mut self,

@@ -110,13 +110,17 @@ async fn inputs(
     contents: &Arc<dyn Contents>,
 ) -> wasmtime::Result<Vec<work::Payload>> {
     let mut inputs = Vec::with_capacity(visit.inputs.len());
-    for Payload {
-        content_type,
-        body,
-        labels,
-    } in &visit.inputs
-    {
+    for (n, input) in visit.inputs.iter().enumerate() {
+        let Payload {
+            content_type,
+            body,
+            labels,
+        } = input;
         let body = match body {
+            // At a join each input has a workspace of its own.
+            Body::File(path) if !visit.joined.is_empty() => {
+                work::Body::File(format!("in/{n}/{path}"))
+            }
             Body::File(path) => work::Body::File(path.clone()),
             Body::Inline(bytes) => work::Body::Bytes(bytes.to_vec()),
             Body::Stored { digest, .. } => work::Body::Bytes(body::read(contents, digest).await?),

@@ -22,6 +22,9 @@ impl Journal for Blobs {
     fn load(&self, _: &ItemId) -> Result<Vec<crate::item::Record>, JournalError> {
         unreachable!("workspaces read no records")
     }
+    fn knows(&self, _: &ItemId) -> Result<bool, JournalError> {
+        unreachable!("workspaces look for no items")
+    }
     fn append(&self, _: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
         unreachable!("workspaces append nothing")
     }

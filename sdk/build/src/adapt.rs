@@ -4,6 +4,10 @@
 //! get the adapter that speaks WASI 0.2 for them. The bytes are not trusted: they are validated before
 //! anything else looks at them. Time and memory are bounded by whoever calls, in a process of its own.
 
+mod exit;
+mod memory;
+
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasi_preview1_component_adapter_provider::{
@@ -11,6 +15,7 @@ use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER as COMMAND,
     WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as REACTOR,
 };
+use wasmparser::types::Types;
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 use wit_component::ComponentEncoder;
 
@@ -53,7 +58,7 @@ pub fn adapt(wasm: &[u8]) -> Result<Vec<u8>, AdaptError> {
         Some(Err(e)) => return Err(AdaptError::NotWasm(e.message().to_owned())),
         _ => return Err(AdaptError::NotWasm("no header".into())),
     }
-    Validator::new_with_features(WasmFeatures::all())
+    let types = Validator::new_with_features(WasmFeatures::all())
         .validate_all(wasm)
         .map_err(|e| AdaptError::Invalid(e.to_string()))?;
     let shape = Shape::of(wasm).map_err(|e| AdaptError::Invalid(e.to_string()))?;
@@ -62,15 +67,26 @@ pub fn adapt(wasm: &[u8]) -> Result<Vec<u8>, AdaptError> {
     }
     // The encoder is written for the output of toolchains. Should it panic on something that is valid
     // and hostile, then that is one more thing that cannot be made into a component.
-    catch_unwind(AssertUnwindSafe(|| encode(wasm, &shape)))
+    catch_unwind(AssertUnwindSafe(|| encode(wasm, &types, &shape)))
         .unwrap_or_else(|_| Err(AdaptError::Unfit("the encoder gave up on it".into())))
 }
 
-fn encode(wasm: &[u8], shape: &Shape) -> Result<Vec<u8>, AdaptError> {
+fn encode(wasm: &[u8], types: &Types, shape: &Shape) -> Result<Vec<u8>, AdaptError> {
     let unfit = |e: anyhow::Error| AdaptError::Unfit(format!("{e:#}"));
+    let mut wasm = Cow::Borrowed(wasm);
+    if shape.command {
+        let realloc = memory::realloc(&wasm, types).map_err(|e| unfit(e.into()))?;
+        if let Some(realloc) = realloc {
+            let shared = memory::share(&wasm, types, realloc);
+            wasm = Cow::Owned(shared.map_err(|e| unfit(e.into()))?);
+        }
+        if shape.exits {
+            wasm = Cow::Owned(exit::keep_code(&wasm).map_err(unfit)?);
+        }
+    }
     let mut encoder = ComponentEncoder::default()
         .validate(true)
-        .module(wasm)
+        .module(&wasm)
         .map_err(unfit)?;
     if shape.preview1 {
         let adapter = if shape.command { COMMAND } else { REACTOR };
@@ -85,6 +101,7 @@ struct Shape {
     preview0: bool,
     preview1: bool,
     command: bool,
+    exits: bool,
 }
 
 impl Shape {
@@ -97,6 +114,7 @@ impl Shape {
                         let import = import?;
                         shape.preview0 |= import.module == PREVIEW0;
                         shape.preview1 |= import.module == PREVIEW1;
+                        shape.exits |= exit::loses_code(&import);
                     }
                 }
                 Payload::ExportSection(exports) => {

@@ -168,11 +168,11 @@ fn with_a_manifest_that_is_none() {
 
 #[test]
 fn without_what_the_station_requires() {
-    let line = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@waits\"\nnext = \"done\"\n";
+    let line = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@lingers\"\nnext = \"done\"\n";
     assert_snapshot!(says(line, &["check"]), @r#"
     exit 1
     -- stderr
-    line.toml:3:11: `waits` needs to write `/gate`, which is not granted
+    line.toml:3:11: `lingers` needs to write `/gate`, which is not granted
       hint: `grants.fs = [{ host = "…", guest = "/gate", access = "write" }]` grants it; why it asks: to wait at
     1 problem
     "#);

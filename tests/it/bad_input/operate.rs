@@ -212,7 +212,7 @@ fn unknown_commands() {
     assert_snapshot!(ground.andon(&["new", "line", "l"]).whole(), @r"
     exit 1
     -- stderr
-    error: `./l` is there already
+    error: `l` is there already
       hint: take another name, or remove it first
     ");
 }
@@ -235,7 +235,7 @@ fn a_station_that_the_line_lost_while_items_wait_there() {
 fn gated() -> Ground {
     let ground = Ground::new();
     ground
-        .line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@waits\"\nnext = \"done\"\nworkers = 1\ngrants.fs = [{ host = \"gate\", guest = \"/gate\", access = \"write\" }]\n")
+        .line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@lingers\"\nnext = \"done\"\nworkers = 1\ngrants.fs = [{ host = \"gate\", guest = \"/gate\", access = \"write\" }]\n")
         .write("in.jsonl", "1\n2\n3\n");
     fs::create_dir(ground.path("gate")).expect("a folder");
     ground

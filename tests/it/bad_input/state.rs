@@ -116,10 +116,16 @@ fn damaged_records() {
         .execute("UPDATE records SET facts = x'c1'", [])
         .expect("it can be written");
     drop(connection);
-    assert_snapshot!(ground.andon(&["run", ".", "a.txt"]).whole(), @r"
+    let listed = ground
+        .command(&["items", "--json"])
+        .output()
+        .expect("it runs");
+    let item: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("one item");
+    let id = item["item"].as_str().expect("an id");
+    assert_snapshot!(ground.andon(&["show", id]).whole(), @r"
     exit 1
     -- stderr
-    error: `.andon/journal.sqlite` is damaged: record 1 of item `ITEM` cannot be read: wrong msgpack marker Reserved
+    error: `DIR/.andon/journal.sqlite` is damaged: record 1 of item `ITEM` cannot be read: wrong msgpack marker Reserved
     ");
     let items = ground.andon(&["items"]).well();
     assert!(items.contains("a.txt"), "{items}");

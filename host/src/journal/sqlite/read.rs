@@ -18,7 +18,10 @@ pub(super) fn load(
 ) -> Result<Vec<Record>, JournalError> {
     let fail = |error: rusqlite::Error| problem(path, &error);
     let mut statement = connection
-        .prepare_cached("SELECT seq, kind, version, facts FROM records WHERE item = ? ORDER BY seq")
+        .prepare_cached(
+            "SELECT seq, kind, version, facts FROM records \
+             WHERE item = (SELECT id FROM items WHERE item = ?) ORDER BY seq",
+        )
         .map_err(fail)?;
     let mut rows = statement.query([item.as_str()]).map_err(fail)?;
     let mut records = Vec::new();
@@ -33,6 +36,17 @@ pub(super) fn load(
         records.push(record(row, path, item, seq)?);
     }
     Ok(records)
+}
+
+pub(super) fn knows(
+    connection: &Connection,
+    path: &Path,
+    item: &ItemId,
+) -> Result<bool, JournalError> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM items WHERE item = ?)")
+        .and_then(|mut statement| statement.query_row([item.as_str()], |row| row.get(0)))
+        .map_err(|error| problem(path, &error))
 }
 
 fn record(row: &Row<'_>, path: &Path, item: &ItemId, seq: i64) -> Result<Record, JournalError> {

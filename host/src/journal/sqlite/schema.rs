@@ -18,7 +18,7 @@ const MIGRATIONS: &[&str] = &[
 
     CREATE TABLE records (
         id      INTEGER PRIMARY KEY,
-        item    TEXT NOT NULL,
+        item    INTEGER NOT NULL,
         seq     INTEGER NOT NULL,
         kind    TEXT NOT NULL,
         version INTEGER NOT NULL,

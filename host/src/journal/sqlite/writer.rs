@@ -10,15 +10,15 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{Arc, mpsc},
 };
 
 /// The most orders in one transaction.
-const GROUP: usize = 512;
+const GROUP: usize = 2048;
 /// The most bytes of records and blobs in one transaction; one order alone may have more.
 const GROUP_BYTES: usize = 8 << 20;
 
@@ -99,15 +99,20 @@ enum Outcome {
 pub(super) struct Writer {
     connection: Connection,
     shared: Arc<Shared>,
+    known: HashMap<ItemId, Known>,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, shared: Arc<Shared>) -> Self {
-        Self { connection, shared }
+        Self {
+            connection,
+            shared,
+            known: HashMap::new(),
+        }
     }
 
     /// Writes until there is nobody left to give orders.
-    pub(super) fn run(self, queue: &mpsc::Receiver<Order>) {
+    pub(super) fn run(mut self, queue: &mpsc::Receiver<Order>) {
         // also when this thread panics: whoever waits for messages is not left waiting
         let _closed = Closing(self.shared.clone());
         while let Ok(first) = queue.recv() {
@@ -122,7 +127,7 @@ impl Writer {
         }
     }
 
-    fn write(&self, group: Vec<Order>) {
+    fn write(&mut self, group: Vec<Order>) {
         if let Some(cause) = self.shared.failed.get() {
             return refuse(group, cause);
         }
@@ -163,14 +168,22 @@ impl Writer {
         }
     }
 
-    fn commit(&self, group: &[Order]) -> rusqlite::Result<Vec<Outcome>> {
+    fn commit(&mut self, group: &[Order]) -> rusqlite::Result<Vec<Outcome>> {
+        if self.known.len() > REMEMBERED {
+            self.known.clear();
+        }
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            outcomes: Vec::with_capacity(group.len()),
+            known: &mut self.known,
+            summaries: BTreeMap::new(),
+        };
         batch.apply(&self.connection, group)?;
+        let outcomes = batch.outcomes;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(batch.outcomes)
+        Ok(outcomes)
     }
 }
 
@@ -192,14 +205,27 @@ impl Drop for Closing {
     }
 }
 
+/// An item as the database has it.
+#[derive(Clone, Copy)]
+struct Known {
+    /// Its row: what its records are filed under. Items that are under way have rows side by side,
+    /// while their names are spread all over; so what one commit changes stands on few pages.
+    row: i64,
+    /// How many records it has.
+    seq: Seq,
+}
+
+/// The most items that are remembered between transactions.
+const REMEMBERED: usize = 16_384;
+
 /// One transaction in the making.
-#[derive(Default)]
 struct Batch<'a> {
     outcomes: Vec<Outcome>,
-    /// How many records the items have that were appended to.
-    found: HashMap<&'a ItemId, Seq>,
-    /// Their newest summaries: an item that moves often in one group is listed once.
-    summaries: HashMap<&'a ItemId, &'a Summary>,
+    /// Of the items that were appended to lately. Nobody else writes, and after a transaction that
+    /// failed there is no other.
+    known: &'a mut HashMap<ItemId, Known>,
+    /// The newest summaries by row: an item that moves often in one group is listed once.
+    summaries: BTreeMap<i64, &'a Summary>,
 }
 
 impl<'a> Batch<'a> {
@@ -232,86 +258,109 @@ impl<'a> Batch<'a> {
         append: &'a Encoded,
     ) -> rusqlite::Result<Result<Seq, JournalError>> {
         let (item, expected) = (&append.item, append.expected);
-        let conflict = |found| {
-            Err(JournalError::Conflict {
+        let known = match self.known.get(item) {
+            Some(known) => Some(*known),
+            None if expected == 0 => match enter(connection, &append.summary)? {
+                Some(row) => Some(Known { row, seq: 0 }),
+                None => find(connection, item)?,
+            },
+            None => find(connection, item)?,
+        };
+        let found = known.map_or(0, |known| known.seq);
+        let Some(Known { row, .. }) = known.filter(|_| found == expected) else {
+            return Ok(Err(JournalError::Conflict {
                 item: item.clone(),
                 expected,
                 found,
-            })
+            }));
         };
-        // a new item is not looked up: the index refuses its first record if it is there
-        let is_new = expected == 0 && !append.records.is_empty();
-        let found = match self.found.get(item) {
-            Some(found) => *found,
-            None if is_new => 0,
-            None => records_of(connection, item)?,
-        };
-        if found != expected {
-            return Ok(conflict(found));
-        }
         let mut insert = connection.prepare_cached(
             "INSERT INTO records (item, seq, kind, version, at, facts) VALUES (?, ?, ?, ?, ?, ?)",
         )?;
         let mut seq = expected;
         for record in &append.records {
             seq += 1;
-            let inserted = insert.execute(params![
-                item.as_str(),
+            insert.execute(params![
+                row,
                 int(seq),
                 record.kind,
                 Record::VERSION,
                 record.at,
                 record.facts
-            ]);
-            match inserted {
-                Ok(_) => {}
-                Err(error)
-                    if seq == 1
-                        && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
-                {
-                    return Ok(conflict(records_of(connection, item)?));
-                }
-                Err(error) => return Err(error),
-            }
+            ])?;
         }
         for (digest, bytes) in &append.blobs {
             connection
                 .prepare_cached("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?, ?)")?
                 .execute(params![&digest.as_bytes()[..], &bytes[..]])?;
         }
-        self.found.insert(item, seq);
-        self.summaries.insert(item, &append.summary);
+        if append.summary.phase.ended() {
+            self.known.remove(item);
+        } else {
+            self.known.insert(item.clone(), Known { row, seq });
+        }
+        self.summaries.insert(row, &append.summary);
         Ok(Ok(seq))
     }
 
     /// Brings the listing up to the records.
     fn list(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut upsert = connection.prepare_cached(
-            "INSERT INTO items (item, line, revision, source, phase, station, result, reason,              taken, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)              ON CONFLICT (item) DO UPDATE SET revision = excluded.revision,              phase = excluded.phase, station = excluded.station, result = excluded.result,              reason = excluded.reason, changed = excluded.changed",
+        let mut update = connection.prepare_cached(
+            "UPDATE items SET revision = ?, phase = ?, station = ?, result = ?, reason = ?, \
+             changed = ? WHERE id = ?",
         )?;
-        for (item, summary) in self.summaries.drain() {
-            upsert.execute(params![
-                item.as_str(),
-                summary.line.as_str(),
+        for (row, summary) in std::mem::take(&mut self.summaries) {
+            update.execute(params![
                 int(summary.revision),
-                summary.source,
                 summary.phase.key(),
                 summary.station.as_deref(),
                 summary.result,
                 summary.reason,
-                int(summary.taken),
-                int(summary.changed)
+                int(summary.changed),
+                row
             ])?;
         }
         Ok(())
     }
 }
 
-fn records_of(connection: &Connection, item: &ItemId) -> rusqlite::Result<Seq> {
-    let found: Option<i64> = connection
-        .prepare_cached("SELECT max(seq) FROM records WHERE item = ?")?
-        .query_row([item.as_str()], |row| row.get(0))?;
-    Ok(found.and_then(|found| found.try_into().ok()).unwrap_or(0))
+/// Makes a row for a new item; none where there is one.
+fn enter(connection: &Connection, summary: &Summary) -> rusqlite::Result<Option<i64>> {
+    let entered = connection
+        .prepare_cached(
+            "INSERT INTO items (item, line, revision, source, phase, station, result, reason, \
+             taken, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (item) DO NOTHING",
+        )?
+        .execute(params![
+            summary.item.as_str(),
+            summary.line.as_str(),
+            int(summary.revision),
+            summary.source,
+            summary.phase.key(),
+            summary.station.as_deref(),
+            summary.result,
+            summary.reason,
+            int(summary.taken),
+            int(summary.changed)
+        ])?;
+    Ok((entered > 0).then(|| connection.last_insert_rowid()))
+}
+
+fn find(connection: &Connection, item: &ItemId) -> rusqlite::Result<Option<Known>> {
+    connection
+        .prepare_cached(
+            "SELECT id, (SELECT max(seq) FROM records WHERE records.item = items.id) \
+             FROM items WHERE item = ?",
+        )?
+        .query_row([item.as_str()], |row| {
+            let seq: Option<i64> = row.get(1)?;
+            let seq = seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
+            Ok(Known {
+                row: row.get(0)?,
+                seq,
+            })
+        })
+        .optional()
 }
 
 fn keep_revision(connection: &Connection, line: &Name, definition: &str) -> rusqlite::Result<u64> {

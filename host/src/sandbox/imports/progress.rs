@@ -1,6 +1,9 @@
 //! `andon:station/progress`: how far a visit has come.
 
-use crate::sandbox::{bindings::station::andon::station::progress, state::State};
+use crate::{
+    sandbox::{bindings::station::andon::station::progress, state::State},
+    visit::Visit,
+};
 use wasmtime::component::{HasSelf, Linker};
 
 /// The most characters of a note.
@@ -16,6 +19,9 @@ pub struct Progress {
     /// What the station says of it, in at most 256 characters; not escaped.
     pub note: String,
 }
+
+/// Told of each report of progress, on the thread of the visit: it has to be quick.
+pub type Listener = dyn Fn(&Visit, Progress) + Send + Sync;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     progress::add_to_linker::<_, HasSelf<State>>(linker, |state| state)

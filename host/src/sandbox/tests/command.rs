@@ -1,6 +1,6 @@
 //! Command stations: programs of WASI 0.1, adapted.
 
-use super::bench::{BENCH, Bench, command, passed, run, station};
+use super::bench::{BENCH, Bench, command, command_async, passed, run, station};
 use crate::{
     digest::Digest,
     grant::{Access, Mount},
@@ -231,7 +231,7 @@ async fn it_may_say_more_in_a_file() {
     assert_eq!(outputs[0].payload.labels.get("risk"), Some("high"));
     assert_eq!(outputs[1].payload.content_type, "text/html");
     let left = bench.stores.left.lock().unwrap();
-    assert_eq!(left.len(), 1);
+    assert_eq!(left.len(), 2);
     assert_eq!(left[&PathBuf::from("found.txt")], b"key");
 }
 
@@ -332,5 +332,107 @@ async fn a_pipe_in_a_granted_folder_stops_nobody() {
         access: Access::Write,
     }];
     let report = run(&writes(&[(5, "pipe", "x")]), mounted).await;
-    assert!(matches!(report.outcome, Outcome::Rejected(_)), "{report:?}");
+    assert_eq!(report.outcome, Outcome::Rejected("exit code 63".into()));
+}
+
+#[tokio::test]
+async fn a_join_reads_each_inputs_own_file() {
+    let mut visit = BENCH.prepare(&cat(), &station()).unwrap();
+    visit.inputs[0].body = Body::File("own.txt".into());
+    visit.inputs.push(visit.inputs[0].clone());
+    visit.joined = vec![Some(Digest::of("a")), Some(Digest::of("b"))];
+    let report = BENCH.runner.visit(visit).await;
+    assert_eq!(passed(&report)[0].1, "input 0\ninput 1\n");
+}
+
+#[tokio::test]
+async fn a_file_of_an_earlier_station_may_be_passed_on() {
+    let link = "{\"file\":\"before.txt\"}";
+    let report = run(&writes(&[(4, "output.jsonl", link)]), station()).await;
+    assert_eq!(passed(&report)[0].1, r#"File("before.txt")"#);
+}
+
+#[tokio::test]
+async fn handles_are_bounded() {
+    let hoards = command(
+        r#"(import "wasi_snapshot_preview1" "path_open"
+             (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+           (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+           (data (i32.const 64) "x")"#,
+        "(local $n i32) (drop (call $prestat (i32.const 3) (i32.const 16)))
+         (loop
+           (if (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 1)
+                 (i64.const 66) (i64.const 66) (i32.const 0) (i32.const 16)) (then (call $exit (i32.const 9))))
+           (br_if 0 (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 5000))))",
+    );
+    let outcome = run(&hoards, station()).await.outcome;
+    assert!(
+        matches!(outcome, Outcome::Trapped(_) | Outcome::Rejected(_)),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn sockets_are_closed() {
+    let dials = command(
+        r#"(import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $socket (param i32 i32)))"#,
+        "(call $socket (i32.const 0) (i32.const 64))
+         (if (i32.load8_u (i32.const 64)) (then (call $exit (i32.add (i32.const 100) (i32.load8_u (i32.const 68))))))",
+    );
+    // 1 is `access-denied`.
+    assert_eq!(
+        run(&dials, station()).await.outcome,
+        Outcome::Rejected("exit code 101".into())
+    );
+}
+
+#[tokio::test]
+async fn a_program_of_wasi_0_3_is_a_station() {
+    let report = run(
+        &command_async("", "(call $return (i32.const 0))"),
+        station(),
+    )
+    .await;
+    assert_eq!(passed(&report), [("pass".into(), String::new())]);
+    for (body, outcome) in [
+        ("(call $return (i32.const 1))", "exit code 1"),
+        ("(call $exit (i32.const 9))", "exit code 9"),
+    ] {
+        let report = run(&command_async("", body), station()).await;
+        assert_eq!(report.outcome, Outcome::Rejected(outcome.into()));
+    }
+}
+
+#[tokio::test]
+async fn time_and_randomness_of_wasi_0_3_are_the_visits_own() {
+    let imports = r#"(import "wasi:clocks/monotonic-clock@0.3.0" "now" (func $now (result i64)))
+        (import "wasi:clocks/monotonic-clock@0.3.0" "wait-for" (func $wait (param i64)))
+        (import "wasi:random/random@0.3.0" "get-random-u64" (func $random (result i64)))"#;
+    // Sleeps 5 ms; 100 and the milliseconds that passed for the guest.
+    let sleeps =
+        "(local $before i64) (local.set $before (call $now)) (call $wait (i64.const 5000000))
+        (call $exit (i32.add (i32.const 100) (i32.wrap_i64 (i64.div_u
+          (i64.sub (call $now) (local.get $before)) (i64.const 1000000)))))";
+    let report = run(&command_async(imports, sleeps), station()).await;
+    assert_eq!(report.outcome, Outcome::Rejected("exit code 105".into()));
+    assert!(report.usage.wall_us >= 5_000);
+    let draws = "(call $exit (i32.or (i32.const 128) (i32.wrap_i64 (call $random))))";
+    let visit = BENCH
+        .prepare(&command_async(imports, draws), &station())
+        .unwrap();
+    let first = BENCH.runner.visit(visit.clone()).await.outcome;
+    assert!(matches!(first, Outcome::Rejected(_)), "{first:?}");
+    assert_eq!(BENCH.runner.visit(visit).await.outcome, first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_workspace_is_entered_from_a_runtime_of_many_threads() {
+    let link = "{\"file\":\"before.txt\"}";
+    let text = writes(&[(3, "new.txt", "x"), (4, "output.jsonl", link)]);
+    let mut visit = BENCH.prepare(&text, &station()).unwrap();
+    visit.workspace = Some(Digest::of("snapshot"));
+    let visits = (0..8).map(|_| tokio::spawn(BENCH.runner.visit(visit.clone())));
+    for visit in visits.collect::<Vec<_>>() {
+        assert_eq!(passed(&visit.await.unwrap()).len(), 1);
+    }
 }

@@ -1,6 +1,6 @@
 //! Typed stations.
 
-use super::bench::{BENCH, ECHO, passed, run, station, typed};
+use super::bench::{BENCH, Bench, ECHO, passed, run, station, typed, typed_async};
 use crate::{
     limits::{Limit, Limits},
     line::Station,
@@ -31,6 +31,32 @@ async fn answers_with_its_input() {
     assert_eq!(passed(&report), [("pass".into(), "hello".into())]);
     assert!(report.usage.memory >= 65536);
     assert!(report.workspace.is_none());
+}
+
+#[tokio::test]
+async fn answers_through_the_interface_that_may_wait() {
+    let echo =
+        "(call $done (call $body (local.get $in)) (call $body_len (local.get $in))) (i32.const 0)";
+    let report = run(&typed_async("", echo), station()).await;
+    assert_eq!(passed(&report), [("pass".into(), "hello".into())]);
+    let report = run(
+        &typed_async("", "(loop (br 0)) unreachable"),
+        limited(|l| l.cpu = Duration::from_millis(30)),
+    )
+    .await;
+    assert!(
+        matches!(
+            report.outcome,
+            Outcome::Overrun {
+                limit: Limit::Cpu,
+                ..
+            }
+        ),
+        "{report:?}"
+    );
+    // It ends without an answer.
+    let report = run(&typed_async("", "(i32.const 0)"), station()).await;
+    assert!(matches!(report.outcome, Outcome::Trapped(_)), "{report:?}");
 }
 
 #[tokio::test]
@@ -163,7 +189,7 @@ async fn what_it_may_not_answer_is_invalid() {
         ),
         (
             typed("", file),
-            "output 1: `pass` is no file of the workspace: the visit wrote no files",
+            "output 1: `pass` is no file of the workspace: its workspace is empty",
         ),
         (
             typed(bad, label),
@@ -211,6 +237,68 @@ async fn the_stops_arrive() {
     assert_eq!(
         run(&stop(1), station()).await.outcome,
         Outcome::Rejected("pass".into())
+    );
+}
+
+#[tokio::test]
+async fn settings_are_read_and_progress_is_heard() {
+    let asks = typed(
+        r#"(import "wasi:config/store@0.2.0-rc.1" "get" (func $get (param i32 i32 i32)))
+           (import "andon:station/progress@0.1.0" "report" (func $report (param i64 i64 i32 i32)))"#,
+        "(call $report (i64.const 3) (i64.const 9) (i32.const 16) (i32.const 4))
+         (call $get (i32.const 16) (i32.const 4) (i32.const 2000))
+         (if (i32.eqz (i32.load8_u (i32.const 2004))) (then (return (call $pass (i32.const 0) (i32.const 0)))))
+         (call $pass (i32.load (i32.const 2008)) (i32.load (i32.const 2012)))",
+    );
+    let bench = Bench::own();
+    let mut told = station();
+    let body = async |told: &Station| passed(&bench.run(&asks, told.clone()).await)[0].1.clone();
+    assert_eq!(body(&told).await, "");
+    told.config.insert("pass".into(), "text".into());
+    told.config.insert("other".into(), "x".into());
+    assert_eq!(body(&told).await, "text");
+    told.config
+        .insert("pass".into(), serde_json::json!({"a": [1.5]}));
+    assert_eq!(body(&told).await, r#"{"a":[1.5]}"#);
+    assert_eq!(*bench.stores.done.lock().unwrap(), [3, 3, 3]);
+}
+
+#[tokio::test]
+async fn what_it_prints_goes_to_the_log() {
+    let prints = typed(
+        r#"(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+           (data (i32.const 64) "one\0atwo")"#,
+        &format!(
+            "(i32.store (i32.const 2000) (i32.const 64)) (i32.store (i32.const 2004) (i32.const 7))
+             (drop (call $write (i32.const 1) (i32.const 2000) (i32.const 1) (i32.const 2100)))
+             (drop (call $write (i32.const 2) (i32.const 2000) (i32.const 1) (i32.const 2100))) {ECHO}"
+        ),
+    );
+    let report = run(&prints, station()).await;
+    let lines: Vec<_> = (report.log.iter())
+        .map(|line| format!("{}: {}", line.level, line.message))
+        .collect();
+    assert_eq!(
+        lines,
+        ["stdout: one", "stderr: one", "stdout: two", "stderr: two"]
+    );
+    assert_eq!(passed(&report)[0].1, "hello");
+}
+
+#[tokio::test]
+async fn a_dropped_visit_ends() {
+    let visit = BENCH
+        .prepare(&typed("", "(loop (br 0)) unreachable"), &station())
+        .unwrap();
+    let task = BENCH.runner.visit(visit.clone());
+    let first = tokio::time::timeout(Duration::from_millis(20), task).await;
+    assert!(first.is_err());
+    let mut unknown = visit;
+    unknown.revision = 9;
+    let report = BENCH.runner.visit(unknown).await;
+    assert!(
+        matches!(report.outcome, Outcome::Retry { .. }),
+        "{report:?}"
     );
 }
 

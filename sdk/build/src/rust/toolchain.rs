@@ -103,10 +103,15 @@ impl Toolchain {
         } else {
             "crt1-reactor.o"
         };
-        match self.debian {
-            None => Vec::new(),
-            Some(_) => vec!["--".into(), format!("-Clink-arg={DEBIAN_LIBC}/{start}")],
+        if self.debian.is_none() {
+            return Vec::new();
         }
+        let mut arguments = vec!["--".into(), format!("-Clink-arg={DEBIAN_LIBC}/{start}")];
+        if target.is_binary() {
+            // Debian's libc takes the adapter's memory for its own unless they share the allocator.
+            arguments.push("-Clink-arg=--export=realloc".into());
+        }
+        arguments
     }
 
     /// Files that change when the toolchain does.

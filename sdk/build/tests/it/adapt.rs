@@ -77,6 +77,95 @@ fn component_types_inside_say_what_is_exported() {
     assert_eq!(exports(&adapt(&module).unwrap()), ["a:b/i"]);
 }
 
+/// What the component imports, by name.
+fn imports(component: &[u8]) -> Vec<String> {
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(component).unwrap() else {
+        panic!("not a component");
+    };
+    let world = &resolve.worlds[world];
+    let keys = world.imports.keys();
+    keys.map(|key| resolve.name_world_key(key)).collect()
+}
+
+fn names(component: &[u8], function: &str) -> bool {
+    component
+        .windows(function.len())
+        .any(|part| part == function.as_bytes())
+}
+
+const EXIT: &str = r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#;
+
+#[test]
+fn the_exit_code_is_told() {
+    let program = wat(&format!(
+        "(module {EXIT} {WRITE} (func (export \"_start\") (call $exit (i32.const 75))))"
+    ));
+    let component = adapt(&program).unwrap();
+    assert!(names(&component, "exit-with-code"));
+    // One release of WASI, or the host would have to link two.
+    let imports = imports(&component);
+    let releases: std::collections::BTreeSet<_> = imports
+        .iter()
+        .filter_map(|name| name.split_once('@').map(|(_, release)| release))
+        .collect();
+    assert_eq!(releases.len(), 1, "{imports:?}");
+    assert!(
+        imports
+            .iter()
+            .any(|name| name.starts_with("wasi:cli/exit@"))
+    );
+}
+
+#[test]
+fn a_program_that_shows_its_allocator_shares_it() {
+    let program = |realloc: &str| {
+        adapt(&wat(&format!(
+            "(module {EXIT} {WRITE} {realloc} (func (export \"_start\") (call $exit (i32.const 1))))"
+        )))
+        .unwrap()
+    };
+    let shares = |component: &[u8]| {
+        let whole = wasmparser::Validator::new().validate_all(component);
+        assert!(whole.is_ok());
+        names(component, "cabi_realloc")
+    };
+    let plain = program("");
+    let realloc = r#"(func (export "realloc") (param i32 i32) (result i32) local.get 0)"#;
+    assert!(shares(&program(realloc)));
+    assert!(program(realloc).len() > plain.len());
+    // Another function of that name is none of ours.
+    shares(&program(
+        r#"(func (export "realloc") (param i64) (result i32) i32.const 0)"#,
+    ));
+    shares(&program(r#"(global (export "realloc") i32 i32.const 0)"#));
+}
+
+#[test]
+fn only_a_program_exits() {
+    let reactor = wat(&format!(
+        "(module {EXIT} {WRITE} (func (export \"_initialize\")))"
+    ));
+    assert!(!names(&adapt(&reactor).unwrap(), "exit-with-code"));
+}
+
+#[test]
+fn an_exit_of_another_type_is_refused() {
+    for ty in [
+        "(func)",
+        "(func (param i64))",
+        "(func (param i32) (result i32))",
+        "(global i32)",
+        "(memory 1)",
+    ] {
+        refused(
+            &wat(&format!(
+                "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" {ty}) (func (export \"_start\")))"
+            )),
+            "the module cannot be made into a component: ",
+        );
+    }
+}
+
 #[test]
 fn a_component_passes_through() {
     let component = wat("(component (core module))");
@@ -105,7 +194,10 @@ fn what_cannot_be_adapted_says_why() {
 
 #[test]
 fn damaged_bytes_never_panic() {
-    let command = wat(&format!("(module {WRITE} (func (export \"_start\")))"));
+    let realloc = r#"(func (export "realloc") (param i32 i32) (result i32) local.get 0)"#;
+    let command = wat(&format!(
+        "(module {EXIT} {WRITE} {realloc} (func (export \"_start\") (call $exit (i32.const 1))))"
+    ));
     for end in 0..command.len() {
         let _ = adapt(&command[..end]);
         let mut flipped = command.clone();

@@ -1,0 +1,163 @@
+//! Where results go: files in a folder, or standard output. They are given when they are durable in
+//! the journal, and said to be delivered only when they are durable where they went.
+
+use super::{print, state::State};
+use crate::item::{Item, Payload, Phase};
+use anyhow::Context as _;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+
+/// Threads that write files. Each mostly waits for the disk, which makes what several wrote durable
+/// at once.
+const WRITERS: usize = 16;
+
+/// Where results go.
+pub(super) struct Results {
+    pub(super) state: Arc<State>,
+    pub(super) out: Option<PathBuf>,
+    pub(super) json: bool,
+}
+
+impl Results {
+    /// Makes the folder, if there is to be one.
+    pub(super) fn make_folder(&self) -> anyhow::Result<()> {
+        if let Some(out) = &self.out {
+            fs::create_dir_all(out)
+                .with_context(|| format!("folder `{}` cannot be made", out.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the results of these items, those of them that have one.
+    pub(super) fn give(&self, items: &[Item]) -> anyhow::Result<()> {
+        if let Some(out) = &self.out {
+            self.write_all(out, items)?;
+        }
+        items.iter().try_for_each(|item| self.print(item))
+    }
+
+    fn write_all(&self, out: &Path, items: &[Item]) -> anyhow::Result<()> {
+        let next = AtomicUsize::new(0);
+        let write = || -> anyhow::Result<()> {
+            while let Some(item) = items.get(next.fetch_add(1, Relaxed)) {
+                let Some(payload) = result(item) else {
+                    continue;
+                };
+                let body = self.state.body(payload, item.workspace)?;
+                let path = out.join(file_name(item, payload));
+                write_whole(&path, &body)
+                    .with_context(|| format!("result `{}` cannot be written", path.display()))?;
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..items.len().min(WRITERS))
+                .map(|_| scope.spawn(write))
+                .collect();
+            writers.into_iter().try_for_each(|writer| {
+                let panicked = |_| anyhow::anyhow!("a thread that writes results panicked");
+                writer.join().map_err(panicked)?
+            })
+        })?;
+        // The names are in the folder; the files were synced one by one.
+        fs::File::open(out)
+            .and_then(|folder| folder.sync_all())
+            .with_context(|| format!("folder `{}` cannot be synced", out.display()))
+    }
+
+    fn print(&self, item: &Item) -> anyhow::Result<()> {
+        let Some(payload) = result(item) else {
+            return Ok(());
+        };
+        let body = || self.state.body(payload, item.workspace);
+        if self.json {
+            let mut value = json!({
+                "event": "result", "item": item.id, "source": item.source,
+                "content-type": payload.content_type,
+                "labels": payload.labels.iter().collect::<BTreeMap<_, _>>(),
+            });
+            match &self.out {
+                Some(out) => value["file"] = json!(out.join(file_name(item, payload))),
+                None => match String::from_utf8(body()?) {
+                    Ok(text) => value["text"] = json!(text),
+                    Err(error) => {
+                        value["base64"] = json!(BASE64_STANDARD.encode(error.into_bytes()))
+                    }
+                },
+            }
+            print::json(&value)?;
+        } else if self.out.is_none() {
+            let body = body()?;
+            print::data(&body)?;
+            if !body.ends_with(b"\n") {
+                print::data(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A result's file: named after its input, with an ending that fits its media type, and the item's
+/// id in it, so that the same result always has the same name and no two share one.
+fn file_name(item: &Item, payload: &Payload) -> String {
+    let stem = Path::new(&item.source)
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or("result");
+    let stem: String = stem
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(100)
+        .collect();
+    let essence = payload
+        .content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    let extension = match essence {
+        "text/markdown" => "md",
+        "application/json" => "json",
+        "text/html" => "html",
+        "text/csv" => "csv",
+        "text/x-diff" => "patch",
+        "message/rfc822" => "eml",
+        text if text.starts_with("text/") => "txt",
+        _ => "bin",
+    };
+    format!("{}.{}.{extension}", stem.trim_start_matches('.'), item.id)
+}
+
+/// Writes a file so that it is there as a whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// What an item brought to `done`.
+pub(super) fn result(item: &Item) -> Option<&Payload> {
+    match &item.phase {
+        Phase::Ended { result, .. } => result.as_ref(),
+        _ => None,
+    }
+}
