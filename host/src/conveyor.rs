@@ -572,18 +572,8 @@ impl Running {
     }
 }
 
-/// Why a journal has no messages any more: it closes for good when it could not keep something.
-async fn closed(journal: &dyn Journal) -> ConveyorError {
-    let cause = journal.delivered(Vec::new()).await.err();
-    let other = || JournalError::Other {
-        path: "journal".into(),
-        reason: "it was closed while the line ran".into(),
-    };
-    cause.unwrap_or_else(other).into()
-}
-
-/// What a split puts on other belts counts there from now on, not from when it arrives: stations would
-/// begin visits without end while the journal is slow.
+/// What a split puts on other belts counts there from now on, not from when it arrives: stations
+/// would begin visits without end while the journal is slow.
 fn expect(
     belts: &mut Belts,
     coming: &mut HashMap<ItemId, Name>,
@@ -596,6 +586,16 @@ fn expect(
             coming.insert(id, station.clone());
         }
     }
+}
+
+/// Why a journal has no messages any more: it closes for good when it could not keep something.
+async fn closed(journal: &dyn Journal) -> ConveyorError {
+    let cause = journal.delivered(Vec::new()).await.err();
+    let other = || JournalError::Other {
+        path: "journal".into(),
+        reason: "it was closed while the line ran".into(),
+    };
+    cause.unwrap_or_else(other).into()
 }
 
 /// The seed of an attempt's randomness: the same when it is run again, another for every other.
