@@ -125,8 +125,10 @@ struct Running {
     timers: BinaryHeap<Reverse<(Millis, ItemId)>>,
     /// Those that wait for the time of their next attempt and are on no belt.
     delayed: HashSet<ItemId>,
-    /// Children on their way to their first station: they fill its queue already.
-    coming: HashMap<ItemId, Name>,
+    /// Children whose `Spawn` is on its way, with the station whose queue they fill already.
+    coming: HashMap<ItemId, Option<Name>>,
+    /// Children whose end is on its way to their parent.
+    going: HashSet<ItemId>,
     /// Appends whose durability somebody has to hear of.
     receipts: Receipts,
     reports: mpsc::UnboundedSender<(ItemId, Report)>,
@@ -153,10 +155,11 @@ impl Conveyor {
             timers: BinaryHeap::new(),
             delayed: HashSet::new(),
             coming: HashMap::new(),
+            going: HashSet::new(),
             receipts: FuturesUnordered::new(),
             reports,
         };
-        running.recover()?;
+        running.recover().await?;
         let mut open = true;
         let mut draining = *drain.borrow();
         let mut batch = Vec::with_capacity(BATCH);
@@ -200,7 +203,7 @@ impl Conveyor {
                     }
                     messages = journal.messages();
                     for message in found {
-                        running.deliver(message)?;
+                        running.deliver(message).await?;
                     }
                 }
                 Some(receipt) = running.receipts.next(), if !running.receipts.is_empty() => {
@@ -227,6 +230,7 @@ impl Conveyor {
     fn append(
         &self,
         receipts: &Receipts,
+        going: &mut HashSet<ItemId>,
         item: &Item,
         expected: Seq,
         records: Vec<Record>,
@@ -234,6 +238,12 @@ impl Conveyor {
         notice: Option<Notice>,
     ) {
         let messages = item::messages(item, &records);
+        if messages
+            .iter()
+            .any(|message| matches!(message, Message::ChildEnded { .. }))
+        {
+            going.insert(item.id.clone());
+        }
         // An attempt's start may be lost with the attempt itself; everything that somebody hears of
         // waits for the disk. A failed append fails all later ones, so watching those is enough.
         let watched = notice.is_some() || !messages.is_empty();
@@ -314,41 +324,55 @@ impl Running {
         let Some(item) = Item::fold(id.clone(), &records).map_err(wrong)? else {
             return Ok(());
         };
-        self.conveyor
-            .append(&self.receipts, &item, 0, records, blobs, notice);
+        self.conveyor.append(
+            &self.receipts,
+            &mut self.going,
+            &item,
+            0,
+            records,
+            blobs,
+            notice,
+        );
         self.live.insert(id.clone(), item);
         self.settle(&id);
         Ok(())
     }
 
-    fn deliver(&mut self, message: Message) -> Result<(), ConveyorError> {
-        match message {
-            Message::Spawn { child, taken } => {
-                if let Some(station) = self.coming.remove(&child) {
+    async fn deliver(&mut self, message: Message) -> Result<(), ConveyorError> {
+        let mut message = message;
+        if let Message::Spawn { child, taken } = message {
+            if let Some(station) = self.coming.remove(&child) {
+                if let Some(station) = station {
                     self.belts.came(&station);
                 }
-                if self.live.contains_key(&child) || self.jammed.contains(&child) {
-                    return Ok(());
-                }
-                match self.fold(&child)? {
-                    None => self.begin(child, *taken, Vec::new(), None),
-                    Some(known) => match known.farewell() {
-                        // The parent asks again because it did not hear of the end.
-                        Some(again) => self.deliver(again),
-                        None => Ok(()),
-                    },
-                }
+                return self.begin(child, *taken, Vec::new(), None);
             }
-            Message::ChildEnded { parent, child, end } => {
-                if !self.live.contains_key(&parent) {
-                    let Some(item) = self.fold(&parent)? else {
-                        return Ok(());
-                    };
-                    self.live.insert(parent.clone(), item);
-                }
-                self.happen(&parent, Event::ChildEnded { child, end }, None)
+            // It comes again, or from before the start.
+            if self.live.contains_key(&child) || self.jammed.contains(&child) {
+                return Ok(());
+            }
+            match self.written(&child).await? {
+                None => return self.begin(child, *taken, Vec::new(), None),
+                // The parent asks again because it did not hear of the end.
+                Some(known) => match known.farewell() {
+                    Some(again) => message = again,
+                    None => return Ok(()),
+                },
             }
         }
+        if let Message::ChildEnded { parent, child, end } = message {
+            if let Some(child) = parent.child(child) {
+                self.going.remove(&child);
+            }
+            if !self.live.contains_key(&parent) {
+                let Some(item) = self.written(&parent).await? else {
+                    return Ok(());
+                };
+                self.live.insert(parent.clone(), item);
+            }
+            self.happen(&parent, Event::ChildEnded { child, end }, Vec::new())?;
+        }
+        Ok(())
     }
 
     fn report(&mut self, id: ItemId, report: Report) -> Result<(), ConveyorError> {
@@ -360,8 +384,9 @@ impl Running {
             self.belts.left(station);
             self.conveyor.board.left(station, &report);
         }
-        let blobs = report.blobs.clone();
-        self.happen(&id, Event::Reported(report), Some(blobs))
+        let mut report = report;
+        let blobs = std::mem::take(&mut report.blobs);
+        self.happen(&id, Event::Reported(report), blobs)
     }
 
     /// Lets an event happen to a live item: decide, apply, hand the records to the journal.
@@ -369,7 +394,7 @@ impl Running {
         &mut self,
         id: &ItemId,
         event: Event,
-        blobs: Option<Vec<(Digest, Bytes)>>,
+        blobs: Vec<(Digest, Bytes)>,
     ) -> Result<(), ConveyorError> {
         let now = (self.conveyor.clock)();
         let Some(item) = self.live.get_mut(id) else {
@@ -379,7 +404,7 @@ impl Running {
             item: id.clone(),
             reason,
         };
-        let before = item.wants();
+        let (before, was) = (item.wants(), item.kind());
         let records =
             item::step(item, &self.conveyor.line, now, event).map_err(|e| wrong(e.to_string()))?;
         if !records.is_empty() {
@@ -390,10 +415,17 @@ impl Running {
                     expect(&mut self.belts, &mut self.coming, id, children);
                 }
             }
-            let notice = news(item);
-            let blobs = blobs.unwrap_or_default();
-            self.conveyor
-                .append(&self.receipts, item, expected, records, blobs, notice);
+            // Late news of a child changes nothing of how its parent stands.
+            let notice = (item.kind() != was).then(|| news(item)).flatten();
+            self.conveyor.append(
+                &self.receipts,
+                &mut self.going,
+                item,
+                expected,
+                records,
+                blobs,
+                notice,
+            );
         }
         // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.
         let settled = matches!(before, Wants::Visit { .. } | Wants::Children { .. })
@@ -487,8 +519,15 @@ impl Running {
                 workspace: item.workspace,
                 joined: item.joined.clone(),
             };
-            self.conveyor
-                .append(&self.receipts, item, expected, records, Vec::new(), None);
+            self.conveyor.append(
+                &self.receipts,
+                &mut self.going,
+                item,
+                expected,
+                records,
+                Vec::new(),
+                None,
+            );
             self.belts.started(&station);
             self.conveyor.board.started(&station);
             let running = self.conveyor.runner.visit(visit);
@@ -545,7 +584,7 @@ impl Running {
                     self.belts.push(&station, id);
                 }
                 Wants::Children { until: Some(at) } if at <= now => {
-                    self.happen(&id, Event::Due, None)?
+                    self.happen(&id, Event::Due, Vec::new())?
                 }
                 _ => {}
             }
@@ -553,22 +592,15 @@ impl Running {
         Ok(())
     }
 
-    /// Whether nothing can move without a person: no item waits or works, and every child that a
-    /// split waits for without end is itself split or jammed. A child that is neither is on its way as
-    /// a message.
+    /// Whether nothing can move without a person: no item waits or works, no message is on its way, and
+    /// no split waits for a time that will come by itself.
     fn idle(&self) -> bool {
+        let waits =
+            |item: &Item| matches!(&item.phase, Phase::Split(split) if split.until.is_none());
         self.belts.is_empty()
-            && self.live.values().all(|item| match &item.phase {
-                Phase::Split(split) => {
-                    split.until.is_none()
-                        && split.children.keys().all(|n| {
-                            item.id.child(*n).is_none_or(|child| {
-                                self.live.contains_key(&child) || self.jammed.contains(&child)
-                            })
-                        })
-                }
-                _ => false,
-            })
+            && self.coming.is_empty()
+            && self.going.is_empty()
+            && self.live.values().all(waits)
     }
 }
 
@@ -576,15 +608,22 @@ impl Running {
 /// would begin visits without end while the journal is slow.
 fn expect(
     belts: &mut Belts,
-    coming: &mut HashMap<ItemId, Name>,
+    coming: &mut HashMap<ItemId, Option<Name>>,
     parent: &ItemId,
     children: &[Child],
 ) {
     for child in children {
-        if let (Destination::Station(station), Some(id)) = (&child.to, parent.child(child.n)) {
-            belts.expect(station);
-            coming.insert(id, station.clone());
-        }
+        let Some(id) = parent.child(child.n) else {
+            continue;
+        };
+        let station = match &child.to {
+            Destination::Station(station) => {
+                belts.expect(station);
+                Some(station.clone())
+            }
+            _ => None,
+        };
+        coming.insert(id, station);
     }
 }
 
