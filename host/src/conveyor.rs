@@ -6,9 +6,11 @@
 
 mod belts;
 mod board;
+mod error;
 mod recovery;
 
 pub use board::{Board, Counts, Notice};
+pub use error::ConveyorError;
 
 use crate::{
     digest::Digest,
@@ -69,32 +71,6 @@ pub enum Ending {
     Idle,
     /// Drained on demand; items may still wait.
     Drained,
-}
-
-/// Why a conveyor cannot go on. What was journaled stays; running again goes on from there.
-#[derive(Debug, thiserror::Error)]
-pub enum ConveyorError {
-    /// The journal failed.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// An item's records do not make sense.
-    #[error("item `{item}` cannot be read back: {reason}")]
-    Item {
-        /// The item.
-        item: ItemId,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Items wait at a station that the line does not have any more.
-    #[error(
-        "{count} unfinished {} at station `{station}`, which the line no longer has\n  hint: put the station back until nothing waits there", if *.count == 1 { "item is" } else { "items are" }
-    )]
-    Homeless {
-        /// The station.
-        station: Name,
-        /// How many items.
-        count: usize,
-    },
 }
 
 /// The time on the wall, in milliseconds since 1970.
@@ -199,7 +175,7 @@ impl Conveyor {
                 }
                 found = &mut messages => {
                     if found.is_empty() {
-                        return Err(closed(&*journal).await);
+                        return Err(ConveyorError::of_closed(&*journal).await);
                     }
                     messages = journal.messages();
                     for message in found {
@@ -625,16 +601,6 @@ fn expect(
         };
         coming.insert(id, station);
     }
-}
-
-/// Why a journal has no messages any more: it closes for good when it could not keep something.
-async fn closed(journal: &dyn Journal) -> ConveyorError {
-    let cause = journal.delivered(Vec::new()).await.err();
-    let other = || JournalError::Other {
-        path: "journal".into(),
-        reason: "it was closed while the line ran".into(),
-    };
-    cause.unwrap_or_else(other).into()
 }
 
 /// The seed of an attempt's randomness: the same when it is run again, another for every other.

@@ -176,7 +176,7 @@ fn a_body_that_is_not_the_text_that_a_station_expects() {
 #[test]
 fn a_name_that_is_not_utf_8() {
     let ground = Ground::new();
-    ground.line(&one("workers = 1")).write("in/b.txt", "b\n");
+    ground.line(&one("")).write("in/b.txt", "b\n");
     let name = OsStr::from_bytes(b"in/caf\xe9\x1b[31m.txt");
     fs::write(ground.path("").join(name), "a\n").expect("this file system takes any name");
     assert_snapshot!(ground.andon(&["run", ".", "in"]).whole(), @r"

@@ -2,6 +2,7 @@
 
 use super::{inputs::ended, one};
 use crate::ground::Ground;
+use andon::journal::{Filter, Journal as _, sqlite::Sqlite};
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -241,10 +242,15 @@ fn gated() -> Ground {
     ground
 }
 
-/// Starts a run, and comes back when its first visit is under way.
+/// Starts a run, and comes back when all inputs are taken and the first visit is under way.
 fn under_way(ground: &Ground) -> Child {
     let child = ground.spawn(&["run", ".", "in.jsonl"]);
-    while fs::read_dir(ground.path("gate")).expect("a folder").count() == 0 {
+    let visits = || fs::read_dir(ground.path("gate")).expect("a folder").count();
+    let taken = || {
+        let journal = Sqlite::open_read_only(&ground.path(".andon")).ok()?;
+        Some(journal.list(&Filter::default()).ok()?.len())
+    };
+    while visits() == 0 || taken() != Some(3) {
         std::thread::yield_now();
     }
     child
@@ -318,8 +324,8 @@ fn interrupted_twice_it_stops_at_once() {
     assert_snapshot!(ground.andon(&["run", ".", "in.jsonl"]).whole(), @r"
     exit 0
     1
-    3
     2
+    3
     -- stderr
     0 taken, 3 done, 3 results, 3 taken before
     ");

@@ -160,9 +160,8 @@ impl Runner for HangsAt {
     fn visit(&self, visit: Visit) -> BoxFuture<'static, Report> {
         let hangs = visit.station == *self.0;
         async move {
-            // Asked again and again: the run is dropped after some polls.
-            while hangs {
-                tokio::task::yield_now().await;
+            if hangs {
+                std::future::pending::<()>().await;
             }
             passed(&visit, &["pass"])
         }
