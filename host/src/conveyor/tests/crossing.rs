@@ -311,3 +311,74 @@ fn joins_that_need_not_wait() {
         );
     }
 }
+
+/// Joins that do not wait long: children come late, while their parent waits, works, is jammed or has
+/// ended. Nothing stops the run, nothing ends twice, and nobody is left waiting for what has come.
+#[test]
+fn late_children_neither_stop_nor_repeat_anything() {
+    let mut late = 0;
+    for missing in ["pass", "jam"] {
+        let text = ["inner", "outer"]
+            .iter()
+            .fold(NESTED.to_string(), |text, of| {
+                let join = format!("of = \"{of}\" }}");
+                let bounded =
+                    format!("of = \"{of}\", after = \"60ms\", missing = \"{missing}\" }}");
+                text.replace(&join, &bounded)
+            });
+        for seed in 0..150u64 {
+            let dice = |n: u64| hash(&[&seed.to_le_bytes(), &n.to_le_bytes()]);
+            let text = text.replace("WORKERS", &(1 + dice(0) % 3).to_string());
+            let run = Run::new(Memory::unruly(seed), line(&text.replace("QUEUE", "4")));
+            for crash in 0..2 {
+                let _ = run.go(chance(seed), 4, dice(2 + crash) % 150);
+            }
+            for _ in 0..2 {
+                let ending = run.whole(&chance(seed), 4);
+                assert_eq!(
+                    ending.expect("it runs"),
+                    Ending::Idle,
+                    "{missing}, seed {seed}"
+                );
+            }
+            for (item, times) in run.endings() {
+                assert_eq!(
+                    times, 1,
+                    "{item} ended {times} times, {missing}, seed {seed}"
+                );
+            }
+            let items: BTreeMap<ItemId, Item> = run
+                .items()
+                .into_iter()
+                .map(|item| (item.id.clone(), item))
+                .collect();
+            for item in items.values() {
+                late += usize::from(went_on_without(&run, item));
+                let waits = item.split().map(|split| split.children.keys());
+                for n in waits.into_iter().flatten() {
+                    let child = &items[&item.id.child(*n).expect("an id")];
+                    assert!(
+                        !child.kind().ended(),
+                        "{} waits for {}, which has ended, {missing}, seed {seed}",
+                        item.id,
+                        child.id
+                    );
+                }
+                let moves = matches!(item.phase, Phase::Ready { .. } | Phase::Working { .. });
+                assert!(!moves, "{} is left over, {missing}, seed {seed}", item.id);
+            }
+        }
+    }
+    assert!(late > 20, "only {late} items went on without a child");
+}
+
+/// Whether a child ended after its parent had gone on, or had jammed for want of it.
+fn went_on_without(run: &Run, item: &Item) -> bool {
+    let records = run.journal.load(&item.id).expect("it loads");
+    let went = |record: &Record| matches!(record, Record::Gathered { .. } | Record::Jammed { .. });
+    let came = |record: &Record| matches!(record, Record::ChildEnded { .. });
+    records
+        .iter()
+        .position(went)
+        .is_some_and(|at| records[at..].iter().any(came))
+}
