@@ -440,11 +440,12 @@ impl Running {
             }
             Wants::Outcome { .. } => {}
             Wants::Clearing => {
+                self.conveyor.runner.parted(id);
                 self.live.remove(id);
                 self.jammed.insert(id.clone());
             }
             Wants::Nothing => {
-                self.conveyor.runner.ended(id);
+                self.conveyor.runner.parted(id);
                 self.live.remove(id);
                 self.jammed.remove(id);
             }

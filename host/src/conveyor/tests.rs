@@ -65,7 +65,7 @@ impl Runner for Script {
         .boxed()
     }
 
-    fn ended(&self, item: &ItemId) {
+    fn parted(&self, item: &ItemId) {
         self.ended.lock().expect("no panics").push(item.clone());
     }
 }

@@ -14,8 +14,8 @@ pub trait Folders: Send + Sync + 'static {
     /// What the file system says.
     fn enter(&self, visit: &Visit) -> io::Result<Box<dyn Folder>>;
 
-    /// The item has ended: its directories may go. Where none are kept, nothing is to be done.
-    fn ended(&self, _item: &ItemId) {}
+    /// The item has no visit soon: its directories may go. Where none are kept, nothing is to be done.
+    fn parted(&self, _item: &ItemId) {}
 }
 
 /// A workspace that a visit is in. Dropping it throws away what the visit changed.

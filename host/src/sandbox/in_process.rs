@@ -136,8 +136,8 @@ impl Runner for InProcess {
         Box::pin(async move { inner.visit(visit).await })
     }
 
-    fn ended(&self, item: &ItemId) {
-        self.0.folders.ended(item);
+    fn parted(&self, item: &ItemId) {
+        self.0.folders.parted(item);
     }
 }
 

@@ -10,6 +10,7 @@ pub trait Runner: Send + Sync {
     /// workspace is then as it was before.
     fn visit(&self, visit: Visit) -> BoxFuture<'static, Report>;
 
-    /// The item has ended: nothing that is kept for its next visit is needed any more.
-    fn ended(&self, item: &ItemId);
+    /// The item has ended, or waits for a person: what is kept ready for its next visit may go. What is
+    /// needed can be made again.
+    fn parted(&self, item: &ItemId);
 }

@@ -17,7 +17,7 @@ impl Folders for Workspaces {
         Ok(Box::new(Entered { workspace, mounts }))
     }
 
-    fn ended(&self, item: &ItemId) {
+    fn parted(&self, item: &ItemId) {
         // A directory that stays costs room, and is made anew if it is ever entered again.
         let _ = self.forget(item);
     }

@@ -168,7 +168,7 @@ impl Runner for HangsAt {
         .boxed()
     }
 
-    fn ended(&self, _: &ItemId) {}
+    fn parted(&self, _: &ItemId) {}
 }
 
 #[test]
