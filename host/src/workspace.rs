@@ -157,6 +157,11 @@ impl Workspaces {
         }
     }
 
+    /// Whether this process made any directory for the item.
+    pub fn holds(&self, item: &ItemId) -> bool {
+        self.known().items.contains_key(item)
+    }
+
     /// Removes the item's directories, if this process made any: the item ended.
     ///
     /// # Errors

@@ -18,8 +18,13 @@ impl Folders for Workspaces {
     }
 
     fn parted(&self, item: &ItemId) {
-        // A directory that stays costs room, and is made anew if it is ever entered again.
-        let _ = self.forget(item);
+        if !self.holds(item) {
+            return;
+        }
+        // A station may have left a hundred thousand files: nobody waits for them to go. What stays when
+        // the process ends first is removed by the next one.
+        let (all, item) = (self.clone(), item.clone());
+        tokio::task::spawn_blocking(move || drop(all.forget(&item)));
     }
 }
 
