@@ -309,22 +309,19 @@ impl Assembly<'_> {
         catalogue::resolve(
             path,
             &Options {
-                progress: Some(&|progress| self.tell(progress)),
+                progress: Some(&|progress| tell(progress, self.say)),
                 force: false,
             },
         )
     }
+}
 
-    fn tell(&self, progress: Progress<'_>) {
-        match progress {
-            Progress::Building { station, with, .. } => {
-                (self.say)(&format!("building {station} ({with})"))
-            }
-            Progress::Waiting { station } => {
-                (self.say)(&format!("waiting for another build of {station}"))
-            }
-            Progress::Line(_) => {}
-        }
+/// Says what a build is doing: what takes its time, not what its tools print.
+pub fn tell(progress: Progress<'_>, say: &dyn Fn(&str)) {
+    match progress {
+        Progress::Building { station, with, .. } => say(&format!("building {station} ({with})")),
+        Progress::Waiting { station } => say(&format!("waiting for another build of {station}")),
+        Progress::Line(_) => {}
     }
 }
 

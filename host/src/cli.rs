@@ -84,13 +84,19 @@ pub fn main() -> ExitCode {
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .unwrap_or_else(|error| {
-            let _ = error.print();
+            if error.use_stderr() {
+                print::note(error.render().to_string().trim_end());
+            } else {
+                let _ = error.print();
+            }
             // clap's own code for wrong usage is 2, which here means jammed items.
             std::process::exit(i32::from(error.use_stderr()))
         });
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("ANDON_LOG"))
         .with_writer(std::io::stderr)
+        // It would say so on standard error, and panic where that is closed.
+        .log_internal_errors(false)
         .init();
     let done = match cli.command {
         Command::New(command) => command.execute(),
@@ -111,8 +117,10 @@ pub fn main() -> ExitCode {
         Ok(Done::Wrong) => ExitCode::from(1),
         Ok(Done::Jammed) => ExitCode::from(2),
         Ok(Done::Interrupted) => ExitCode::from(130),
+        // As for any other tool before a `| head`.
+        Err(error) if print::closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", print::error(&error));
+            print::note(&format!("error: {}", print::error(&error)));
             ExitCode::from(1)
         }
     }

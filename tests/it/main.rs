@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 mod documents;
+mod faces;
 mod floors;
 mod ground;
 mod kinds;

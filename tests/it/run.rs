@@ -45,7 +45,7 @@ fn an_input_is_taken_once() {
     first 1
     second 1
     -- stderr
-    1 taken, 1 done, 1 results
+    1 taken, 1 done, 1 result
     ");
     let second = ground.andon(&["run", ".", "a.txt"]);
     assert_snapshot!(second.whole(), @r"
@@ -61,8 +61,9 @@ fn an_input_is_taken_once() {
 fn standard_input_is_cut_into_mails_or_json_lines() {
     let ground = Ground::new();
     ground.line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\nworkers = 1\n");
-    let mails = ground.andon_with(&["run", ".", "-", "-q"], "From a\n\none\n\nFrom b\n\ntwo\n");
-    assert_eq!(mails.well(), "\none\n\ns 1\n\ntwo\ns 1\n");
+    let mails = "From a Mon Sep 17 00:00:00 2001\n\none\n\nFrom here on\n\nFrom b@c Tue Jan  2 03:04:05 2024\n\ntwo\n";
+    let mails = ground.andon_with(&["run", ".", "-", "-q"], mails);
+    assert_eq!(mails.well(), "\none\n\nFrom here on\n\ns 1\n\ntwo\ns 1\n");
     let lines = ground.andon_with(&["run", ".", "-", "-q", "--jsonl"], "1\n\n{\"a\": 2}\n");
     assert_eq!(lines.well(), "1s 1\n{\"a\": 2}s 1\n");
 }

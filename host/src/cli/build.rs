@@ -1,6 +1,7 @@
 //! `andon build`: a station folder becomes one component.
 
 use super::{Done, print};
+use crate::assembly;
 use andon_build::Options;
 use serde_json::json;
 use std::path::PathBuf;
@@ -24,17 +25,20 @@ impl Build {
         let built = andon_build::build(
             &self.dir,
             &Options {
-                progress: Some(&super::state::tell),
+                progress: Some(&|progress| assembly::tell(progress, &print::note)),
                 force: self.force,
             },
         )?;
         if self.json {
-            print::json(&json!({ "component": built.component, "rebuilt": built.rebuilt }))?;
+            print::json(
+                &json!({ "component": built.component.display().to_string(), "rebuilt": built.rebuilt }),
+            )?;
         } else {
             if !built.rebuilt {
-                eprintln!("nothing has changed");
+                print::note("nothing has changed");
             }
-            print::text(&built.component.display().to_string())?;
+            let path = built.component.as_os_str().as_encoded_bytes();
+            print::data(&[path, b"\n"].concat())?;
         }
         Ok(Done::Well)
     }

@@ -29,7 +29,7 @@ impl Check {
         let assembly = Assembly {
             factory: self.factory.path(),
             exe: std::env::current_exe()?,
-            say: &|text| eprintln!("{text}"),
+            say: &print::note,
         };
         let checked = assembly
             .assemble(&self.line)
@@ -50,12 +50,8 @@ impl Check {
         match &checked {
             Ok(assembled) => {
                 let line = &assembled.draft.line;
-                let stations = line.stations.len();
-                let s = if stations == 1 { "" } else { "s" };
-                print::text(&format!(
-                    "line `{}` is fine: {stations} station{s}",
-                    line.name
-                ))?;
+                let stations = print::count(line.stations.len() as u64, "station");
+                print::text(&format!("line `{}` is fine: {stations}", line.name))?;
                 Ok(Done::Well)
             }
             Err(_) => Ok(wrong(problems)),
@@ -66,9 +62,8 @@ impl Check {
 /// Prints problems.
 pub(super) fn wrong(problems: &[Problem]) -> Done {
     for problem in problems {
-        eprintln!("{}", print::block(&print::plain(&problem.to_string())));
+        print::note(&print::plain(&problem.to_string()));
     }
-    let s = if problems.len() == 1 { "" } else { "s" };
-    eprintln!("{} problem{s}", problems.len());
+    print::note(&print::count(problems.len() as u64, "problem"));
     Done::Wrong
 }

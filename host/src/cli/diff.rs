@@ -75,12 +75,12 @@ impl Diff {
             }
         }
         if changes == 0 {
-            eprintln!(
+            print::note(&format!(
                 "nothing was put out by {}",
                 self.station
                     .as_ref()
                     .map_or("any station".into(), |s| format!("`{s}`"))
-            );
+            ));
         }
         Ok(Done::Well)
     }

@@ -30,7 +30,7 @@ impl Explain {
         let assembly = Assembly {
             factory: self.factory.path(),
             exe: std::env::current_exe()?,
-            say: &|text| eprintln!("{text}"),
+            say: &print::note,
         };
         let assembled = match assembly.assemble(&self.line) {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
@@ -136,11 +136,11 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
         .collect();
     json!({
         "station": name,
-        "component": part.component.source,
+        "component": part.component.source.display().to_string(),
         "digest": part.component.digest,
         "kind": part.kind.to_string(),
         "manifest": manifest.map(|m| json!({ "name": m.name, "version": m.version, "description": m.description })),
-        "factory": assembled.factory,
+        "factory": assembled.factory.as_ref().map(|file| file.display().to_string()),
         "mounts": mounts,
         "not-given": missing,
         "closed-imports": closed,

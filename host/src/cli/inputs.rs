@@ -224,7 +224,7 @@ pub(super) fn read(
                 return;
             }
         }
-    } else if mails && bytes.starts_with(b"From ") {
+    } else if mails && bytes.split(|b| *b == b'\n').next().is_some_and(begins_mail) {
         for (i, mail) in mbox(&bytes).into_iter().enumerate() {
             if !take(input(
                 format!("{label}:{}", i + 1),
@@ -260,8 +260,8 @@ fn name(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The mails of an mbox, as ranges without their `From ` lines. A mail begins where a line `From `
-/// stands at the start or after an empty line (RFC 4155).
+/// The mails of an mbox, as ranges without their `From ` lines. A mail begins where such a line
+/// stands at the start or after an empty one (RFC 4155).
 fn mbox(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut mails = Vec::new();
     let mut start = None;
@@ -269,7 +269,7 @@ fn mbox(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut after_empty = true;
     for line in bytes.split_inclusive(|b| *b == b'\n') {
         if after_empty
-            && line.starts_with(b"From ")
+            && begins_mail(line)
             && let Some(start) = start.replace(at + line.len())
         {
             mails.push(start..at);
@@ -279,6 +279,37 @@ fn mbox(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     }
     mails.extend(start.map(|start| start..at));
     mails
+}
+
+/// Whether a line is the `From ` line before a mail: `From <word> Tue Jan  2 03:04:05 2024`, with or
+/// without a zone. Not everybody quotes a paragraph that begins with `From `, so that the date is what
+/// tells them apart, as it does for git.
+fn begins_mail(line: &[u8]) -> bool {
+    let digits = |word: &str| word.bytes().all(|b| b.is_ascii_digit());
+    let is_time = |word: &&str| {
+        let parts: Vec<&str> = word.split(':').collect();
+        (2..=3).contains(&parts.len())
+            && parts
+                .iter()
+                .all(|part| (1..=2).contains(&part.len()) && digits(part))
+    };
+    let is_year = |word: &&str| word.len() == 4 && digits(word);
+    let Some(rest) = line.strip_prefix(b"From ") else {
+        return false;
+    };
+    // Who sent it may be written in any charset.
+    let rest = String::from_utf8_lossy(rest);
+    let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let Some(time) = words.iter().rposition(|word| is_time(&word)) else {
+        return false;
+    };
+    let (before, after) = (&words[..time], &words[time + 1..]);
+    // The sender, the day of the week, the month, the day.
+    let dated = before.len() >= 4
+        && before
+            .last()
+            .is_some_and(|day| day.len() <= 2 && digits(day));
+    dated && after.len() <= 2 && after.iter().any(|word| is_year(&word))
 }
 
 /// A guess from the name, then from the content.
@@ -311,19 +342,50 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_mail_begins_with_a_sender_and_a_date() {
+        let cases = [
+            ("From 0123abc Mon Sep 17 00:00:00 2001", true),
+            ("From a@b.c Tue Jan  2 03:04:05 2024\r\n", true),
+            ("From a@b.c Tue Jan  2 03:04 2024\n", true),
+            ("From a@b.c Tue Jan  2 03:04:05 2024 +0100\n", true),
+            ("From a@b.c Tue Jan  2 03:04:05 CET 2024\n", true),
+            ("From a b Tue Jan 2 03:04:05 2024", true),
+            ("From ", false),
+            ("From a", false),
+            ("From here on it is fine", false),
+            ("From 10:30 on", false),
+            ("From Monday 3 10:30 2024", false),
+            ("From the log of May 17 at 00:00:00 2001", false),
+            ("From the log of May 17 00:00:00 we see", false),
+            ("from 0123abc Mon Sep 17 00:00:00 2001", false),
+            (">From 0123abc Mon Sep 17 00:00:00 2001", false),
+            ("From a Mon Sep 17 000:00 2001", false),
+        ];
+        for (line, begins) in cases {
+            assert_eq!(begins_mail(line.as_bytes()), begins, "{line:?}");
+        }
+        assert!(begins_mail(b"From \xff Mon Sep 17 00:00:00 2001"));
+    }
+
+    #[test]
     fn an_mbox_is_cut_at_from_lines_after_empty_ones() {
-        let cases: &[(&str, &[&str])] = &[
-            ("From a\nx: 1\n\nhi\n", &["x: 1\n\nhi\n"]),
+        const A: &str = "From a Mon Sep 17 00:00:00 2001";
+        const B: &str = "From b Tue Jan  2 03:04:05 2024";
+        let cases: &[(String, &[&str])] = &[
+            (format!("{A}\nx: 1\n\nhi\n"), &["x: 1\n\nhi\n"]),
             (
-                "From a\nx: 1\n\nhi\n\nFrom b\ny: 2\n\nho\n",
+                format!("{A}\nx: 1\n\nhi\n\n{B}\ny: 2\n\nho\n"),
                 &["x: 1\n\nhi\n\n", "y: 2\n\nho\n"],
             ),
-            ("From a\n\nhi\nFrom here on\n", &["\nhi\nFrom here on\n"]),
             (
-                "From a\r\n\r\nhi\r\n\r\nFrom b\r\nho",
+                format!("{A}\n\nhi\n\nFrom here on\n{B}\n"),
+                &["\nhi\n\nFrom here on\nFrom b Tue Jan  2 03:04:05 2024\n"],
+            ),
+            (
+                format!("{A}\r\n\r\nhi\r\n\r\n{B}\r\nho"),
                 &["\r\nhi\r\n\r\n", "ho"],
             ),
-            ("From ", &[""]),
+            (A.to_string(), &[""]),
         ];
         for (text, mails) in cases {
             let found: Vec<&str> = mbox(text.as_bytes())

@@ -78,7 +78,7 @@ impl Items {
                 print::json(&serde_json::to_value(item)?)?;
             }
         } else if items.is_empty() {
-            eprintln!("no items");
+            print::note("no items");
         } else {
             table(&items)?;
         }

@@ -79,22 +79,22 @@ impl New {
                 folder.display()
             );
         }
+        let shown = print::line(&folder.display().to_string());
         match self.what {
             What::Station => {
                 if !self.stations.is_empty() {
                     bail!("`--use` goes with `andon new line`");
                 }
                 station(&folder, &self.name, self.language)?;
-                print::text(&format!("made {}", folder.display()))?;
-                eprintln!("next: `echo world | andon run {} -`", folder.display());
+                print::text(&format!("made {shown}"))?;
+                print::note(&format!("next: `echo world | andon run {shown} -`"));
             }
             What::Line => {
                 self.line(&folder)?;
-                print::text(&format!("made {}", folder.display()))?;
-                eprintln!(
-                    "next: `andon check {0}`, then `echo world | andon run {0} -`",
-                    folder.display()
-                );
+                print::text(&format!("made {shown}"))?;
+                print::note(&format!(
+                    "next: `andon check {shown}`, then `echo world | andon run {shown} -`"
+                ));
             }
         }
         Ok(Done::Well)

@@ -21,12 +21,7 @@ fn escape(text: &str, breaks: bool) -> String {
     for c in text.chars() {
         let plain = match c {
             '\n' | '\t' => breaks,
-            // Zero-width and direction characters (Unicode TR 36): they hide or reorder text.
-            '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => false,
-            c => !c.is_control(),
+            c => !misleads(c),
         };
         if plain {
             safe.push(c);
@@ -35,6 +30,12 @@ fn escape(text: &str, breaks: bool) -> String {
         }
     }
     safe
+}
+
+/// Whether a character could steer a terminal, or hide or reorder text (Unicode TR 36).
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// An error and its causes as people read them: without the numbers that the system gives its errors.
@@ -58,37 +59,74 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
-/// Writes data to standard output: as it is into a file or pipe, escaped on a terminal. A pipe that
-/// was closed at the other end is no error.
-pub(super) fn data(bytes: &[u8]) -> io::Result<()> {
+/// Standard output could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OutputError {
+    /// Nobody reads it any more, as with `| head`. Whoever writes stops; it is no failure.
+    #[error("standard output is closed")]
+    Closed,
+    #[error("standard output cannot be written: {0}")]
+    Failed(io::Error),
+}
+
+/// Whether the error is only that nobody reads standard output any more.
+pub(super) fn closed(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OutputError::Closed))
+}
+
+/// Writes data to standard output: as it is into a file or pipe, escaped on a terminal.
+pub(super) fn data(bytes: &[u8]) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
     let result = if out.is_terminal() {
         out.write_all(block(&String::from_utf8_lossy(bytes)).as_bytes())
     } else {
         out.write_all(bytes)
     };
-    forgive(result.and_then(|()| out.flush()))
+    said(result.and_then(|()| out.flush()))
 }
 
 /// Writes a line of text that has been escaped already.
-pub(super) fn text(text: &str) -> io::Result<()> {
+pub(super) fn text(text: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
-    forgive(writeln!(out, "{text}").and_then(|()| out.flush()))
+    said(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
 /// Writes one JSON value on a line.
-pub(super) fn json(value: &serde_json::Value) -> io::Result<()> {
-    text(&value.to_string())
+pub(super) fn json(value: &serde_json::Value) -> Result<(), OutputError> {
+    text(&in_json(value))
 }
 
-fn forgive(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|e| {
-            let text = format!("standard output cannot be written: {e}");
-            io::Error::new(e.kind(), text)
-        }),
+/// JSON in which what [`line`] escapes is escaped as JSON does it.
+fn in_json(value: &serde_json::Value) -> String {
+    let mut safe = String::new();
+    // Such characters are within strings only.
+    for c in value.to_string().chars() {
+        if misleads(c) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
     }
+    safe
+}
+
+fn said(result: io::Result<()>) -> Result<(), OutputError> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => OutputError::Closed,
+        _ => OutputError::Failed(error),
+    })
+}
+
+/// Says something to people, on standard error, escaped as a [`block`]. Where that is closed nobody
+/// listens, which is no reason to stop.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", block(text));
+}
+
+/// A number of things: `1 result`, `2 results`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
 }
 
 /// A time of the journal as people read it: `2026-01-31 09:05:00Z`.
@@ -108,7 +146,7 @@ pub(super) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{block, line, plain};
+    use super::{block, in_json, line, plain};
 
     #[test]
     fn errors_lose_their_numbers_only() {
@@ -134,10 +172,18 @@ mod tests {
             ("\u{1b}[31mred", "\\u{1b}[31mred", "\\u{1b}[31mred"),
             ("abc\u{202e}fed", "abc\\u{202e}fed", "abc\\u{202e}fed"),
             ("a\rb\u{7}", "a\\rb\\u{7}", "a\\rb\\u{7}"),
+            ("a\u{9b}31m", "a\\u{9b}31m", "a\\u{9b}31m"),
         ];
         for (text, on_a_line, as_a_block) in cases {
             assert_eq!(line(text), on_a_line);
             assert_eq!(block(text), as_a_block);
+            let value = serde_json::json!({ "text": text });
+            let json = in_json(&value);
+            assert_eq!(line(&json), json);
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&json).expect("JSON"),
+                value
+            );
         }
     }
 }

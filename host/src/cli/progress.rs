@@ -1,22 +1,23 @@
 //! How a run comes along: a bar for each station on a terminal, a line now and then elsewhere.
 //! Always on standard error, so that results can be piped.
 
+use super::print;
 use crate::conveyor::{Board, Counts};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     io::IsTerminal,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
-/// Shows a board until it is dropped.
+/// Shows a board until [`Progress::end`].
 pub(super) struct Progress {
     over: Arc<AtomicBool>,
-    shown: Option<JoinHandle<()>>,
+    shown: Mutex<Option<JoinHandle<()>>>,
     bars: Option<MultiProgress>,
 }
 
@@ -32,7 +33,7 @@ impl Progress {
         if quiet {
             return Self {
                 over,
-                shown: None,
+                shown: Mutex::new(None),
                 bars: None,
             };
         }
@@ -46,7 +47,7 @@ impl Progress {
         });
         Self {
             over,
-            shown: Some(shown),
+            shown: Mutex::new(Some(shown)),
             bars,
         }
     }
@@ -54,24 +55,29 @@ impl Progress {
     /// Prints a line above the bars.
     pub(super) fn say(&self, line: &str) {
         match &self.bars {
-            Some(bars) => bars.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bars) => bars.suspend(|| print::note(line)),
+            None => print::note(line),
         }
     }
 
     /// Does something with standard output while no bar is in the way.
     pub(super) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
         match &self.bars {
-            Some(bars) => bars.suspend(act),
-            None => act(),
+            // Results that go into a pipe or a file are in nobody's way.
+            Some(bars) if std::io::stdout().is_terminal() => bars.suspend(act),
+            _ => act(),
         }
     }
-}
 
-impl Drop for Progress {
-    fn drop(&mut self) {
+    /// Takes the bars away, for good: whoever still holds this may say something, but shows nothing.
+    pub(super) fn end(&self) {
         self.over.store(true, Relaxed);
-        if let Some(shown) = self.shown.take() {
+        let shown = self
+            .shown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(shown) = shown {
             shown.thread().unpark();
             let _ = shown.join();
         }
@@ -117,7 +123,7 @@ fn tell(board: &Board, over: &AtomicBool) {
                 .counts()
                 .map(|(name, counts)| format!("{name}: {}", words(counts)))
                 .collect();
-            eprintln!("{}", stations.join("; "));
+            print::note(&stations.join("; "));
         }
         std::thread::park_timeout(FRAME);
     }

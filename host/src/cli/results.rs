@@ -40,12 +40,24 @@ impl Results {
         Ok(())
     }
 
-    /// Gives the results of these items, those of them that have one.
-    pub(super) fn give(&self, items: &[Item]) -> anyhow::Result<()> {
+    /// Gives the results of these items, those of them that have one. How many items that were: all,
+    /// unless standard output was closed before.
+    pub(super) fn give(&self, items: &[Item]) -> anyhow::Result<usize> {
         if let Some(out) = &self.out {
             self.write_all(out, items)?;
         }
-        items.iter().try_for_each(|item| self.print(item))
+        for (given, item) in items.iter().enumerate() {
+            match self.print(item) {
+                Err(error) if print::closed(&error) => return Ok(given),
+                printed => printed?,
+            }
+        }
+        Ok(items.len())
+    }
+
+    /// Whether giving writes to standard output.
+    pub(super) fn prints(&self) -> bool {
+        self.json || self.out.is_none()
     }
 
     fn write_all(&self, out: &Path, items: &[Item]) -> anyhow::Result<()> {
@@ -89,7 +101,10 @@ impl Results {
                 "labels": payload.labels.iter().collect::<BTreeMap<_, _>>(),
             });
             match &self.out {
-                Some(out) => value["file"] = json!(out.join(file_name(item, payload))),
+                Some(out) => {
+                    let file = out.join(file_name(item, payload));
+                    value["file"] = json!(file.display().to_string());
+                }
                 None => match String::from_utf8(body()?) {
                     Ok(text) => value["text"] = json!(text),
                     Err(error) => {

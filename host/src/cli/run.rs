@@ -78,6 +78,22 @@ struct Tally {
     results: u64,
     /// Told already; the end names the others.
     jammed: HashSet<ItemId>,
+    /// Inputs that could not be read.
+    wrong: usize,
+    /// Standard output was closed before all was given.
+    closed: bool,
+    /// The line was stopped before it came to rest.
+    drained: bool,
+}
+
+/// What carrying takes.
+struct Work {
+    state: Arc<State>,
+    line: Arc<Line>,
+    revision: u64,
+    runner: InProcess,
+    board: Arc<Board>,
+    progress: Arc<Progress>,
 }
 
 /// What the thread that reads inputs works with.
@@ -127,14 +143,14 @@ impl Run {
             Ok(sources) => sources,
             Err(wrong) => {
                 for error in wrong {
-                    eprintln!("error: {}", print::error(&error.into()));
+                    print::note(&format!("error: {}", print::error(&error.into())));
                 }
                 return Ok(Done::Wrong);
             }
         };
         let say = |text: &str| {
             if !self.quiet {
-                eprintln!("{text}");
+                print::note(text);
             }
         };
         let assembly = Assembly {
@@ -164,29 +180,46 @@ impl Run {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
-        let outcome =
-            runtime.block_on(self.carry(state, Arc::new(line), revision, sandbox, sources));
+        let line = Arc::new(line);
+        let board = Arc::new(Board::new(&line));
+        let progress = Arc::new(Progress::show(board.clone(), self.quiet));
+        let work = Work {
+            state: state.clone(),
+            line: line.clone(),
+            revision,
+            runner: sandbox,
+            board,
+            progress: progress.clone(),
+        };
+        let outcome = runtime.block_on(self.carry(work, sources));
         // Visits that a second Ctrl-C left behind are not waited for.
         runtime.shutdown_background();
-        outcome
+        progress.end();
+        self.finish(&state, &line, &outcome?)
     }
 
-    async fn carry(
-        &self,
-        state: Arc<State>,
-        line: Arc<Line>,
-        revision: u64,
-        runner: InProcess,
-        sources: Vec<inputs::Source>,
-    ) -> anyhow::Result<Done> {
+    async fn carry(&self, work: Work, sources: Vec<inputs::Source>) -> anyhow::Result<Tally> {
+        let Work {
+            state,
+            line,
+            revision,
+            runner,
+            board,
+            progress,
+        } = work;
         let results = Results {
             state: state.clone(),
             out: self.out.clone(),
             json: self.json,
         };
         results.make_folder()?;
-        let board = Arc::new(Board::new(&line));
-        let progress = Arc::new(Progress::show(board.clone(), self.quiet));
+        let give = |items: &[Item]| {
+            if results.prints() {
+                progress.aside(|| results.give(items))
+            } else {
+                results.give(items)
+            }
+        };
         let mut tally = Tally::default();
 
         // What an earlier run finished and could not give away any more.
@@ -195,9 +228,14 @@ impl Run {
             for id in ids {
                 items.extend(Item::fold(id.clone(), &state.journal.load(id)?)?);
             }
-            progress.aside(|| results.give(&items))?;
-            tally.results += items.len() as u64;
-            state.journal.delivered(ids.to_vec()).await?;
+            let given = give(&items)?;
+            tally.results += given as u64;
+            tally.closed = given < items.len();
+            let ids = items.into_iter().take(given).map(|item| item.id).collect();
+            state.journal.delivered(ids).await?;
+            if tally.closed {
+                return Ok(tally);
+            }
         }
 
         let (take, taken) = mpsc::channel(64);
@@ -216,7 +254,7 @@ impl Run {
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
         );
-        tokio::spawn(interrupts(signals, drain, progress.clone()));
+        tokio::spawn(interrupts(signals, drain.clone(), progress.clone()));
         let (notify, mut noticed) = mpsc::unbounded_channel();
         let conveyor = Conveyor {
             journal: state.journal.clone(),
@@ -242,19 +280,25 @@ impl Run {
             for notice in batch.drain(..) {
                 self.note(notice, &progress, &mut tally, &mut items)?;
             }
-            if !items.is_empty() {
-                progress.aside(|| results.give(&items))?;
-                tally.results += items.len() as u64;
+            if !items.is_empty() && !tally.closed {
+                let given = give(&items)?;
+                tally.results += given as u64;
+                tally.closed = given < items.len();
                 // Not waited for: at the worst the last results are given once more after a crash.
-                let ids = items.into_iter().map(|item| item.id).collect();
+                let ids = items.into_iter().take(given).map(|item| item.id).collect();
                 drop(state.journal.delivered(ids));
+            }
+            if tally.closed {
+                // What is not given stays undelivered and comes with the next run.
+                drain.send_replace(true);
             }
         }
         let ending = running
             .await
             .context("the conveyor stopped unexpectedly")??;
-        drop(Arc::into_inner(progress));
-        self.finish(&state, &line, ending, &tally, wrong.load(Relaxed))
+        tally.drained = ending == Ending::Drained;
+        tally.wrong = wrong.load(Relaxed);
+        Ok(tally)
     }
 
     /// Reads the inputs on a thread of their own; counts those that could not be read.
@@ -311,7 +355,10 @@ impl Run {
             Notice::Known { .. } => tally.known += 1,
             Notice::Jammed { summary } => {
                 if self.json {
-                    progress.aside(|| print::json(&jammed(&summary)))?;
+                    match progress.aside(|| print::json(&jammed(&summary))) {
+                        Err(print::OutputError::Closed) => tally.closed = true,
+                        printed => printed?,
+                    }
                 } else {
                     progress.say(&jam_line(&summary));
                     tally.jammed.insert(summary.item);
@@ -332,14 +379,11 @@ impl Run {
         Ok(())
     }
 
-    fn finish(
-        &self,
-        state: &State,
-        line: &Line,
-        ending: Ending,
-        tally: &Tally,
-        wrong: usize,
-    ) -> anyhow::Result<Done> {
+    fn finish(&self, state: &State, line: &Line, tally: &Tally) -> anyhow::Result<Done> {
+        if tally.closed {
+            // Whoever closed it knows; what was not given comes with the next run.
+            return Ok(Done::Interrupted);
+        }
         let jams = state.journal.list(&Filter {
             line: Some(line.name.clone()),
             phases: vec![PhaseKind::Jammed],
@@ -352,44 +396,53 @@ impl Run {
             scrapped,
             results,
             jammed: told,
+            wrong,
+            drained,
+            closed: _,
         } = tally;
         if self.json {
-            print::json(&json!({
+            let summary = json!({
                 "event": "summary", "taken": taken, "known": known, "done": done, "scrapped": scrapped,
                 "results": results, "jammed": jams.len(), "unreadable": wrong,
-                "interrupted": ending == Ending::Drained,
-            }))?;
+                "interrupted": drained,
+            });
+            match print::json(&summary) {
+                // All else was given: what the run came to is no other for it.
+                Err(print::OutputError::Closed) => {}
+                printed => printed?,
+            }
         } else if !self.quiet {
-            let mut words = format!("{taken} taken, {done} done, {results} results");
+            let results = print::count(*results, "result");
+            let mut words = format!("{taken} taken, {done} done, {results}");
             for (count, what) in [
                 (*known, "taken before"),
                 (*scrapped, "scrapped"),
                 (jams.len() as u64, "jammed"),
-                (wrong as u64, "unreadable"),
+                (*wrong as u64, "unreadable"),
             ] {
                 if count > 0 {
                     words.push_str(&format!(", {count} {what}"));
                 }
             }
-            eprintln!("{words}");
+            print::note(&words);
         }
-        if ending == Ending::Drained {
-            eprintln!("interrupted\n  hint: the same command goes on from here");
+        if *drained {
+            print::note("interrupted\n  hint: the same command goes on from here");
             return Ok(Done::Interrupted);
         }
         if !jams.is_empty() {
             if !self.json {
                 for jam in jams.iter().filter(|jam| !told.contains(&jam.item)) {
-                    eprintln!("{}", jam_line(jam));
+                    print::note(&jam_line(jam));
                 }
                 let state = self.state.words(&state.folder);
-                eprintln!(
+                print::note(&format!(
                     "  hint: `andon show ITEM{state}` tells its way, `andon clear ITEM retry{state}` tries again"
-                );
+                ));
             }
             return Ok(Done::Jammed);
         }
-        Ok(if wrong > 0 { Done::Wrong } else { Done::Well })
+        Ok(if *wrong > 0 { Done::Wrong } else { Done::Well })
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     state::{State, StateArg, choose},
 };
 use crate::{
-    catalogue,
+    assembly, catalogue,
     item::{Body, Clearing, Destination, Facts, Item, ItemId, Payload, Phase, Record},
     journal::Filter,
 };
@@ -64,7 +64,7 @@ impl Show {
 
     fn component(&self, path: &std::path::Path) -> anyhow::Result<Done> {
         let options = Options {
-            progress: Some(&super::state::tell),
+            progress: Some(&|progress| assembly::tell(progress, &print::note)),
             force: false,
         };
         let about = about(&catalogue::resolve(path, &options)?);
@@ -101,7 +101,7 @@ fn about(component: &catalogue::Component) -> Value {
         .kind()
         .map_or_else(|other| format!("none: {other}"), |kind| kind.to_string());
     json!({
-        "file": component.source,
+        "file": component.source.display().to_string(),
         "kind": kind.split("\n").next(),
         "digest": component.digest,
         "size": component.size,

@@ -4,14 +4,20 @@ use crate::{
     content::Content,
     digest::Digest,
     item::{Body, ItemId, Payload},
-    journal::{Journal, sqlite::Sqlite},
+    journal::{Journal, JournalError, sqlite::Sqlite},
     workspace::Workspaces,
 };
 use anyhow::Context as _;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
+
+/// How long to wait for a state folder that another process holds.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is tried meanwhile.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Which state folder is meant.
 #[derive(Debug, Clone, clap::Args)]
@@ -72,8 +78,17 @@ impl StateArg {
 impl State {
     /// Opens a state folder for this process alone, making it where there is none.
     pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(folder)?);
-        Self::with(folder, journal)
+        let patience = Instant::now() + PATIENCE;
+        let journal = loop {
+            match Sqlite::open(folder) {
+                // A process that was just killed holds its lock until it is gone.
+                Err(JournalError::InUse(_)) if Instant::now() < patience => {
+                    std::thread::sleep(POLL);
+                }
+                opened => break opened?,
+            }
+        };
+        Self::with(folder, Arc::new(journal))
     }
 
     /// Opens a state folder to look at, also while another process uses it.
@@ -147,18 +162,5 @@ pub(super) struct FactoryArg {
 impl FactoryArg {
     pub(super) fn path(&self) -> Option<&Path> {
         self.file.as_deref()
-    }
-}
-
-/// Says what a build is doing.
-pub(super) fn tell(progress: andon_build::Progress<'_>) {
-    match progress {
-        andon_build::Progress::Building { station, with, .. } => {
-            eprintln!("building {station} ({with})")
-        }
-        andon_build::Progress::Waiting { station } => {
-            eprintln!("waiting for another build of {station}")
-        }
-        andon_build::Progress::Line(_) => {}
     }
 }

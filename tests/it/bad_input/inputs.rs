@@ -85,7 +85,7 @@ fn a_name_that_dangles() {
     s 1
     -- stderr
     error: input `in/b.txt` is a link to a file that does not exist
-    1 taken, 1 done, 1 results, 1 unreadable
+    1 taken, 1 done, 1 result, 1 unreadable
     ");
     assert_snapshot!(ground.andon(&["run", ".", "in/b.txt"]).whole(), @r"
     exit 1
@@ -119,7 +119,7 @@ fn what_is_too_large() {
     -- stderr
     error: input `large.bin` is larger than 64 MiB
       hint: split it, or mount its folder with `grants.fs` and pass its name
-    1 taken, 1 done, 1 results, 1 unreadable
+    1 taken, 1 done, 1 result, 1 unreadable
     ");
 }
 
@@ -243,7 +243,7 @@ fn results_that_cannot_be_written() {
         a
         s 1
         -- stderr
-        0 taken, 0 done, 1 results, 1 taken before
+        0 taken, 0 done, 1 result, 1 taken before
         ");
     }
 }

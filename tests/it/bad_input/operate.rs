@@ -288,7 +288,7 @@ fn interrupted_once_it_drains() {
     exit 130
     1
     -- stderr
-    3 taken, 1 done, 1 results
+    3 taken, 1 done, 1 result
     interrupted
       hint: the same command goes on from here
     ");
