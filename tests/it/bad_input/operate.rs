@@ -318,8 +318,8 @@ fn interrupted_twice_it_stops_at_once() {
     assert_snapshot!(ground.andon(&["run", ".", "in.jsonl"]).whole(), @r"
     exit 0
     1
-    3
     2
+    3
     -- stderr
     0 taken, 3 done, 3 results, 3 taken before
     ");
