@@ -112,3 +112,32 @@ fn names_that_are_no_text_and_names_that_steer_a_terminal() {
         );
     }
 }
+
+#[test]
+fn an_items_way_names_its_stations_visits_and_ports() {
+    let ground = Ground::new();
+    ground
+        .line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@splits\"\nnext = \"done\"\n")
+        .write("a.txt", "a\nb\n");
+    ground.andon(&["run", ".", "a.txt", "-q"]).well();
+    let output = ground.command(&["items", "--inputs", "--json"]).output();
+    let output = output.expect("the command runs").stdout;
+    let item: serde_json::Value = serde_json::from_slice(&output).expect("one object");
+    let id = item["item"].as_str().expect("an id");
+    let text = ground.andon(&["show", id]).well();
+    assert!(
+        text.contains("attempt started at `s`, visit 1, attempt 1"),
+        "{text}"
+    );
+    assert!(text.contains("ITEM.2 by `pass` to done: 2 B"), "{text}");
+    let way: serde_json::Value =
+        serde_json::from_str(&ground.andon(&["show", id, "--json"]).well()).expect("one object");
+    let history = way["history"].as_array().expect("records");
+    let started = &history[1];
+    assert_eq!(started["kind"], "started");
+    assert_eq!(
+        (&started["station"], &started["nth"], &started["attempt"]),
+        (&"s".into(), &1.into(), &1.into())
+    );
+    assert_eq!(history[2]["children"][1]["port"], "pass");
+}

@@ -8,6 +8,7 @@ use crate::{
     assembly, catalogue,
     item::{Body, Clearing, Destination, Facts, Item, ItemId, Payload, Phase, Record},
     journal::Filter,
+    name::Name,
 };
 use andon_build::Options;
 use serde_json::{Value, json};
@@ -55,7 +56,7 @@ impl Show {
             anyhow::bail!("item `{id}` has no records");
         };
         if self.json {
-            print::json(&item_json(&item, &records))?;
+            print::json(&item_json(&item, &records)?)?;
         } else {
             item_text(&item, &records)?;
         }
@@ -133,9 +134,27 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
     if let Some(reason) = &summary.reason {
         print::text(&format!("reason   {}", print::line(reason)))?;
     }
-    for record in records {
+    for (record, place) in records.iter().zip(places(item, records)?) {
         let (at, words, facts) = told(record);
-        print::text(&format!("{}  {words}", print::time(at)))?;
+        let place = match (record, place) {
+            (Record::Started { .. }, Some((station, nth, attempt))) => {
+                format!(" at `{station}`, visit {nth}, attempt {attempt}")
+            }
+            _ => String::new(),
+        };
+        print::text(&format!("{}  {words}{place}", print::time(at)))?;
+        if let Record::Split { children, .. } = record {
+            for child in children {
+                print::text(&format!(
+                    "    {}.{} by `{}` to {}: {}",
+                    item.id,
+                    child.n,
+                    child.port,
+                    destination(&child.to),
+                    payload_words(&child.payload)
+                ))?;
+            }
+        }
         let Some(facts) = facts else { continue };
         for line in &facts.log {
             let mut text = format!("    {}: {}", line.level, print::line(&line.message));
@@ -153,6 +172,43 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
         print::text(&format!("result   {}", payload_words(payload)))?;
     }
     Ok(())
+}
+
+/// A station, the how manieth visit there, the how manieth attempt.
+type AtStation = (Name, u32, u32);
+
+/// Where the item was when each record came: a record that begins an attempt is of that attempt.
+fn places(item: &Item, records: &[Record]) -> anyhow::Result<Vec<Option<AtStation>>> {
+    let mut places = Vec::new();
+    let mut now: Option<Item> = None;
+    for record in records {
+        places.push(now.as_ref().and_then(|item| match &item.phase {
+            Phase::Ready {
+                station,
+                nth,
+                attempt,
+                ..
+            }
+            | Phase::Working {
+                station,
+                nth,
+                attempt,
+                ..
+            }
+            | Phase::Jammed {
+                station,
+                nth,
+                attempt,
+                ..
+            } => Some((station.clone(), *nth, *attempt)),
+            Phase::Split(_) | Phase::Ended { .. } => None,
+        }));
+        match &mut now {
+            Some(item) => item.apply(record)?,
+            None => now = Item::fold(item.id.clone(), std::slice::from_ref(record))?,
+        }
+    }
+    Ok(places)
 }
 
 /// What a record says, in words.
@@ -289,12 +345,46 @@ fn payload_words(payload: &Payload) -> String {
     words
 }
 
-fn item_json(item: &Item, records: &[Record]) -> Value {
+fn item_json(item: &Item, records: &[Record]) -> anyhow::Result<Value> {
     let history: Vec<Value> = records
         .iter()
-        .map(|record| {
+        .zip(places(item, records)?)
+        .map(|(record, place)| {
             let (at, words, facts) = told(record);
-            let mut value = json!({ "at": at, "what": words });
+            let mut value = json!({ "at": at, "kind": record.kind(), "what": words });
+            if let Some((station, nth, attempt)) = place {
+                value["station"] = json!(station);
+                value["nth"] = json!(nth);
+                value["attempt"] = json!(attempt);
+            }
+            match record {
+                Record::Taken { to, .. } => value["to"] = to_json(to),
+                Record::Moved { port, to, .. } => {
+                    value["port"] = json!(port);
+                    value["to"] = to_json(to);
+                }
+                Record::Split { children, .. } => {
+                    value["children"] = children
+                        .iter()
+                        .map(|child| {
+                            json!({
+                                "item": item.id.child(child.n), "port": child.port,
+                                "to": to_json(&child.to), "payload": payload_json(&child.payload),
+                            })
+                        })
+                        .collect();
+                }
+                Record::Failed { reason, again, .. } => {
+                    value["reason"] = json!(reason);
+                    value["again"] = json!(again);
+                }
+                Record::Jammed { jam, .. } => value["reason"] = json!(jam.to_string()),
+                Record::Cleared { by, why, .. } => {
+                    value["by"] = json!(by);
+                    value["why"] = json!(why);
+                }
+                _ => {}
+            }
             if let Some(facts) = facts {
                 value["usage"] = json!(facts.usage);
                 value["log"] = json!(facts.log);
@@ -308,7 +398,17 @@ fn item_json(item: &Item, records: &[Record]) -> Value {
     let mut value = json!(item.summary());
     value["inputs"] = item.inputs.iter().map(payload_json).collect();
     value["history"] = Value::Array(history);
-    value
+    Ok(value)
+}
+
+/// A station or join by its name, an end by its word; null where it jams.
+fn to_json(to: &Destination) -> Value {
+    match to {
+        Destination::Station(name) | Destination::Join(name) => json!(name),
+        Destination::Done => json!("done"),
+        Destination::Scrap => json!("scrap"),
+        Destination::Nowhere(_) => Value::Null,
+    }
 }
 
 fn payload_json(payload: &Payload) -> Value {

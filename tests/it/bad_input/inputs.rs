@@ -52,7 +52,7 @@ fn what_was_never_there() {
 fn what_was_there_and_is_gone() {
     let ground = Ground::new();
     ground
-        .line(&one("workers = 1"))
+        .line(&one(""))
         .write("second.txt", "2\n")
         .write("third.txt", "3\n");
     pipe(&ground, "first.txt");
@@ -77,7 +77,7 @@ fn what_was_there_and_is_gone() {
 #[test]
 fn a_name_that_dangles() {
     let ground = Ground::new();
-    ground.line(&one("workers = 1")).write("in/a.txt", "a\n");
+    ground.line(&one("")).write("in/a.txt", "a\n");
     std::os::unix::fs::symlink("gone.txt", ground.path("in/b.txt")).expect("a link");
     assert_snapshot!(ground.andon(&["run", ".", "in"]).whole(), @r"
     exit 1
@@ -97,7 +97,7 @@ fn a_name_that_dangles() {
 #[test]
 fn a_folder_without_files() {
     let ground = Ground::new();
-    ground.line(&one("workers = 1")).write("in/.hidden", "a\n");
+    ground.line(&one("")).write("in/.hidden", "a\n");
     assert_snapshot!(ground.andon(&["run", ".", "in"]).whole(), @r"
     exit 1
     -- stderr
@@ -109,7 +109,7 @@ fn a_folder_without_files() {
 #[test]
 fn what_is_too_large() {
     let ground = Ground::new();
-    ground.line(&one("workers = 1")).write("a.txt", "a\n");
+    ground.line(&one("")).write("a.txt", "a\n");
     let large = fs::File::create(ground.path("large.bin")).expect("a file");
     large.set_len((64 << 20) + 1).expect("a sparse file");
     assert_snapshot!(ground.andon(&["run", ".", "large.bin", "a.txt"]).whole(), @r"
@@ -140,7 +140,7 @@ fn more_than_the_station_may_put_out() {
 #[test]
 fn lines_that_are_not_json() {
     let ground = Ground::new();
-    ground.line(&one("workers = 1"));
+    ground.line(&one(""));
     let text = "{\"a\": 1}\n{a: 2}\n\n3\n";
     assert_snapshot!(ground.andon_with(&["run", ".", "-", "--jsonl"], text).whole(), @r#"
     exit 1
@@ -156,9 +156,7 @@ fn lines_that_are_not_json() {
 #[test]
 fn a_body_that_is_not_the_text_that_a_station_expects() {
     let ground = Ground::new();
-    ground
-        .line(&one("workers = 1"))
-        .write("a.txt", b"caf\xe9\n");
+    ground.line(&one("")).write("a.txt", b"caf\xe9\n");
     assert_snapshot!(ground.andon(&["run", ".", "a.txt", "-q"]).whole(), @r"
     exit 2
     -- stderr
@@ -200,7 +198,7 @@ fn a_name_that_is_not_utf_8() {
 #[test]
 fn two_names_that_read_the_same_are_two_inputs() {
     let ground = Ground::new();
-    ground.line(&one("workers = 1"));
+    ground.line(&one(""));
     for name in [&b"in/caf\xe9.txt"[..], b"in/caf\xe8.txt"] {
         ground.write("in/.keep", "");
         let path = ground.path("").join(OsStr::from_bytes(name));
@@ -217,7 +215,7 @@ fn two_names_that_read_the_same_are_two_inputs() {
 fn results_that_cannot_be_written() {
     let ground = Ground::new();
     ground
-        .line(&one("workers = 1"))
+        .line(&one(""))
         .write("a.txt", "a\n")
         .write("file", "");
     assert_snapshot!(ground.andon(&["run", ".", "a.txt", "--out", "file/out"]).whole(), @r"
