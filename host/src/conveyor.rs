@@ -91,6 +91,15 @@ const UNWRITTEN: usize = 2048;
 type Receipt = (Result<Seq, JournalError>, Option<Notice>);
 type Receipts = FuturesUnordered<BoxFuture<'static, Receipt>>;
 
+/// What was handed to the journal and has not come back.
+#[derive(Default)]
+struct Underway {
+    /// Appends whose durability somebody has to hear of.
+    receipts: Receipts,
+    /// Children whose end is on its way to their parent.
+    going: HashSet<ItemId>,
+}
+
 struct Running {
     conveyor: Conveyor,
     belts: Belts,
@@ -103,10 +112,7 @@ struct Running {
     delayed: HashSet<ItemId>,
     /// Children whose `Spawn` is on its way, with the station whose queue they fill already.
     coming: HashMap<ItemId, Option<Name>>,
-    /// Children whose end is on its way to their parent.
-    going: HashSet<ItemId>,
-    /// Appends whose durability somebody has to hear of.
-    receipts: Receipts,
+    underway: Underway,
     reports: mpsc::UnboundedSender<(ItemId, Report)>,
 }
 
@@ -131,8 +137,7 @@ impl Conveyor {
             timers: BinaryHeap::new(),
             delayed: HashSet::new(),
             coming: HashMap::new(),
-            going: HashSet::new(),
-            receipts: FuturesUnordered::new(),
+            underway: Underway::default(),
             reports,
         };
         running.recover().await?;
@@ -151,7 +156,7 @@ impl Conveyor {
             } else {
                 !open && running.idle()
             };
-            if settled && running.receipts.is_empty() {
+            if settled && running.underway.receipts.is_empty() {
                 return Ok(if draining {
                     Ending::Drained
                 } else {
@@ -159,7 +164,7 @@ impl Conveyor {
                 });
             }
             let timer = running.next_timer();
-            let room = if open && !draining && running.receipts.len() < UNWRITTEN {
+            let room = if open && !draining && running.underway.receipts.len() < UNWRITTEN {
                 running.belts.room(&running.conveyor.line.entry).min(BATCH)
             } else {
                 0
@@ -182,10 +187,10 @@ impl Conveyor {
                         running.deliver(message).await?;
                     }
                 }
-                Some(receipt) = running.receipts.next(), if !running.receipts.is_empty() => {
+                Some(receipt) = running.underway.receipts.next(), if !running.underway.receipts.is_empty() => {
                     running.received(receipt)?;
                     // One sync makes many appends durable.
-                    while let Some(Some(receipt)) = running.receipts.next().now_or_never() {
+                    while let Some(Some(receipt)) = running.underway.receipts.next().now_or_never() {
                         running.received(receipt)?;
                     }
                 }
@@ -205,8 +210,7 @@ impl Conveyor {
     /// Hands records to the journal. `item` is as it is with them.
     fn append(
         &self,
-        receipts: &Receipts,
-        going: &mut HashSet<ItemId>,
+        underway: &mut Underway,
         item: &Item,
         expected: Seq,
         records: Vec<Record>,
@@ -218,7 +222,7 @@ impl Conveyor {
             .iter()
             .any(|message| matches!(message, Message::ChildEnded { .. }))
         {
-            going.insert(item.id.clone());
+            underway.going.insert(item.id.clone());
         }
         // An attempt's start may be lost with the attempt itself; everything that somebody hears of
         // waits for the disk. A failed append fails all later ones, so watching those is enough.
@@ -232,7 +236,9 @@ impl Conveyor {
             summary: item.summary(),
         });
         if watched {
-            receipts.push(receipt.map(|result| (result, notice)).boxed());
+            underway
+                .receipts
+                .push(receipt.map(|result| (result, notice)).boxed());
         }
     }
 }
@@ -300,15 +306,8 @@ impl Running {
         let Some(item) = Item::fold(id.clone(), &records).map_err(wrong)? else {
             return Ok(());
         };
-        self.conveyor.append(
-            &self.receipts,
-            &mut self.going,
-            &item,
-            0,
-            records,
-            blobs,
-            notice,
-        );
+        self.conveyor
+            .append(&mut self.underway, &item, 0, records, blobs, notice);
         self.live.insert(id.clone(), item);
         self.settle(&id);
         Ok(())
@@ -338,7 +337,7 @@ impl Running {
         }
         if let Message::ChildEnded { parent, child, end } = message {
             if let Some(child) = parent.child(child) {
-                self.going.remove(&child);
+                self.underway.going.remove(&child);
             }
             if !self.live.contains_key(&parent) {
                 let Some(item) = self.written(&parent).await? else {
@@ -393,15 +392,8 @@ impl Running {
             }
             // Late news of a child changes nothing of how its parent stands.
             let notice = (item.kind() != was).then(|| news(item)).flatten();
-            self.conveyor.append(
-                &self.receipts,
-                &mut self.going,
-                item,
-                expected,
-                records,
-                blobs,
-                notice,
-            );
+            self.conveyor
+                .append(&mut self.underway, item, expected, records, blobs, notice);
         }
         // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.
         let settled = matches!(before, Wants::Visit { .. } | Wants::Children { .. })
@@ -497,8 +489,7 @@ impl Running {
                 joined: item.joined.clone(),
             };
             self.conveyor.append(
-                &self.receipts,
-                &mut self.going,
+                &mut self.underway,
                 item,
                 expected,
                 records,
@@ -576,7 +567,7 @@ impl Running {
             |item: &Item| matches!(&item.phase, Phase::Split(split) if split.until.is_none());
         self.belts.is_empty()
             && self.coming.is_empty()
-            && self.going.is_empty()
+            && self.underway.going.is_empty()
             && self.live.values().all(waits)
     }
 }

@@ -300,7 +300,7 @@ fn begins_mail(line: &[u8]) -> bool {
     // Who sent it may be written in any charset.
     let rest = String::from_utf8_lossy(rest);
     let words: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let Some(time) = words.iter().rposition(|word| is_time(&word)) else {
+    let Some(time) = words.iter().rposition(is_time) else {
         return false;
     };
     let (before, after) = (&words[..time], &words[time + 1..]);
@@ -309,7 +309,7 @@ fn begins_mail(line: &[u8]) -> bool {
         && before
             .last()
             .is_some_and(|day| day.len() <= 2 && digits(day));
-    dated && after.len() <= 2 && after.iter().any(|word| is_year(&word))
+    dated && after.len() <= 2 && after.iter().any(is_year)
 }
 
 /// A guess from the name, then from the content.
