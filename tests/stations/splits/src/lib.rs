@@ -1,4 +1,4 @@
-//! Gives one output for each line of the body.
+//! Gives one output for each line of the body, with the line as a label too.
 
 use andon_station::prelude::*;
 
@@ -9,7 +9,11 @@ impl Station for It {
         let text = inputs.one()?.text()?;
         Ok(text
             .lines()
-            .map(|line| Output::pass().text(format!("{line}\n")))
+            .map(|line| {
+                Output::pass()
+                    .text(format!("{line}\n"))
+                    .label_text("line", line)
+            })
             .collect())
     }
 }
