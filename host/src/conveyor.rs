@@ -8,6 +8,7 @@ mod belts;
 mod board;
 mod error;
 mod recovery;
+mod timers;
 
 pub use board::{Board, Counts, Notice};
 pub use error::ConveyorError;
@@ -29,7 +30,7 @@ use std::{
     collections::{BinaryHeap, HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 use tokio::sync::mpsc;
 
@@ -516,46 +517,6 @@ impl Running {
                 // The receiver is gone only when the run is over.
                 let _ = reports.send((id, report));
             });
-        }
-        Ok(())
-    }
-
-    fn next_timer(&self) -> Option<Duration> {
-        let Reverse((at, _)) = self.timers.peek()?;
-        // Clamped, so that a jump of the clock is noticed within a second.
-        Some(Duration::from_millis(
-            at.saturating_sub((self.conveyor.clock)()).min(1000),
-        ))
-    }
-
-    fn fire_timers(&mut self) -> Result<(), ConveyorError> {
-        let now = (self.conveyor.clock)();
-        while self
-            .timers
-            .peek()
-            .is_some_and(|Reverse((at, _))| *at <= now)
-        {
-            let Some(Reverse((_, id))) = self.timers.pop() else {
-                break;
-            };
-            let Some(item) = self.live.get(&id) else {
-                continue;
-            };
-            match item.wants() {
-                // Not a timer that its split left behind.
-                Wants::Visit {
-                    station,
-                    not_before,
-                    ..
-                } if not_before <= Some(now) && self.delayed.remove(&id) => {
-                    self.belts.came(&station);
-                    self.belts.push(&station, id);
-                }
-                Wants::Children { until: Some(at) } if at <= now => {
-                    self.happen(&id, Event::Due, Vec::new())?
-                }
-                _ => {}
-            }
         }
         Ok(())
     }
