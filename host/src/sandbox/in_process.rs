@@ -2,7 +2,7 @@
 
 use super::{
     Runner,
-    answer::{Answer, overrun},
+    answer::{Answer, Unfit, overrun},
     command,
     engine::Engine,
     folders::{Contents, Folders, LeaveError, Left},
@@ -21,7 +21,9 @@ use crate::{
     name::Name,
     visit::{LogLine, Outcome, Report, Usage, Visit},
 };
+use bytes::Bytes;
 use futures::future::BoxFuture;
+use http::Response;
 use std::{
     collections::HashMap,
     io,
@@ -271,51 +273,45 @@ impl Inner {
                 typed::judge(said, self.answer(store, limits)).await
             }
             Entrance::Command(pre) => {
-                let exit = Box::pin(command::call(store, pre, contents)).await?;
-                let state = store.data();
-                let (visit, tape) = (state.visit.clone(), state.tape.clone());
-                let answer = self.answer(store, limits);
-                Box::pin(command::judge(
-                    exit,
-                    &prepared.station,
-                    &visit,
-                    &tape,
-                    answer,
-                ))
-                .await
+                let code = Box::pin(command::call(store, pre, contents)).await?;
+                Box::pin(self.judge_code(store, prepared, code)).await
             }
             Entrance::CommandAsync(pre) => {
-                let exit = Box::pin(command::call_async(store, pre, contents)).await?;
-                let state = store.data();
-                let (visit, tape) = (state.visit.clone(), state.tape.clone());
-                let answer = self.answer(store, limits);
-                Box::pin(command::judge(
-                    exit,
-                    &prepared.station,
-                    &visit,
-                    &tape,
-                    answer,
-                ))
-                .await
+                let code = Box::pin(command::call_async(store, pre, contents)).await?;
+                Box::pin(self.judge_code(store, prepared, code)).await
             }
-            Entrance::Handler(pre) => match Box::pin(handler::call(store, pre, contents)).await? {
-                Ok(response) => {
-                    let answer = self.answer(store, limits);
-                    Box::pin(handler::judge(response, answer)).await
-                }
-                Err(unfit) => Err(unfit),
-            },
+            Entrance::Handler(pre) => {
+                let response = Box::pin(handler::call(store, pre, contents)).await?;
+                Box::pin(self.judge_response(store, prepared, response)).await
+            }
             Entrance::HandlerAsync(pre) => {
-                match Box::pin(handler::call_async(store, pre, contents)).await? {
-                    Ok(response) => {
-                        let answer = self.answer(store, limits);
-                        Box::pin(handler::judge(response, answer)).await
-                    }
-                    Err(unfit) => Err(unfit),
-                }
+                let response = Box::pin(handler::call_async(store, pre, contents)).await?;
+                Box::pin(self.judge_response(store, prepared, response)).await
             }
         };
         Ok(judged.unwrap_or_else(|unfit| unfit.outcome(limits)))
+    }
+
+    async fn judge_code(
+        &self,
+        store: &mut Store<State>,
+        prepared: &Prepared,
+        code: i32,
+    ) -> Result<Outcome, Unfit> {
+        let state = store.data();
+        let (visit, tape) = (state.visit.clone(), state.tape.clone());
+        let answer = self.answer(store, &prepared.station.limits);
+        command::judge(code, &prepared.station, &visit, &tape, answer).await
+    }
+
+    async fn judge_response(
+        &self,
+        store: &mut Store<State>,
+        prepared: &Prepared,
+        response: Result<Response<Bytes>, Unfit>,
+    ) -> Result<Outcome, Unfit> {
+        let answer = self.answer(store, &prepared.station.limits);
+        handler::judge(response?, answer).await
     }
 }
 
