@@ -38,6 +38,8 @@ use = "@stamp"
 next = "done"
 "#,
         );
+        // The kills are to hit the run, not the building of its stations.
+        ground.andon(&["check", "."]).well();
         let lines: String = (0..ITEMS).map(|n| format!("{n}\n")).collect();
         ground.write("in.jsonl", lines);
         let arguments = ["run", ".", "in.jsonl", "--out", "out", "-q"];
