@@ -307,6 +307,8 @@ impl Running {
         let Some(item) = Item::fold(id.clone(), &records).map_err(wrong)? else {
             return Ok(());
         };
+        // A child may come to its end at once, where its port leads to no station.
+        let notice = notice.or_else(|| news(&item));
         self.conveyor
             .append(&mut self.underway, &item, 0, records, blobs, notice);
         self.live.insert(id.clone(), item);

@@ -101,6 +101,23 @@ next = "done"
 }
 
 #[test]
+fn a_split_may_lead_straight_to_the_end() {
+    let ground = Ground::new();
+    ground
+        .line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@splits\"\nnext = [{ when = { line = \"no\" }, to = \"scrap\" }, { to = \"done\" }]\n")
+        .write("a.txt", "one\ntwo\nno\n");
+    let mut lines: Vec<String> = ground
+        .andon(&["run", ".", "a.txt", "-q"])
+        .well()
+        .lines()
+        .map(Into::into)
+        .collect();
+    lines.sort();
+    assert_eq!(lines, ["one", "two"]);
+    assert_eq!(ground.andon(&["run", ".", "a.txt", "-q"]).well(), "");
+}
+
+#[test]
 fn a_loop_ends_at_its_bound() {
     let ground = Ground::new();
     let line = |exhausted: &str| {
