@@ -274,11 +274,6 @@ impl Workspace {
         Ok(&self.entered.as_ref().expect("it was made above").mounts)
     }
 
-    /// Whether the attempt touched it.
-    pub fn is_entered(&self) -> bool {
-        self.entered.is_some()
-    }
-
     fn make(
         &self,
         base: &Base,

@@ -121,15 +121,6 @@ impl InProcess {
             .insert(key, Arc::new(prepared));
         Ok(kind)
     }
-
-    /// Forgets the stations of a line's revision.
-    pub fn forget(&self, line: &Name, revision: u64) {
-        self.0
-            .stations
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(l, r, _), _| (l, *r) != (line, revision));
-    }
 }
 
 impl Runner for InProcess {
