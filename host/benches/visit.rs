@@ -152,6 +152,8 @@ fn station() -> Station {
         retry: Retry::default(),
         limits: Limits::default(),
         grants: Grants::default(),
+        rate: Default::default(),
+        violation: Default::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the map, and a test holds the code against it.
 
 // floor 0, nouns: no IO, no wasm, no tokio
+pub mod audit;
 pub mod digest;
 pub mod factory;
 pub mod grant;

@@ -3,94 +3,110 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The limits of one visit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+/// What a limit is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Time.
+    Time,
+    /// Bytes.
+    Bytes,
+    /// A number.
+    Count,
+}
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $field:ident $name:ident: $type:ty = $default:expr, $unit:ident, $write:expr;)+) => {
+        /// The limits of one visit.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+
+        /// A limit by its name in the line file.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Limit {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Limit {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The key in the line file.
+            pub fn key(self) -> &'static str {
+                match self { $(Self::$name => stringify!($field),)+ }
+            }
+
+            /// What it is counted in.
+            pub fn unit(self) -> Unit {
+                match self { $(Self::$name => Unit::$unit,)+ }
+            }
+        }
+
+        impl Limits {
+            /// The value of one limit as a person would write it in a line file: `64MiB`, `30s`, `10000`.
+            pub fn written(&self, limit: Limit) -> String {
+                match limit { $(Limit::$name => $write(self.$field),)+ }
+            }
+        }
+    };
+}
+
+fn write_time(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
+limits! {
     /// Time from start to end, also while parked in a host call. Default 30 s.
-    pub wall: Duration,
+    wall Wall: Duration = Duration::from_secs(30), Time, write_time;
     /// Processor time of the guest and of the host calls made for it. Default 5 s.
-    pub cpu: Duration,
+    cpu Cpu: Duration = Duration::from_secs(5), Time, write_time;
     /// Linear memory, summed over the store, in bytes. Default 64 MiB.
-    pub memory: u64,
+    memory Memory: u64 = 64 << 20, Bytes, write_size;
+    /// Elements of all tables together: pointers that the guest makes the host keep. Default 100,000.
+    tables Tables: u64 = 100_000, Count, |n: u64| n.to_string();
+    /// Core instances, of which a toolchain's component has one to thirty. Default 128.
+    instances Instances: u64 = 128, Count, |n: u64| n.to_string();
+    /// Handles at one time: open files, streams, bodies, timers. Default 1,024.
+    handles Handles: u64 = 1_024, Count, |n: u64| n.to_string();
     /// Bodies, labels and media types of all outputs together, in bytes. Default 8 MiB.
-    pub output: u64,
+    output Output: u64 = 8 << 20, Bytes, write_size;
+    /// Number of outputs. Default 10,000.
+    outputs Outputs: u64 = 10_000, Count, |n: u64| n.to_string();
+    /// Labels of one output. Default 64, which is also the most.
+    labels Labels: u64 = 64, Count, |n: u64| n.to_string();
     /// Log lines with their fields, stdout and stderr of typed stations included, in bytes.
     /// Default 64 KiB.
-    pub log: u64,
-    /// Number of outputs. Default 10,000.
-    pub outputs: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            wall: Duration::from_secs(30),
-            cpu: Duration::from_secs(5),
-            memory: 64 << 20,
-            output: 8 << 20,
-            log: 64 << 10,
-            outputs: 10_000,
-        }
-    }
-}
-
-/// A limit by its name in the line file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(
-    missing_docs,
-    reason = "each is the field of `Limits` of the same name"
-)]
-pub enum Limit {
-    Wall,
-    Cpu,
-    Memory,
-    Output,
-    Log,
-    Outputs,
+    log Log: u64 = 64 << 10, Bytes, write_size;
+    /// Items that one input may be split into, children of children included. Default 100,000.
+    children Children: u64 = 100_000, Count, |n: u64| n.to_string();
+    /// Visits of one item, its ancestors' included, at all stations together. Default 1,000.
+    visits Visits: u64 = 1_000, Count, |n: u64| n.to_string();
+    /// Requests, connections and look-ups of names of one visit. Default 100.
+    requests Requests: u64 = 100, Count, |n: u64| n.to_string();
+    /// Bytes that one visit sends over the network, heads of requests included. Default 8 MiB.
+    sent Sent: u64 = 8 << 20, Bytes, write_size;
+    /// Bytes that one visit receives over the network, heads of answers included. Default 64 MiB.
+    received Received: u64 = 64 << 20, Bytes, write_size;
+    /// Bytes of all files in the item's workspace together. Default 256 MiB.
+    disk Disk: u64 = 256 << 20, Bytes, write_size;
+    /// Files, folders and links in the item's workspace. Default 10,000.
+    files Files: u64 = 10_000, Count, |n: u64| n.to_string();
 }
 
 impl Limit {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
-        Self::Wall,
-        Self::Cpu,
-        Self::Memory,
-        Self::Output,
-        Self::Log,
-        Self::Outputs,
-    ];
-
     /// Whether running into it may go away by itself, so that the attempt is repeated. Only time is
     /// such: a visit has the same inputs, clock and seed again, and would use as much memory.
     pub fn passing(self) -> bool {
         matches!(self, Self::Wall | Self::Cpu)
-    }
-
-    /// The key in the line file.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Wall => "wall",
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Output => "output",
-            Self::Log => "log",
-            Self::Outputs => "outputs",
-        }
-    }
-}
-
-impl Limits {
-    /// The value of one limit as a person would write it in a line file: `64MiB`, `30s`, `10000`.
-    pub fn written(&self, limit: Limit) -> String {
-        match limit {
-            Limit::Wall => humantime::format_duration(self.wall).to_string(),
-            Limit::Cpu => humantime::format_duration(self.cpu).to_string(),
-            Limit::Memory => write_size(self.memory),
-            Limit::Output => write_size(self.output),
-            Limit::Log => write_size(self.log),
-            Limit::Outputs => self.outputs.to_string(),
-        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use schema::{schema_factory, schema_line, schema_station};
 pub use vars::Vars;
 
 use crate::{
-    grant::{self, Access, Grants},
+    grant::{self, Access, Grants, Rates},
     item::Labels,
     limits::Limits,
     name::Name,
@@ -79,6 +79,23 @@ pub struct Station {
     pub limits: Limits,
     /// What a visit is given.
     pub grants: Grants,
+    /// How fast the station may use the network, all its visits together.
+    #[serde(default)]
+    pub rate: Rates,
+    /// What a call leads to that was not granted.
+    #[serde(default)]
+    pub violation: OnViolation,
+}
+
+/// What a call on the network leads to that was not granted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnViolation {
+    /// The visit ends there and the item jams.
+    #[default]
+    Jam,
+    /// The guest gets an error and goes on.
+    Deny,
 }
 
 /// Files that a revision carries.

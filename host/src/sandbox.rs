@@ -21,12 +21,14 @@ mod state;
 mod stores;
 mod tape;
 mod typed;
+mod way;
 
 pub use folders::{Contents, Folder, Folders, LeaveError, Left};
 pub use imports::progress::{Listener, Progress};
 pub use in_process::{InProcess, Settings};
 pub use prepared::{Kind, PrepareError};
 pub use runner::Runner;
+pub use way::{Connection, Egress, Failure, Patience, Refusal, Vault, Way, WayBody};
 
 #[cfg(test)]
 mod tests;

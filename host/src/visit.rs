@@ -78,8 +78,21 @@ pub enum Outcome {
         /// Its value, as a person would write it (`64MiB`).
         value: String,
     },
+    /// The station tried what it was not granted.
+    Violation(Violation),
     /// The station's answer is not one that it may give: a bad port, label, media type or file.
     Invalid(String),
+}
+
+/// What a station tried that it was not granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// What it tried: `POST https://api.example.com/v1/x`, `connect db.internal:5432`.
+    pub what: String,
+    /// Why it was refused.
+    pub why: String,
+    /// What would grant it, and the line of which file that is.
+    pub hint: String,
 }
 
 /// A payload on a port.

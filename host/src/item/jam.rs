@@ -1,6 +1,6 @@
 //! Why an item cannot go on by itself, and how that is said to people.
 
-use crate::{limits::Limit, name::Name};
+use crate::{limits::Limit, name::Name, visit::Violation};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -24,6 +24,8 @@ pub enum Jam {
         /// Its value.
         value: String,
     },
+    /// The station tried what it was not granted.
+    Violation(Violation),
     /// The time to wait for the children is over, and some are missing.
     Missing(u32),
     /// The host ended ten times during this visit.
@@ -47,6 +49,9 @@ impl fmt::Display for Jam {
             Self::Invalid(what) => write!(f, "invalid answer: {what}"),
             Self::Overrun { limit, value } => {
                 write!(f, "over the limit `{}` of {value}", limit.key())
+            }
+            Self::Violation(Violation { what, why, hint }) => {
+                write!(f, "not granted: `{what}`: {why}; {hint}")
             }
             Self::Missing(1) => f.write_str("the time to wait is over, and 1 child is missing"),
             Self::Missing(n) => {

@@ -54,24 +54,10 @@ impl Unfit {
 
 /// The outcome of a visit that ran into a limit.
 pub(crate) fn overrun(limit: Limit, limits: &Limits) -> Outcome {
-    let value = match limit {
-        Limit::Wall => humantime::format_duration(limits.wall).to_string(),
-        Limit::Cpu => humantime::format_duration(limits.cpu).to_string(),
-        Limit::Memory => size(limits.memory),
-        Limit::Output => size(limits.output),
-        Limit::Log => size(limits.log),
-        Limit::Outputs => limits.outputs.to_string(),
-    };
-    Outcome::Overrun { limit, value }
-}
-
-fn size(bytes: u64) -> String {
-    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
-        if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
-            return format!("{}{unit}", bytes >> shift);
-        }
+    Outcome::Overrun {
+        limit,
+        value: limits.written(limit),
     }
-    format!("{bytes}B")
 }
 
 /// A body as a station gave it.

@@ -43,6 +43,7 @@ impl Step<'_> {
             }
             Outcome::Overrun { limit, value } => self.jam(Jam::Overrun { limit, value }, facts),
             Outcome::Rejected(reason) => self.rejected(station, reason, facts),
+            Outcome::Violation(violation) => self.jam(Jam::Violation(violation), facts),
             Outcome::Invalid(what) => self.jam(Jam::Invalid(what), facts),
         }])
     }

@@ -58,6 +58,8 @@ fn station(words: &str) -> Station {
         retry: Retry::default(),
         limits: Default::default(),
         grants: Default::default(),
+        rate: Default::default(),
+        violation: Default::default(),
     };
     for word in words.split_whitespace() {
         if let Some((port, rules)) = word.split_once(':') {

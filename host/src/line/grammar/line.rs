@@ -247,9 +247,34 @@ static LIMITS: Table = Table {
             "Linear memory. Default \"64MiB\".",
         ),
         Key::new(
+            "tables",
+            Kind::Count(1, 1_000_000),
+            "Elements of all tables together. Default 100000.",
+        ),
+        Key::new(
+            "instances",
+            Kind::Count(1, 128),
+            "Core instances of the component. Default 128.",
+        ),
+        Key::new(
+            "handles",
+            Kind::Count(16, 65_536),
+            "Handles at one time: open files, streams, bodies, timers. Default 1024.",
+        ),
+        Key::new(
             "output",
             Kind::Size(1, 1 << 30),
             "Bodies, labels and media types of all outputs together. Default \"8MiB\".",
+        ),
+        Key::new(
+            "outputs",
+            Kind::Count(1, 1_000_000),
+            "Number of outputs. Default 10000.",
+        ),
+        Key::new(
+            "labels",
+            Kind::Count(0, 64),
+            "Labels of one output. Default 64.",
         ),
         Key::new(
             "log",
@@ -257,18 +282,42 @@ static LIMITS: Table = Table {
             "What is written to the log. Default \"64KiB\".",
         ),
         Key::new(
-            "outputs",
+            "children",
+            Kind::Count(1, 10_000_000),
+            "Items that one input may be split into, children of children included. Default 100000.",
+        ),
+        Key::new(
+            "visits",
             Kind::Count(1, 1_000_000),
-            "Number of outputs. Default 10000.",
+            "Visits of one item, its ancestors' included, at all stations together. Default 1000.",
+        ),
+        Key::new(
+            "requests",
+            Kind::Count(0, 1_000_000),
+            "Requests, connections and look-ups of names. Default 100.",
+        ),
+        Key::new(
+            "sent",
+            Kind::Size(0, 1 << 40),
+            "Bytes sent over the network. Default \"8MiB\".",
+        ),
+        Key::new(
+            "received",
+            Kind::Size(0, 1 << 40),
+            "Bytes received over the network. Default \"64MiB\".",
+        ),
+        Key::new(
+            "disk",
+            Kind::Size(0, 1 << 40),
+            "Bytes of all files in the workspace. Default \"256MiB\".",
+        ),
+        Key::new(
+            "files",
+            Kind::Count(0, 100_000),
+            "Files, folders and links in the workspace. Default 10000.",
         ),
     ],
-    later: &[
-        ("requests", "calls on the network"),
-        ("bytes", "bytes on the network"),
-        ("tables", "sizes of tables"),
-        ("instances", "numbers of instances"),
-        ("handles", "numbers of handles"),
-    ],
+    later: &[],
 };
 
 /// `grants`.

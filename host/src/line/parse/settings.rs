@@ -78,12 +78,27 @@ fn limits(reader: &mut Reader<'_>, node: &Node<'_>, limits: &mut Limits) {
         ("memory", &mut limits.memory),
         ("output", &mut limits.output),
         ("log", &mut limits.log),
+        ("sent", &mut limits.sent),
+        ("received", &mut limits.received),
+        ("disk", &mut limits.disk),
     ] {
         if let Some(size) = fields.get(name).and_then(|node| reader.size(&node)) {
             *limit = size;
         }
     }
-    if let Some(outputs) = fields.get("outputs").and_then(|node| reader.count(&node)) {
-        limits.outputs = outputs;
+    for (name, limit) in [
+        ("tables", &mut limits.tables),
+        ("instances", &mut limits.instances),
+        ("handles", &mut limits.handles),
+        ("outputs", &mut limits.outputs),
+        ("labels", &mut limits.labels),
+        ("children", &mut limits.children),
+        ("visits", &mut limits.visits),
+        ("requests", &mut limits.requests),
+        ("files", &mut limits.files),
+    ] {
+        if let Some(count) = fields.get(name).and_then(|node| reader.count(&node)) {
+            *limit = count.into();
+        }
     }
 }

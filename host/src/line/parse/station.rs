@@ -39,6 +39,8 @@ pub(super) fn read(
         retry: settings.retry.clone(),
         limits: settings.limits.clone(),
         grants: Grants::default(),
+        rate: Default::default(),
+        violation: Default::default(),
     };
     let Some(fields) = reader.table(node) else {
         return station;
@@ -201,6 +203,8 @@ fn mount(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<Mount>
             Some("write") => Access::Write,
             _ => Access::Read,
         },
+        quota: None,
+        max_files: None,
     })
 }
 

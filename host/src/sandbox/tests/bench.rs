@@ -480,8 +480,11 @@ pub(super) fn station() -> Station {
             output: 4 << 10,
             log: 1 << 10,
             outputs: 4,
+            ..Limits::default()
         },
         grants: Grants::default(),
+        rate: Default::default(),
+        violation: Default::default(),
     }
 }
 

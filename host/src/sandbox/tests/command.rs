@@ -291,6 +291,8 @@ async fn granted_folders_and_assets_are_mounted() {
         host: host.path().into(),
         guest: "/data".into(),
         access,
+        quota: None,
+        max_files: None,
     };
     mounted.grants.fs = vec![mount(Access::Write)];
     let write = writes(&[(5, "new", "text")]);
@@ -330,6 +332,8 @@ async fn a_pipe_in_a_granted_folder_stops_nobody() {
         host: host.path().into(),
         guest: "/data".into(),
         access: Access::Write,
+        quota: None,
+        max_files: None,
     }];
     let report = run(&writes(&[(5, "pipe", "x")]), mounted).await;
     assert_eq!(report.outcome, Outcome::Rejected("exit code 63".into()));

@@ -1,0 +1,101 @@
+//! The way out of a visit to the network, as the imports see it.
+//!
+//! Behind it stands the egress, in this process or, for a runner process, in the host's. Nothing here
+//! decides anything: a [`Way`] is asked for each call, and what it refuses is refused.
+
+use crate::{limits::Limit, visit::Violation};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use zeroize::Zeroizing;
+
+/// Gives each visit its way out, when the guest first asks for one.
+pub trait Egress: Send + Sync + 'static {
+    /// The way out of one visit. Dropping it ends what the guest was still reading; a request that is
+    /// being sent goes on to its end.
+    fn enter(&self, visit: &Arc<crate::visit::Visit>) -> Arc<dyn Way>;
+}
+
+/// Where the egress finds secrets, when a call is about to leave.
+pub trait Vault: Send + Sync + 'static {
+    /// The secret of this name; none where there is none. Blocks.
+    ///
+    /// # Errors
+    /// When the place where it is kept cannot be read; the text never holds a part of it.
+    fn secret(&self, name: &str) -> std::io::Result<Option<Zeroizing<String>>>;
+}
+
+/// A body in either direction; its error ends it.
+pub type WayBody = UnsyncBoxBody<Bytes, Refusal>;
+
+/// How long the guest wants to wait; the grant's own `timeout` bounds it as well.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Patience {
+    /// For the connection.
+    pub connect: Option<Duration>,
+    /// For the first byte of the answer.
+    pub first_byte: Option<Duration>,
+    /// Between two bytes of the answer.
+    pub between_bytes: Option<Duration>,
+}
+
+/// A connection, counted and checked.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// The way out of one visit.
+pub trait Way: Send + Sync + 'static {
+    /// Sends a request, whose URI is absolute, and waits for the head of its answer.
+    fn send(
+        &self,
+        request: Request<WayBody>,
+        patience: Patience,
+    ) -> BoxFuture<'static, Result<Response<WayBody>, Refusal>>;
+
+    /// Looks a name up. The answer holds for the visit: it is what [`Self::connect`] admits.
+    fn look_up(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, Refusal>>;
+
+    /// Connects to an address that stands in a grant or that a look-up of the visit gave.
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, Result<Box<dyn Connection>, Refusal>>;
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not granted, and that ends the visit.
+    Violation(Violation),
+    /// It is not granted, and the station's `violation = "deny"` makes that an error in the guest.
+    Denied(Violation),
+    /// The visit ran into a limit.
+    Over(Limit),
+    /// It was granted and failed.
+    Failed(Failure),
+}
+
+/// How a granted call failed; what the guest may know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The name is not known, or the resolver cannot be reached.
+    Name,
+    /// Nobody answered the connection, or it was turned down.
+    Connect,
+    /// It took too long.
+    Timeout,
+    /// The server's certificate was not accepted, or TLS failed otherwise.
+    Tls,
+    /// The connection broke off.
+    Broken,
+    /// The answer is no HTTP, or is packed in a way that cannot be unpacked.
+    Protocol,
+    /// The request is no HTTP that may be sent.
+    Request,
+    /// The answer is longer than the grant's `max-response`.
+    TooLong,
+}
