@@ -18,11 +18,21 @@ pub use folder::{Access, BadGuestPath, Mount, guest_path, within};
 pub use http::{BadRule, HttpGrant, HttpRule, Methods};
 pub use rate::{BadPace, Pace, Rates};
 pub use rights::{Ceiling, Denied, HttpGiven, Rights, TcpGiven};
-pub use secret::{SecretGrant, SecretPlace};
+pub use secret::{BadHeader, SecretGrant, SecretPlace};
 pub use target::{BadTarget, Host, HostPattern, Scheme, Target};
 pub use tcp::{BadTcpRule, TcpGrant, TcpRule};
 
 use serde::{Deserialize, Serialize};
+
+/// The entries of a list that nothing comes to, each with the entry before it that is for all of its calls.
+pub fn unreached<T>(list: &[T], covers: impl Fn(&T, &T) -> bool) -> Vec<(usize, usize)> {
+    (1..list.len())
+        .filter_map(|n| {
+            let before = (0..n).find(|before| covers(&list[*before], &list[n]))?;
+            Some((n, before))
+        })
+        .collect()
+}
 
 /// All that a station is given beside its item.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ macro_rules! limits {
         }
 
         /// A limit by its name in the line file.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "lowercase")]
         pub enum Limit {
             $($(#[doc = $doc])+ $name,)+
@@ -52,6 +52,19 @@ macro_rules! limits {
         }
 
         impl Limits {
+            /// Every limit at the largest that can be written down.
+            pub const UNBOUNDED: Self = Self { $($field: <$type>::MAX,)+ };
+
+            /// Whether a limit is larger than that of `most`.
+            pub fn above(&self, limit: Limit, most: &Self) -> bool {
+                match limit { $(Limit::$name => self.$field > most.$field,)+ }
+            }
+
+            /// Takes one limit over from `other`.
+            pub fn take(&mut self, limit: Limit, other: &Self) {
+                match limit { $(Limit::$name => self.$field = other.$field,)+ }
+            }
+
             /// The value of one limit as a person would write it in a line file: `64MiB`, `30s`, `10000`.
             pub fn written(&self, limit: Limit) -> String {
                 match limit { $(Limit::$name => $write(self.$field),)+ }

@@ -38,6 +38,9 @@ pub struct Line {
     pub name: Name,
     /// The station that inputs come to.
     pub entry: Name,
+    /// Where its visits run; none where the line leaves that to whoever runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<Worker>,
     /// Its stations.
     pub stations: BTreeMap<Name, Station>,
 }
@@ -85,6 +88,16 @@ pub struct Station {
     /// What a call leads to that was not granted.
     #[serde(default)]
     pub violation: OnViolation,
+}
+
+/// Where visits run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Worker {
+    /// In processes of the line's own, behind a second wall.
+    Own,
+    /// In the host's process.
+    Shared,
 }
 
 /// What a call on the network leads to that was not granted.

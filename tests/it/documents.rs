@@ -167,6 +167,7 @@ fn shown_text_fits_what_is_printed() {
 fn references_are_complete_and_their_examples_are_sound() {
     let references = [
         ("host/LINE.md", andon::line::schema_line()),
+        ("host/LINE.md", andon::line::schema_factory()),
         ("sdk/README.md", andon::line::schema_station()),
     ];
     for (document, schema) in references {
@@ -195,6 +196,10 @@ fn references_are_complete_and_their_examples_are_sound() {
                 "line.toml" => format!(
                     "{:?}",
                     andon::line::parse(&name, &content, &andon::line::Vars::default()).err()
+                ),
+                "andon.toml" => format!(
+                    "{:?}",
+                    andon::factory::Factory::parse(&name, content.as_bytes()).err()
                 ),
                 _ => format!(
                     "{:?}",

@@ -12,8 +12,12 @@
 //! segments. Every query is admitted.
 
 use super::target::{BadTarget, HostPattern, Scheme, Target};
+use crate::problem::shown;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
+
+/// The longest rule, in bytes.
+const LONGEST: usize = 2 << 10;
 
 /// Which methods a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +43,14 @@ impl Methods {
             (Self::Any, _) => true,
             (Self::Some(mine), Self::Some(theirs)) => mine.is_superset(theirs),
             (Self::Some(_), Self::Any) => false,
+        }
+    }
+
+    /// Whether some method is one of both.
+    fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Some(mine), Self::Some(theirs)) => !mine.is_disjoint(theirs),
+            _ => true,
         }
     }
 }
@@ -78,10 +90,12 @@ pub enum BadRule {
     Connect,
     #[error("it has no `http://` or `https://`")]
     NoScheme,
-    #[error("its host: {0}")]
+    #[error("{0}")]
     Host(BadTarget),
     #[error("`{0}` is no port")]
     Port(String),
+    #[error("it is longer than 2 KiB")]
+    Long,
     #[error("it has no path: `/**` stands for all")]
     NoPath,
     #[error("a rule has no query and no fragment: every query of a path that fits is admitted")]
@@ -95,21 +109,30 @@ pub enum BadRule {
 }
 
 impl HttpRule {
-    /// Whether a call is one of these.
-    pub fn admits(&self, method: &str, target: &Target) -> bool {
-        self.methods.admits(method) && self.admits_target(target)
+    /// Reads a rule whose methods may be left out: then it is for all.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn of_any_method(text: &str) -> Result<Self, BadRule> {
+        if text.trim_start().starts_with("http") {
+            format!("* {}", text.trim_start()).parse()
+        } else {
+            text.parse()
+        }
     }
 
-    /// The same for a call of any method.
-    pub fn admits_target(&self, target: &Target) -> bool {
-        self.scheme == target.scheme
-            && self.port == target.port
+    /// Whether a call is one of these.
+    pub fn admits(&self, method: &str, target: &Target) -> bool {
+        self.admits_known(method, target, target.ambiguous())
+    }
+
+    /// The same where it is known already whether the target is ambiguous.
+    pub(super) fn admits_known(&self, method: &str, target: &Target, ambiguous: bool) -> bool {
+        self.port == target.port
+            && self.scheme == target.scheme
             && self.host.admits(&target.host)
-            && (!target.ambiguous() || self.path == [Segment::Many])
-            && {
-                let segments: Vec<&str> = target.path.split('/').skip(1).collect();
-                path_admits(&self.path, &segments)
-            }
+            && self.methods.admits(method)
+            && (self.path == [Segment::Many] || !ambiguous && path_admits(&self.path, &target.path))
     }
 
     /// Whether every call that `other` is for is one of these. Where it cannot tell, it says no.
@@ -121,46 +144,98 @@ impl HttpRule {
             && path_covers(&self.path, &other.path)
     }
 
-    /// The narrowest rule for just this call.
+    /// Whether some call may be one of these and one of `other` too.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self.port == other.port
+            && (self.host.covers(&other.host) || other.host.covers(&self.host))
+            && self.methods.meets(&other.methods)
+            && (path_covers(&self.path, &other.path) || path_covers(&other.path, &self.path))
+    }
+
+    /// The narrowest rule that is for this call: a `*` in its path stands for any text, since no rule can
+    /// say otherwise, and an ambiguous path is one of all.
     pub fn just(method: &str, target: &Target) -> Self {
+        let segment = |text: &str| {
+            let mut one = String::with_capacity(text.len());
+            for c in text.chars() {
+                if c != '*' || !one.ends_with('*') {
+                    one.push(c);
+                }
+            }
+            Segment::One(one)
+        };
         Self {
             methods: Methods::Some([method.to_string()].into()),
             scheme: target.scheme,
             host: HostPattern::Exact(target.host.clone()),
             port: target.port,
-            path: (target.path.split('/').skip(1))
-                .map(|segment| Segment::One(segment.replace('*', "%2A")))
-                .collect(),
+            path: if target.ambiguous() {
+                vec![Segment::Many]
+            } else {
+                target.path.split('/').skip(1).map(segment).collect()
+            },
         }
     }
 }
 
-fn path_admits(pattern: &[Segment], path: &[&str]) -> bool {
-    match (pattern, path) {
-        ([], []) => true,
-        ([Segment::Many], [_, ..]) => true,
-        ([Segment::Many, rest @ ..], [_, ..]) => {
-            (1..=path.len()).any(|n| path_admits(rest, &path[n..]))
+/// Whether a path, of a call, fits a pattern. Never looks back further than to the last `**`, so that a
+/// long path of the guest's is slow in no pattern, and takes no memory.
+fn path_admits(pattern: &[Segment], path: &str) -> bool {
+    let mut path = path.split('/').skip(1);
+    let mut p = 0;
+    let mut many = None;
+    loop {
+        let Some(segment) = path.next() else {
+            return p == pattern.len();
+        };
+        match pattern.get(p) {
+            Some(Segment::Many) => {
+                p += 1;
+                many = Some((p, path.clone()));
+            }
+            Some(Segment::One(text)) if glob(text, segment) => p += 1,
+            _ => {
+                // The last `**` stands for one more segment.
+                let Some((after, mut rest)) = many.take() else {
+                    return false;
+                };
+                if rest.next().is_none() {
+                    return false;
+                }
+
+                path = rest.clone();
+                many = Some((after, rest));
+                p = after;
+            }
         }
-        ([Segment::One(text), rest @ ..], [first, others @ ..]) => {
-            glob(text, first) && path_admits(rest, others)
-        }
-        _ => false,
     }
 }
 
+/// Whether all paths that fit `theirs` fit `mine`. Where it cannot tell, it says no.
 fn path_covers(mine: &[Segment], theirs: &[Segment]) -> bool {
-    match (mine, theirs) {
-        ([], []) => true,
-        ([Segment::Many, rest @ ..], [_, ..]) => {
-            (1..=theirs.len()).any(|n| path_covers(rest, &theirs[n..]))
-        }
-        ([Segment::One(text), rest @ ..], [Segment::One(other), others @ ..]) => {
+    let (mut m, mut t) = (0, 0);
+    let mut many: Option<(usize, usize)> = None;
+    while let Some(their) = theirs.get(t) {
+        match (mine.get(m), their) {
+            (Some(Segment::Many), _) => {
+                (m, t) = (m + 1, t + 1);
+                many = Some((m, t));
+            }
             // The other's stars are taken for text: a star of ours covers them, and nothing else does.
-            glob(text, other) && path_covers(rest, others)
+            (Some(Segment::One(text)), Segment::One(other)) if glob(text, other) => {
+                (m, t) = (m + 1, t + 1);
+            }
+            _ => {
+                let Some((after, until)) = many else {
+                    return false;
+                };
+                (m, t) = (after, until + 1);
+                many = Some((after, until + 1));
+            }
         }
-        _ => false,
     }
+    m == mine.len()
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any text. Never looks back further than to
@@ -190,6 +265,9 @@ impl FromStr for HttpRule {
     type Err = BadRule;
 
     fn from_str(text: &str) -> Result<Self, BadRule> {
+        if text.len() > LONGEST {
+            return Err(BadRule::Long);
+        }
         let (methods, url) = text.trim().split_once(' ').ok_or(BadRule::NoMethods)?;
         let methods = match methods {
             "*" => Methods::Any,
@@ -211,7 +289,7 @@ impl FromStr for HttpRule {
         let (host, port) = split_port(authority);
         let port = match port {
             None => scheme.port(),
-            Some(text) => port_of(text).ok_or_else(|| BadRule::Port(text.into()))?,
+            Some(text) => port_of(text).ok_or_else(|| BadRule::Port(shown(text)))?,
         };
         Ok(Self {
             methods,
@@ -235,7 +313,7 @@ fn method(text: &str) -> Result<String, BadRule> {
     if fits {
         Ok(text.into())
     } else {
-        Err(BadRule::Method(text.into()))
+        Err(BadRule::Method(shown(text)))
     }
 }
 

@@ -27,12 +27,15 @@ impl Pace {
         }
     }
 
-    /// Reads `50/s`, `16MiB/m`.
+    /// Reads `50/s`, or of bytes `16MiB/m`.
     ///
     /// # Errors
     /// When it is none.
-    pub fn parse(text: &str) -> Result<Self, BadPace> {
+    pub fn parse(text: &str, bytes: bool) -> Result<Self, BadPace> {
         let (amount, unit) = text.split_once('/').ok_or(BadPace)?;
+        if !bytes && !amount.trim().bytes().all(|b| b.is_ascii_digit()) {
+            return Err(BadPace);
+        }
         let seconds = match unit.trim() {
             "s" => 1,
             "m" => 60,

@@ -3,7 +3,6 @@
 use super::{
     Grants, HttpGrant, SecretGrant, TcpGrant,
     address::{BadAddress, admit_address},
-    http::HttpRule,
     target::{Host, Target},
 };
 use core::net::IpAddr;
@@ -102,7 +101,8 @@ impl Rights {
     /// # Errors
     /// When it may not.
     pub fn http(&self, method: &str, target: &Target) -> Result<HttpGiven<'_>, Denied> {
-        let fits = |grant: &&HttpGrant| grant.rule.admits(method, target);
+        let ambiguous = target.ambiguous();
+        let fits = |grant: &&HttpGrant| grant.rule.admits_known(method, target, ambiguous);
         let grant = self
             .grants
             .http
@@ -148,15 +148,9 @@ impl Rights {
     /// When it may not.
     pub fn look_up(&self, name: &str) -> Result<(), Denied> {
         let host = Host::Name(name.into());
-        let ports: Vec<u16> = self
-            .grants
-            .tcp
-            .iter()
-            .map(|grant| grant.rule.port)
-            .collect();
         let mut denied = Denied::NotGranted;
-        for port in ports {
-            match self.tcp(&host, port) {
+        for grant in &self.grants.tcp {
+            match self.tcp(&host, grant.rule.port) {
                 Ok(_) => return Ok(()),
                 Err(other @ Denied::Ceiling(_)) => denied = other,
                 Err(_) => {}
@@ -165,28 +159,26 @@ impl Rights {
         Err(denied)
     }
 
-    /// The secrets that are put into a call.
+    /// The secrets that are put into a call: for each place the first of the line's that is for it.
     pub fn secrets<'r>(
         &'r self,
         method: &'r str,
         target: &'r Target,
     ) -> impl Iterator<Item = &'r SecretGrant> {
         let fits = move |grant: &&SecretGrant| grant.r#for.admits(method, target);
-        self.grants
-            .secrets
-            .iter()
-            .filter(fits)
+        let all = &self.grants.secrets;
+        all.iter()
+            .enumerate()
+            .filter(move |(n, grant)| {
+                let taken = |before: &SecretGrant| before.place == grant.place && fits(&before);
+                fits(grant) && !all[..*n].iter().any(taken)
+            })
+            .map(|(_, grant)| grant)
             .filter(move |grant| {
                 self.ceiling.as_ref().is_none_or(|ceiling| {
                     let mut allowed = ceiling.grants.secrets.iter().filter(fits);
                     allowed.any(|other| other.name == grant.name)
                 })
             })
-    }
-
-    /// Whether all calls of `rule` may be made.
-    pub fn covers_http(&self, rule: &HttpRule) -> bool {
-        let covered = |grants: &Grants| grants.http.iter().any(|grant| grant.rule.covers(rule));
-        covered(&self.grants) && self.ceiling.as_ref().is_none_or(|c| covered(&c.grants))
     }
 }

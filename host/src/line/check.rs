@@ -2,6 +2,7 @@
 //!
 //! Nothing here looks at a component or at the host's files. What could not be read is not judged.
 
+mod grants;
 mod graph;
 mod station;
 

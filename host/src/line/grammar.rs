@@ -4,10 +4,11 @@
 //! key that the other does not. Knows nothing of what a value means.
 
 use super::quantity::written;
-use crate::limits::write_size;
+use crate::{grant::Pace, limits::write_size};
 use std::time::Duration;
 
 mod factory;
+mod grants;
 mod line;
 mod station;
 
@@ -54,6 +55,13 @@ pub(crate) enum Kind {
     Size(u64, u64),
     /// A length of time in these bounds: `"2h 30m"`.
     Time(Duration, Duration),
+    /// A number, or of bytes a size, in a time, at most so much: `"50/s"`, `"16MiB/s"`.
+    Pace {
+        /// Whether it is of bytes.
+        bytes: bool,
+        /// The most.
+        most: u64,
+    },
     /// Two lengths of time: `"200ms..60s"`.
     Backoff(Duration, Duration),
     /// One of these words.
@@ -123,6 +131,12 @@ impl Kind {
                 written(*least),
                 written(*most)
             ),
+            Self::Pace { bytes, most } => format!(
+                "a {} in a second, a minute or an hour, such as \"{}\", at most {}",
+                if *bytes { "size" } else { "number" },
+                Pace::a_second(if *bytes { 16 << 20 } else { 50 }).written(*bytes),
+                Pace::a_second(*most).written(*bytes),
+            ),
             Self::Backoff(least, most) => format!(
                 "two times such as \"200ms..60s\", from \"{}\" to \"{}\"",
                 written(*least),
@@ -153,6 +167,14 @@ impl Kind {
     /// This kind, or the list among those that it may be.
     pub(crate) fn list(&self) -> Option<&Self> {
         self.among(|kind| matches!(kind, Self::List(_)))
+    }
+
+    /// This kind's table, or that of the one among those that it may be.
+    pub(crate) fn table(&self) -> Option<&'static Table> {
+        match self.among(|kind| matches!(kind, Self::Table(_)))? {
+            Self::Table(table) => Some(table),
+            _ => None,
+        }
     }
 
     fn among(&self, fits: impl Fn(&Self) -> bool) -> Option<&Self> {

@@ -3,21 +3,22 @@
 //! Everything that can be read is, so that all problems are told at once; what could not be read gets a
 //! stand-in and is marked, so that no check judges it.
 
+pub(crate) mod grants;
 mod next;
-mod settings;
+pub(crate) mod settings;
 mod station;
 
 use super::{
-    Draft, Line, Vars, check,
+    Draft, Line, Vars, Worker, check,
     grammar::LINE,
-    reader::{Fields, Findings, Reader},
+    reader::{Fields, Findings, Node, Reader},
 };
 use crate::{
     name::Name,
-    problem::{Place, Problem},
+    problem::{Place, Problem, shown},
 };
 use settings::Defaults;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Reads and checks a line file; `vars` override the values of the line's own.
 ///
@@ -70,6 +71,7 @@ pub(crate) fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Problem> 
 fn line(root: Fields<'_>, reader: &mut Reader<'_>, over: &Vars) -> Line {
     let name = root.get("line").and_then(|node| reader.name(&node));
     let entry = root.get("entry").and_then(|node| reader.name(&node));
+    let worker = root.get("worker").and_then(|node| reader.one_of(&node));
     let vars = match root.get("vars") {
         Some(node) => Vars::read(reader, &node).overridden(over),
         None => Vars::default(),
@@ -93,6 +95,35 @@ fn line(root: Fields<'_>, reader: &mut Reader<'_>, over: &Vars) -> Line {
     Line {
         name: name.unwrap_or_else(stand_in),
         entry: entry.unwrap_or_else(stand_in),
+        worker: worker.map(|word| match word {
+            "own" => Worker::Own,
+            _ => Worker::Shared,
+        }),
         stations,
     }
+}
+
+/// Whether a text may be a path.
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 4096 && !text.chars().any(char::is_control)
+}
+
+/// Reads a host path with its variables filled in.
+fn host(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<PathBuf> {
+    let text = reader.text(node)?;
+    let filled = vars.fill(reader, node, text)?;
+    path(reader, node, &filled)
+}
+
+/// A text as the path of something on the host.
+pub(crate) fn path(reader: &mut Reader<'_>, node: &Node<'_>, text: &str) -> Option<PathBuf> {
+    if is_path(text) {
+        return Some(text.into());
+    }
+    reader.spoil(
+        node,
+        format!("`{}` is no path", shown(text)),
+        Some("name a file or folder, relative to this file".into()),
+    );
+    None
 }

@@ -183,6 +183,11 @@ impl<'t> Reader<'t> {
         self.problem(node.span.start, message, hint);
     }
 
+    /// Marks a value that is not relied on, and of which a problem is told already.
+    pub(crate) fn doubt(&mut self, node: &Node<'_>) {
+        self.spoiled.insert(node.path.clone());
+    }
+
     /// The first place of `part` in the source of a value; where it begins if it is written otherwise.
     pub(crate) fn find(&self, node: &Node<'_>, part: &str) -> usize {
         let source = self.text.get(node.span.clone()).unwrap_or_default();
@@ -264,7 +269,7 @@ impl<'t> Reader<'t> {
 
     /// The keys of a table of the grammar.
     pub(crate) fn table<'a>(&mut self, node: &Node<'a>) -> Option<Fields<'a>> {
-        let Kind::Table(grammar) = node.kind else {
+        let Some(grammar) = node.kind.table() else {
             debug_assert!(false, "`{}` is no table of the grammar", node.path);
             return None;
         };

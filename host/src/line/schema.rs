@@ -67,6 +67,12 @@ fn kind(kind: &Kind) -> Map<String, Value> {
             { "type": "integer", "minimum": least, "maximum": most },
         ] }),
         Kind::Time(..) => json!({ "type": "string", "pattern": "^\\s*[0-9]" }),
+        Kind::Pace { bytes: false, .. } => {
+            json!({ "type": "string", "pattern": "^\\s*[0-9]+\\s*/\\s*[smh]\\s*$" })
+        }
+        Kind::Pace { bytes: true, .. } => {
+            json!({ "type": "string", "pattern": "^\\s*[0-9]+\\s*([kKmMgGtT][iI]?[bB]|[bB])?\\s*/\\s*[smh]\\s*$" })
+        }
         Kind::Backoff(..) => json!({ "type": "string", "pattern": "^\\s*[0-9].*\\.\\.\\s*[0-9]" }),
         Kind::OneOf(words) => json!({ "enum": words }),
         Kind::Any => json!({}),

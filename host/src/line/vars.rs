@@ -80,12 +80,14 @@ impl Vars {
                         "`${` without `}`",
                         Some("`$$` stands for a `$` that begins no variable".into()),
                     );
+                    reader.doubt(node);
                     return None;
                 };
                 match self.get(name) {
                     Some(value) => filled.push_str(value),
                     None => {
                         whole = false;
+                        reader.doubt(node);
                         let at = reader.find(node, &format!("${{{name}}}"));
                         reader.problem(
                             at,

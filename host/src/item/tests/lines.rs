@@ -100,6 +100,7 @@ pub(crate) fn line(text: &str) -> Line {
     Line {
         name: name("line"),
         entry: stations[0].0.clone(),
+        worker: None,
         stations: stations.into_iter().collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! Checks of one station: its ports and rules, exits, guest paths, arguments, environment.
 
-use super::target_path;
+use super::{grants, target_path};
 use crate::{
     grant::{guest_path, within},
     line::{Draft, Station},
@@ -16,6 +16,7 @@ pub(super) fn check(draft: &Draft, name: &Name, station: &Station, problems: &mu
     exits(draft, &path, station, problems);
     guests(draft, &path, station, problems);
     command(draft, &path, station, problems);
+    grants::check(draft, &path, &station.grants, problems);
 }
 
 fn ports(draft: &Draft, name: &Name, station: &Station, problems: &mut Vec<Problem>) {

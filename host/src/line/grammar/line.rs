@@ -1,10 +1,10 @@
 //! The grammar of `line.toml`.
 
-use super::{Key, Kind, NAME, Table};
+use super::{Key, Kind, NAME, Table, grants::GRANTS};
 use std::time::Duration;
 
-const MILLISECOND: Duration = Duration::from_millis(1);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -26,8 +26,14 @@ pub(crate) static LINE: Table = Table {
         Key::new(
             "vars",
             NAME_MAP_OF_TEXT,
-            "Texts that stand for `${name}` in `config`, `args`, `env`, and the `host` of `assets` and `grants.fs`; \
+            "Texts that stand for `${name}` in `config`, `args`, `env`, the `host` of `assets`, and `grants`; \
              `andon.toml` may set others. `$$` is a `$`.",
+        ),
+        Key::new(
+            "worker",
+            Kind::OneOf(&["own", "shared"]),
+            "Where visits run: in `own` processes behind a second wall, or in the host's, `shared` with it. For the \
+             whole line, since its stations share the processes.",
         ),
         Key::new(
             "defaults",
@@ -48,7 +54,6 @@ pub(crate) static LINE: Table = Table {
     later: &[
         ("sources", "where items come from by themselves"),
         ("notify", "who is told of jams"),
-        ("worker", "runners in processes of their own"),
         ("ramp", "a new revision for a share of the items"),
     ],
 };
@@ -69,12 +74,54 @@ static DEFAULTS: Table = Table {
             QUEUE,
             "Waiting items before upstream stops starting visits. Default 64.",
         ),
+        RATES,
+        ON_VIOLATION,
     ],
-    later: &[
-        ("instance", "instances that are used again"),
-        ("violation", "what a call that was not granted leads to"),
-        ("worker", "runners in processes of their own"),
+    later: &[("instance", "instances that are used again")],
+};
+
+const RATES: Key = Key::new(
+    "rate",
+    Kind::Table(&RATE),
+    "How fast a station may use the network, all its visits together. What is faster waits.",
+);
+const ON_VIOLATION: Key = Key::new(
+    "violation",
+    Kind::OneOf(&["jam", "deny"]),
+    "What a call on the network leads to that was not granted: the item jams (`jam`, the default), or the guest gets \
+     an error (`deny`).",
+);
+
+/// `rate`.
+static RATE: Table = Table {
+    what: "rates",
+    keys: &[
+        Key::new(
+            "requests",
+            Kind::Pace {
+                bytes: false,
+                most: 1_000_000,
+            },
+            "Requests over HTTP. Default \"50/s\".",
+        ),
+        Key::new(
+            "connections",
+            Kind::Pace {
+                bytes: false,
+                most: 1_000_000,
+            },
+            "Connections over TCP and look-ups of names. Default \"20/s\".",
+        ),
+        Key::new(
+            "bytes",
+            Kind::Pace {
+                bytes: true,
+                most: 1 << 40,
+            },
+            "Bytes, in and out together. Default \"16MiB/s\".",
+        ),
     ],
+    later: &[],
 };
 
 /// `stations.<name>`.
@@ -150,12 +197,12 @@ static STATION: Table = Table {
         Key::new("retry", Kind::Table(&RETRY), "What happens after a failed attempt."),
         Key::new("limits", Kind::Table(&LIMITS), "What a visit may use."),
         Key::new("grants", Kind::Table(&GRANTS), "What a visit is given."),
+        RATES,
+        ON_VIOLATION,
     ],
     later: &[
         ("ask", "a question to a person"),
         ("instance", "instances that are used again"),
-        ("violation", "what a call that was not granted leads to"),
-        ("worker", "runners in processes of their own"),
         ("clock", "the real clock"),
     ],
 };
@@ -228,7 +275,7 @@ static RETRY: Table = Table {
 };
 
 /// `limits`.
-static LIMITS: Table = Table {
+pub(super) static LIMITS: Table = Table {
     what: "limits",
     keys: &[
         Key::new(
@@ -316,43 +363,6 @@ static LIMITS: Table = Table {
             Kind::Count(0, 100_000),
             "Files, folders and links in the workspace. Default 10000.",
         ),
-    ],
-    later: &[],
-};
-
-/// `grants`.
-static GRANTS: Table = Table {
-    what: "grants",
-    keys: &[Key::new(
-        "fs",
-        Kind::List(&Kind::Table(&MOUNT)),
-        "Folders of the host's.",
-    )],
-    later: &[
-        ("http", "calls over HTTP"),
-        ("tcp", "connections over TCP"),
-        ("udp", "datagrams"),
-        ("secrets", "secrets"),
-    ],
-};
-
-/// One of `grants.fs`.
-static MOUNT: Table = Table {
-    what: "a granted folder",
-    keys: &[
-        Key::new(
-            "host",
-            Kind::Text,
-            "The folder on the host; relative to this file.",
-        )
-        .required(),
-        Key::new("guest", Kind::Text, "Where the guest sees it.").required(),
-        Key::new(
-            "access",
-            Kind::OneOf(&["read", "write"]),
-            "`read`, or `write` for reading and writing.",
-        )
-        .required(),
     ],
     later: &[],
 };

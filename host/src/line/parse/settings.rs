@@ -1,10 +1,10 @@
 //! What defaults and stations both set: retries, limits, workers, queue.
 
 use super::super::{
-    Retry, Station,
+    OnViolation, Retry, Station,
     reader::{Fields, Node, Reader},
 };
-use crate::limits::Limits;
+use crate::{grant::Rates, limits::Limits};
 
 /// What a station has that does not say otherwise.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub(super) struct Defaults {
     pub(super) limits: Limits,
     pub(super) workers: u32,
     pub(super) queue: u32,
+    pub(super) rate: Rates,
+    pub(super) violation: OnViolation,
 }
 
 impl Default for Defaults {
@@ -22,6 +24,8 @@ impl Default for Defaults {
             limits: Limits::default(),
             workers: Station::WORKERS,
             queue: Station::QUEUE,
+            rate: Rates::default(),
+            violation: OnViolation::default(),
         }
     }
 }
@@ -50,6 +54,17 @@ impl Defaults {
         if let Some(count) = fields.get("queue").and_then(|node| reader.count(&node)) {
             self.queue = count;
         }
+        if let Some(node) = fields.get("rate") {
+            rates(reader, &node, &mut self.rate);
+        }
+        let violation = fields
+            .get("violation")
+            .and_then(|node| reader.one_of(&node));
+        match violation {
+            Some("deny") => self.violation = OnViolation::Deny,
+            Some(_) => self.violation = OnViolation::Jam,
+            None => {}
+        }
     }
 }
 
@@ -65,7 +80,23 @@ fn retry(reader: &mut Reader<'_>, node: &Node<'_>, retry: &mut Retry) {
     }
 }
 
-fn limits(reader: &mut Reader<'_>, node: &Node<'_>, limits: &mut Limits) {
+fn rates(reader: &mut Reader<'_>, node: &Node<'_>, rates: &mut Rates) {
+    let Some(fields) = reader.table(node) else {
+        return;
+    };
+    for (name, rate) in [
+        ("requests", &mut rates.requests),
+        ("connections", &mut rates.connections),
+        ("bytes", &mut rates.bytes),
+    ] {
+        if let Some(pace) = fields.get(name).and_then(|node| reader.pace(&node)) {
+            *rate = pace;
+        }
+    }
+}
+
+/// Reads `limits`: what it names is taken over.
+pub(crate) fn limits(reader: &mut Reader<'_>, node: &Node<'_>, limits: &mut Limits) {
     let Some(fields) = reader.table(node) else {
         return;
     };

@@ -5,14 +5,10 @@ use super::{
         Asset, Join, Missing, Station, Vars,
         reader::{Node, Reader},
     },
-    next,
+    grants, host, is_path, next,
     settings::Defaults,
 };
-use crate::{
-    grant::{Access, Grants, Mount},
-    name::Name,
-    problem::shown,
-};
+use crate::{grant::Grants, name::Name, problem::shown};
 use std::{collections::BTreeMap, path::PathBuf};
 use toml::de::DeValue;
 
@@ -39,8 +35,8 @@ pub(super) fn read(
         retry: settings.retry.clone(),
         limits: settings.limits.clone(),
         grants: Grants::default(),
-        rate: Default::default(),
-        violation: Default::default(),
+        rate: settings.rate.clone(),
+        violation: settings.violation,
     };
     let Some(fields) = reader.table(node) else {
         return station;
@@ -50,6 +46,8 @@ pub(super) fn read(
     station.limits = settings.limits;
     station.workers = settings.workers;
     station.queue = settings.queue;
+    station.rate = settings.rate;
+    station.violation = settings.violation;
     if let Some(node) = fields.get("use") {
         station.r#use = source(reader, &node);
     }
@@ -93,14 +91,8 @@ pub(super) fn read(
     }
     station.visits = fields.get("visits").and_then(|node| reader.count(&node));
     station.join = fields.get("join").and_then(|node| join(reader, &node));
-    if let Some(grants) = fields.get("grants").and_then(|node| reader.table(&node))
-        && let Some(node) = grants.get("fs")
-    {
-        let list = reader.list(&node);
-        station.grants.fs = list
-            .iter()
-            .filter_map(|node| mount(reader, node, vars))
-            .collect();
+    if let Some(node) = fields.get("grants") {
+        station.grants = grants::read(reader, &node, vars);
     }
     station
 }
@@ -158,25 +150,6 @@ fn source(reader: &mut Reader<'_>, node: &Node<'_>) -> PathBuf {
     PathBuf::from(text)
 }
 
-fn is_path(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 4096 && !text.chars().any(char::is_control)
-}
-
-/// Reads a host path with its variables filled in.
-fn host(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<PathBuf> {
-    let text = reader.text(node)?;
-    let path = vars.fill(reader, node, text)?;
-    if is_path(&path) {
-        return Some(path.into());
-    }
-    reader.spoil(
-        node,
-        format!("`{}` is no path", shown(&path)),
-        Some("name a file or folder, relative to the line file".into()),
-    );
-    None
-}
-
 fn asset(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<Asset> {
     let fields = reader.table(node)?;
     let host = fields
@@ -186,25 +159,6 @@ fn asset(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<Asset>
     Some(Asset {
         host: host.unwrap_or_default(),
         guest: guest.unwrap_or_default().into(),
-    })
-}
-
-fn mount(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<Mount> {
-    let fields = reader.table(node)?;
-    let host = fields
-        .get("host")
-        .and_then(|node| host(reader, &node, vars));
-    let guest = fields.get("guest").and_then(|node| reader.text(&node));
-    let access = fields.get("access").and_then(|node| reader.one_of(&node));
-    Some(Mount {
-        host: host.unwrap_or_default(),
-        guest: guest.unwrap_or_default().into(),
-        access: match access {
-            Some("write") => Access::Write,
-            _ => Access::Read,
-        },
-        quota: None,
-        max_files: None,
     })
 }
 

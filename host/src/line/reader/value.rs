@@ -2,6 +2,7 @@
 
 use super::{Node, Reader};
 use crate::{
+    grant::Pace,
     limits::parse_size,
     line::{grammar::Kind, quantity},
     name::Name,
@@ -92,6 +93,28 @@ impl Reader<'_> {
         match time.filter(|time| (least..=most).contains(time)) {
             Some(time) => Some(time),
             None => self.wrong_kind(node),
+        }
+    }
+
+    pub(crate) fn flag(&mut self, node: &Node<'_>) -> Option<bool> {
+        match node.value.as_bool() {
+            None => self.wrong_kind(node),
+            flag => flag,
+        }
+    }
+
+    pub(crate) fn pace(&mut self, node: &Node<'_>) -> Option<Pace> {
+        let Kind::Pace { bytes, most } = *node.kind else {
+            debug_assert!(false, "`{}` is no pace of the grammar", node.path);
+            return None;
+        };
+        let pace = node
+            .value
+            .as_str()
+            .and_then(|text| Pace::parse(text, bytes).ok());
+        match pace.filter(|pace| pace.amount <= most) {
+            None => self.wrong_kind(node),
+            pace => pace,
         }
     }
 

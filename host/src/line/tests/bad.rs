@@ -97,11 +97,10 @@ fn keys() {
             [default]\n[defaults]\nworker_count = 1\nretry = { attempt = 1 }\nlimits = { walls = '1s', color = 2 }\n\
             [stations.a]\nuse = 'a'\nnxt = 'done'\nnext = [{ wen = {}, to = 'b' }]\n\
             join = { off = 'a' }\ngrants = { files = [] }\ngrants.fs = [{ hst = 'a' }]\nassets = [{ path = 'x' }]\n".into()),
-        ("later keys", "line = 'x'\nentry = 'a'\nworker = 'own'\n\
+        ("later keys", "line = 'x'\nentry = 'a'\n\
             [sources.nightly]\ncron = '0 2 * * *'\n[notify]\njam = 'https://x'\n\
-            [stations.a]\nuse = 'oci://example.com/x'\nnext = 'b'\ngrants.http = ['GET https://x/**']\n\
-            grants.secrets = []\ngrants.tcp = []\ninstance = 'warm'\nviolation = 'deny'\n\
-            [stations.b]\nuse = 'scan@1.2.0'\nask = { prompt = 'Ship it?' }\nnext = 'c'\nlimits.requests = 3\n\
+            [stations.a]\nuse = 'oci://example.com/x'\nnext = 'b'\ngrants.udp = ['x:53']\ninstance = 'warm'\n\
+            [stations.b]\nuse = 'scan@1.2.0'\nask = { prompt = 'Ship it?' }\nnext = 'c'\nclock = 'real'\n\
             [stations.c]\nuse = 'tool.py'\nnext = 'done'\n".into()),
         ("missing keys", "[stations.a]\n[stations.b]\nuse = 'b'\nnext = [{ when = { a = 'b' } }]\njoin = {}\n\
             assets = [{ }]\ngrants.fs = [{ host = 'x' }]\n".into()),
@@ -238,18 +237,83 @@ fn wiring() {
 }
 
 #[test]
+fn grants() {
+    let of = |settings: &str| stations("", &[("a", &format!("next = 'done'\n{settings}"))]);
+    let report = all(&[
+        ("kinds", of("grants = { http = 'all', tcp = [1], secrets = ['X'], fs = ['/'] }\nrate = '5/s'\nviolation = 'stop'")),
+        ("keys", of(
+            "grants.http = [{ url = 'https://a/', methods = 'GET' }]\ngrants.tcp = [{ host = 'a', port = 1 }]\n\
+             grants.secrets = [{}]\nrate = { request = '1/s' }",
+        )),
+        ("paces", of("rate = { requests = '1MiB/s', connections = '0/s', bytes = '16MiB/d' }")),
+        ("paces too fast", of("rate = { requests = '1000001/s', bytes = '2TiB/s' }")),
+        ("rules", of(
+            "grants.http = ['https://a/**', 'get https://a/**', 'GET a/**', 'GET https://a', 'GET https://a/?q=1', 'GET https://*/**', \
+             'GET https://a.b./x', 'CONNECT https://a/**', 'GET https://a/x**', 'GET https://a:0/', 'GET https://a/../b', \
+             \"\\u001b[31m https://a/\", { rule = 'GET' }, { rule = 7, private = 'yes', timeout = '2d', max-response = 0 }]",
+        )),
+        ("connections", of(
+            "grants.tcp = ['a', 'a:0', 'a:99999', '*:80', 'https://a:443', 'a b:1', '[::1]', { to = 'a' }, { to = 'a:1', private = 1 }]",
+        )),
+        ("secrets", of(
+            "grants.http = ['* https://a/**']\ngrants.secrets = [\n\
+             { name = 'token', header = 'authorization', for = 'https://a/**' },\n\
+             { name = 'A', for = 'https://a/**' },\n\
+             { name = 'A', header = 'x', query = 'x', for = 'https://a/**' },\n\
+             { name = 'A', header = 'Authorization', for = 'https://a/**' },\n\
+             { name = 'A', header = 'host', for = 'https://a/**' },\n\
+             { name = 'A', header = 'transfer-encoding', for = 'https://a/**' },\n\
+             { name = 'A', header = 'x', prefix = \"a\\r\\nb\", for = 'https://a/**' },\n\
+             { name = 'A', query = 'a&b', for = 'https://a/**' },\n\
+             { name = 'A', query = 'key', prefix = 'x', for = 'https://a/**' },\n\
+             { name = 'A', header = 'x', for = 'a.example' },\n\
+             { name = 'A', header = 'x' },\n]",
+        )),
+        ("secrets without a call", of(
+            "grants.http = ['GET https://a/v1/**', 'GET https://*.b.example/**']\ngrants.secrets = [\n\
+             { name = 'A', header = 'x', for = 'https://a/v1/**' },\n\
+             { name = 'B', header = 'y', for = 'https://a/v2/**' },\n\
+             { name = 'C', header = 'z', for = 'POST https://a/v1/x' },\n\
+             { name = 'D', header = 'w', for = 'https://api.b.example/**' },\n\
+             { name = 'E', header = 'v', for = 'http://a/**' },\n]",
+        )),
+        ("twice", of(
+            "grants.http = ['GET https://a/**', { rule = 'GET https://a/x', private = true }, 'GET https://a/**', 'POST https://a/x']\n\
+             grants.tcp = ['*.a:1', 'b:1', 'x.a:1', 'B:1', 'b:2']\n\
+             grants.secrets = [{ name = 'A', header = 'x', for = 'https://a/**' }, { name = 'B', header = 'x', for = 'GET https://a/**' }, \
+             { name = 'A', query = 'x', for = 'https://a/**' }]",
+        )),
+        ("variables", of(
+            "grants.http = ['GET https://${host}/**']\ngrants.tcp = ['${db}:1']\ngrants.secrets = [{ name = 'A', header = 'x', for = 'https://${host}/**' }]",
+        )),
+        ("quotas", of(
+            "grants.fs = [{ host = 'x', guest = '/a', access = 'read', quota = '1MiB', max-files = 3 }, \
+             { host = 'x', guest = '/b', access = 'write', quota = 0, max-files = 0 }]",
+        )),
+        ("worker", "line = 'x'\nentry = 'a'\nworker = 'mine'\n[defaults]\nworker = 'own'\n[stations.a]\nuse = 'a'\nnext = 'done'\nworker = 'own'\n".into()),
+    ]);
+    insta::assert_snapshot!(report);
+}
+
+#[test]
 fn factories() {
-    let files: [&[u8]; 4] = [
+    let files: [&[u8]; 7] = [
         b"[vars]\na = 1\nb = '${a}'\n",
         b"var = 'x'\n[people]\n",
         b"vars = {",
         b"\xef\xbb\xbf[vars]\na = 'x'\n",
+        b"[network]\nresolvers = ['localhost:53', '127.0.0.1:0', '::1', '[::1]:53', 7]\nresolver = 1\n",
+        b"[ceiling]\nlimits = { wall = '1y', visit = 1 }\ngrant = {}\n[ceiling.grants]\nudp = []\n\
+          fs = [{ host = 'a', guest = '/a', access = 'all' }, 'x']\nhttp = ['GET https://${host}/**', { rule = 'GET https://a/**', idempotent = true }]\n\
+          tcp = ['a']\nsecrets = [{ name = 'a', for = 'b', header = 'x' }]\n",
+        b"[ceiling.grants]\nhttp = ['* https://a/**', { rule = 'GET https://a/x', private = true }]\ntcp = ['a:1', 'A:1']\n\
+          secrets = [{ name = 'A', for = 'https://a/**' }, { name = 'B', for = 'https://a/**' }, { name = 'A', for = 'GET https://a/x' }]\n",
     ];
     let mut report = String::new();
     for bytes in files {
         match Factory::parse("andon.toml", bytes) {
             Ok(factory) => {
-                let _ = writeln!(report, "== {factory:?}");
+                let _ = writeln!(report, "== {:?}", factory.vars);
             }
             Err(problems) => {
                 let _ = writeln!(report, "==\n{}", told(&problems));

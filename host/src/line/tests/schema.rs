@@ -84,7 +84,8 @@ fn a_good_line_keeps_the_schema() {
         &schema_line(),
         &json_of(&REVIEW.replace(", day = 2025-01-02", ""))
     ));
-    assert!(keeps(&schema_factory(), &json_of("[vars]\na = 'x'")));
+    assert!(keeps(&schema_factory(), &json_of(FACTORY)));
+    assert_eq!(Factory::parse("andon.toml", FACTORY.as_bytes()).err(), None);
 }
 
 #[test]
@@ -100,7 +101,17 @@ fn what_the_parser_does_not_know_the_schema_refuses() {
         ("", "next = 'done'\nask = {}"),
         ("", "next = 'done'\njoin.zzz = 1"),
         ("", "next = 'done'\ngrants.zzz = 1"),
-        ("", "next = 'done'\ngrants.http = []"),
+        ("", "next = 'done'\ngrants.udp = []"),
+        ("", "next = 'done'\ngrants.http = ''"),
+        (
+            "",
+            "next = 'done'\ngrants.http = [{ zzz = 1, rule = 'GET https://a/' }]",
+        ),
+        ("", "next = 'done'\ngrants.tcp = [{ zzz = 1, to = 'a:1' }]"),
+        ("", "next = 'done'\ngrants.secrets = [{ zzz = 1 }]"),
+        ("", "next = 'done'\nrate.zzz = '1/s'"),
+        ("", "next = 'done'\nviolation = 'zzz'"),
+        ("worker = 'zzz'", "next = 'done'"),
         ("", "next = 'done'\ngrants.fs = [{ zzz = 1 }]"),
         ("", "next = 'done'\nretry.zzz = 1"),
         ("", "next = 'done'\nassets = [{ zzz = 1 }]"),
@@ -121,6 +132,62 @@ fn what_the_parser_does_not_know_the_schema_refuses() {
         );
         assert!(!keeps(&schema_line(), &json_of(&text)), "{text}");
     }
+}
+
+/// A factory's file with every key.
+const FACTORY: &str = r#"
+[vars]
+a = "x"
+[network]
+resolvers = ["127.0.0.1:5353"]
+[ceiling]
+limits = { wall = "1m", memory = "1GiB" }
+[ceiling.grants]
+fs = [{ host = "data", access = "read" }]
+http = ["GET https://*.example.com/**", { rule = "POST http://127.0.0.1:8080/**", private = true, max-response = "1MiB", timeout = "1s" }]
+tcp = ["db.internal:5432", { to = "cache.internal:6379", private = true }]
+secrets = [{ name = "API_TOKEN", for = "https://api.example.com/**" }]
+"#;
+
+#[test]
+fn the_good_factory_uses_every_key() {
+    let mut found = Vec::new();
+    keys(&schema_factory(), &mut found);
+    let limits = crate::limits::Limit::ALL;
+    found.retain(|key| limits.iter().all(|limit| limit.key() != key));
+    assert!(found.len() > 10);
+    for key in found {
+        assert!(FACTORY.contains(&key), "`{key}` is not tried");
+    }
+}
+
+#[test]
+fn a_ceiling_is_read() {
+    let factory = Factory::parse("andon.toml", FACTORY.as_bytes()).unwrap();
+    let ceiling = factory.ceiling.as_ref().unwrap();
+    let http: Vec<_> = ceiling
+        .grants
+        .http
+        .iter()
+        .map(|grant| grant.rule.to_string())
+        .collect();
+    assert_eq!(
+        http,
+        [
+            "GET https://*.example.com/**",
+            "POST http://127.0.0.1:8080/**"
+        ]
+    );
+    assert_eq!(ceiling.grants.http[0].max_response, u64::MAX);
+    assert_eq!(ceiling.grants.http[1].max_response, 1 << 20);
+    assert_eq!(factory.most.memory, 1 << 30);
+    assert_eq!(factory.most.cpu, std::time::Duration::MAX);
+    assert_eq!(
+        factory.network.resolvers,
+        ["127.0.0.1:5353".parse().unwrap()]
+    );
+    let (file, place) = factory.place("ceiling.grants.http.1.rule").unwrap();
+    assert_eq!((file, place.line), ("andon.toml", 10));
 }
 
 /// Reading [`REVIEW`] asks for the keys of every table there is (a debug assertion of the reader holds
