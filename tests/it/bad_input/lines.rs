@@ -88,8 +88,8 @@ rules = "x"
       hint: did you mean `line`?
     line.toml:4:9: unknown station `scam`
       hint: did you mean `scan`?
-    line.toml:6:1: `worker` is not supported yet
-      hint: it will be for runners in processes of their own; take it out for now
+    line.toml:6:1: unknown key `worker` in defaults
+      hint: did you mean `workers`?
     line.toml:9:8: unknown station `reprot`
       hint: did you mean `report`?
     line.toml:10:1: unknown key `configs` in a station
@@ -195,15 +195,15 @@ next = "done"
 #[test]
 fn what_is_not_there_yet() {
     let line = one(
-        "grants.http = [\"GET https://api.example.com/v1/**\"]\ngrants.secrets = [{ name = \"TOKEN\", header = \"authorization\", for = \"https://api.example.com/**\" }]\ninstance = \"warm\"\n[stations.t]\nuse = \"oci://example.com/t\"\nnext = \"done\"\n[sources.nightly]\ncron = \"0 2 * * *\"",
+        "grants.udp = [\"ns.example.com:53\"]\nclock = \"real\"\ninstance = \"warm\"\n[stations.t]\nuse = \"oci://example.com/t\"\nnext = \"done\"\n[sources.nightly]\ncron = \"0 2 * * *\"",
     );
     assert_snapshot!(check(&line), @r#"
     exit 1
     -- stderr
-    line.toml:7:8: `http` is not supported yet
-      hint: it will be for calls over HTTP; take it out for now
-    line.toml:8:8: `secrets` is not supported yet
-      hint: it will be for secrets; take it out for now
+    line.toml:7:8: `udp` is not supported yet
+      hint: it will be for datagrams; take it out for now
+    line.toml:8:1: `clock` is not supported yet
+      hint: it will be for the real clock; take it out for now
     line.toml:9:1: `instance` is not supported yet
       hint: it will be for instances that are used again; take it out for now
     line.toml:10:11: nothing leads to station `t`
@@ -310,7 +310,7 @@ fn factory_files_that_are_wrong() {
 fn problems_for_programs() {
     assert_snapshot!(says(&one("worker = 2"), &["check", "--json"]), @r#"
     exit 1
-    {"ok":false,"problems":[{"file":"line.toml","line":7,"column":1,"message":"`worker` is not supported yet","hint":"it will be for runners in processes of their own; take it out for now"}]}
+    {"ok":false,"problems":[{"file":"line.toml","line":7,"column":1,"message":"unknown key `worker` in a station","hint":"did you mean `workers`?"}]}
     -- stderr
     "#);
 }
