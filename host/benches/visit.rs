@@ -9,7 +9,7 @@ use andon::{
     item::{Body, ItemId, Labels, Payload},
     limits::Limits,
     line::{Retry, Station},
-    sandbox::{Contents, Folder, Folders, InProcess, Runner, Settings},
+    sandbox::{Contents, Folder, Folders, InProcess, Runner, Settings, egress},
     visit::{Outcome, Visit},
 };
 use bytes::Bytes;
@@ -163,6 +163,7 @@ fn main() -> wasmtime::Result<()> {
         visits: Settings::VISITS,
         folders: Arc::new(Nothing),
         contents: Arc::new(Nothing),
+        egress: Arc::new(egress::Closed),
         progress: None,
     })?;
     let engine = runner.engine().wasmtime().clone();

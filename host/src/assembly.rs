@@ -13,11 +13,16 @@ use crate::{
     catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
     content::Content,
     factory::Factory,
+    grant::Rights,
     journal::memory::Memory,
-    line::{self, Draft, Line, Vars, fit},
+    line::{self, Draft, Line, Station, Vars, fit},
     name::Name,
     problem::{Problem, shown},
-    sandbox::{InProcess, PrepareError, Settings, compile::engine_key},
+    sandbox::{
+        InProcess, PrepareError, Settings,
+        compile::engine_key,
+        egress::{self, Terms},
+    },
     workspace::Workspaces,
 };
 use andon_build::{Options, Progress};
@@ -398,6 +403,7 @@ impl Assembled {
             visits: 1,
             folders: Arc::new(workspaces),
             contents: Arc::new(content),
+            egress: Arc::new(egress::Closed),
             progress: None,
         };
         let sandbox = InProcess::new(settings).map_err(|e| AssemblyError::Engine(e.to_string()))?;
@@ -411,6 +417,27 @@ impl Assembled {
             }
         }
         self.prepare(&sandbox, &line, 1)
+    }
+
+    /// What the egress has to know of the stations of `line`.
+    pub fn terms(&self, line: &Line) -> Vec<(Name, Terms)> {
+        let known = |(name, station): (&Name, &Station)| {
+            let part = self.parts.get(name)?;
+            let place = self.draft.place(&format!("stations.{name}.grants"));
+            let terms = Terms {
+                rights: Rights {
+                    grants: station.grants.clone(),
+                    ceiling: None,
+                },
+                rate: station.rate.clone(),
+                limits: station.limits.clone(),
+                violation: station.violation,
+                component: part.component.digest,
+                granted_at: format!("{}:{}", self.draft.file, place.line),
+            };
+            Some((name.clone(), terms))
+        };
+        line.stations.iter().filter_map(known).collect()
     }
 
     /// Makes the stations of `line`, this line's `revision`, ready in a sandbox.

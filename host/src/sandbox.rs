@@ -9,6 +9,7 @@ mod bindings;
 mod body;
 mod command;
 pub mod compile;
+pub mod egress;
 pub mod engine;
 mod folders;
 mod handler;

@@ -11,7 +11,7 @@ use andon::{
     item::{Body, ItemId, Labels, Payload},
     journal::{Journal, memory::Memory, sqlite::Sqlite},
     line::Line,
-    sandbox::{InProcess, Runner as _, Settings},
+    sandbox::{InProcess, Runner as _, Settings, egress},
     visit::{Outcome, Visit},
     workspace::Workspaces,
 };
@@ -89,6 +89,7 @@ fn stores(place: &Path, store: Store) -> anyhow::Result<Stores> {
         visits: Settings::VISITS,
         folders: Arc::new(workspaces),
         contents: Arc::new(content),
+        egress: Arc::new(egress::Closed),
         progress: None,
     })
     .map_err(|error| anyhow::anyhow!("{error:#}"))?;

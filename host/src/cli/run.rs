@@ -14,7 +14,10 @@ use crate::{
     item::{Body, Item, ItemId},
     journal::{Filter, PhaseKind, Summary},
     line::Line,
-    sandbox::{InProcess, Settings},
+    sandbox::{
+        InProcess, Settings,
+        egress::{self, Gate, Means},
+    },
 };
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -166,10 +169,20 @@ impl Run {
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
+        let gate = Gate::new(Means {
+            vault: Arc::new(egress::NoSecrets),
+            auditor: Arc::new(egress::Unaudited),
+            resolvers: Vec::new(),
+            clock: wall_clock,
+        });
+        for (station, terms) in assembled.terms(&line) {
+            gate.admit(&line.name, revision, &station, terms);
+        }
         let sandbox = InProcess::new(Settings {
             visits: Settings::VISITS,
             folders: Arc::new(state.workspaces.clone()),
             contents: Arc::new(state.content.clone()),
+            egress: Arc::new(gate),
             progress: None,
         })
         .map_err(|e| anyhow::anyhow!("the engine does not start: {e:#}"))?;

@@ -53,7 +53,9 @@ pub(crate) async fn call(
             .wasi_http_incoming_handler()
             .call_handle(&mut *store, request, out)
             .await;
-        // What the guest kept without ending it ends here: nobody waits for it.
+        // What the guest kept without ending it ends here: nobody waits for it, and nothing of it is
+        // taken for whole.
+        store.data_mut().out.close();
         store.data_mut().table = ResourceTable::new();
         called
     };

@@ -4,6 +4,7 @@
 mod clocks;
 mod config;
 mod filesystem;
+mod http;
 mod log;
 mod preopens;
 pub(crate) mod progress;
@@ -11,6 +12,7 @@ mod random;
 pub(crate) mod stdio;
 
 pub(crate) use clocks::Clock;
+pub(crate) use http::Out;
 pub(crate) use preopens::{Files, OUTPUT, WORKSPACE};
 pub(crate) use random::Random;
 

@@ -7,12 +7,13 @@ use super::{
     engine::Engine,
     folders::{Contents, Folders, LeaveError, Left},
     handler,
-    imports::{self, Clock, Files, Random, progress::Listener},
+    imports::{self, Clock, Files, Out, Random, progress::Listener},
     meter::{Meter, Over, metered},
     prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
-    state::{HANDLES, NoWayOut, State},
-    tape::Tape,
+    state::{HANDLES, State},
+    tape::{End, Tape},
     typed,
+    way::Egress,
 };
 use crate::{
     item::ItemId,
@@ -50,6 +51,8 @@ pub struct Settings {
     pub folders: Arc<dyn Folders>,
     /// Where large bodies are kept.
     pub contents: Arc<dyn Contents>,
+    /// The way out to the network.
+    pub egress: Arc<dyn Egress>,
     /// Told of each progress report of a station.
     pub progress: Option<Arc<Listener>>,
 }
@@ -73,6 +76,7 @@ struct Inner {
     stations: RwLock<HashMap<Key, Arc<Prepared>>>,
     folders: Arc<dyn Folders>,
     contents: Arc<dyn Contents>,
+    egress: Arc<dyn Egress>,
     progress: Option<Arc<Listener>>,
 }
 
@@ -90,6 +94,7 @@ impl InProcess {
             stations: RwLock::default(),
             folders: settings.folders,
             contents: settings.contents,
+            egress: settings.egress,
             progress: settings.progress,
         })))
     }
@@ -163,13 +168,12 @@ impl Inner {
         let run = self.run(&mut store, &prepared);
         let (result, wall, cpu) = metered(run, &limits, &tape).await;
         let mut state = store.into_data();
+        // First of all: what still leaves after this was whole before.
+        state.out.close();
         let mut outcome = match result {
-            Err(Over(limit)) => overrun(limit, &limits),
+            Err(end) => stopped(end, &limits),
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => match tape.over() {
-                Some(limit) => overrun(limit, &limits),
-                None => ended(&error, &state, &limits),
-            },
+            Ok(Err(error)) => ended(&error, &state, &limits),
         };
         if let Some(error) = state.files.broken.take() {
             outcome = withheld(&error);
@@ -204,6 +208,7 @@ impl Inner {
         let limits = &prepared.station.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
+        let visit = Arc::new(visit);
         let mut store = Store::new(
             self.engine.wasmtime(),
             State {
@@ -214,11 +219,11 @@ impl Inner {
                 random: Random::new(visit.seed),
                 files: Files::new(self.folders.clone()),
                 progress: self.progress.clone(),
-                visit: Arc::new(visit),
+                out: Out::new(self.egress.clone(), visit.clone(), tape.clone()),
+                visit,
                 prepared: prepared.clone(),
                 wasi: None,
-                http: State::http_limits(prepared.entrance.kind()),
-                no_way_out: NoWayOut,
+                http: State::http_limits(prepared),
             },
         );
         store.limiter(|state| &mut state.meter);
@@ -303,6 +308,14 @@ impl Inner {
     ) -> Result<Outcome, Unfit> {
         let answer = self.answer(store, &prepared.station.limits);
         handler::judge(response?, answer).await
+    }
+}
+
+/// The outcome of a visit that the host ended.
+fn stopped(end: End, limits: &Limits) -> Outcome {
+    match end {
+        End::Over(limit) => overrun(limit, limits),
+        End::Violation(violation) => Outcome::Violation(violation),
     }
 }
 

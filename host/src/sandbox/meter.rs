@@ -3,7 +3,7 @@
 //! Wall time and processor time are watched from outside, by [`metered`]; memory, output and log
 //! from inside, where the guest asks for them.
 
-use super::tape::Tape;
+use super::tape::{End, Tape};
 use crate::limits::{Limit, Limits};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -111,7 +111,7 @@ pub(crate) async fn metered<F: Future>(
     visit: F,
     limits: &Limits,
     tape: &Tape,
-) -> (Result<F::Output, Over>, Duration, Duration) {
+) -> (Result<F::Output, End>, Duration, Duration) {
     let started = Instant::now();
     let mut cpu = Duration::ZERO;
     let metered = Metered {
@@ -122,7 +122,7 @@ pub(crate) async fn metered<F: Future>(
     };
     let result = match tokio::time::timeout(limits.wall, metered).await {
         Ok(result) => result,
-        Err(_) => Err(Over(Limit::Wall)),
+        Err(_) => Err(End::Over(Limit::Wall)),
     };
     (result, started.elapsed(), cpu)
 }
@@ -137,20 +137,22 @@ struct Metered<'a, F> {
 }
 
 impl<F: Future> Future for Metered<'_, F> {
-    type Output = Result<F::Output, Over>;
+    type Output = Result<F::Output, End>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.tape.watched_by(cx.waker());
         let before = thread_time();
         let poll = self.visit.as_mut().poll(cx);
         let spent = thread_time().saturating_sub(before);
         *self.used += spent;
-        // Streams of WASI 0.3 have no way to trap: what they wrote too much is seen here.
-        if let Some(limit) = self.tape.over() {
-            return Poll::Ready(Err(Over(limit)));
+        // Streams of WASI 0.3 have no way to trap, and a guest may take an error for nothing: why it has
+        // to end is seen here.
+        if let Some(end) = self.tape.end() {
+            return Poll::Ready(Err(end.clone()));
         }
         match poll {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending if *self.used >= self.most => Poll::Ready(Err(Over(Limit::Cpu))),
+            Poll::Pending if *self.used >= self.most => Poll::Ready(Err(End::Over(Limit::Cpu))),
             Poll::Pending => Poll::Pending,
         }
     }

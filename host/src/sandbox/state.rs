@@ -2,28 +2,24 @@
 //! when the guest first asks for it.
 
 use super::{
-    imports::{Clock, Files, Random, progress::Listener, stdio::Sink},
+    imports::{Clock, Files, Out, Random, progress::Listener, stdio::Sink},
     meter::Meter,
     prepared::{Kind, Prepared},
     tape::{Channel, Tape},
 };
 use crate::visit::Visit;
-use http::Request;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Handles that a guest may hold at one time: open files, streams, bodies. Behind each the host keeps
-/// something, so together with [`CHUNK`] this bounds what a guest makes it keep.
+/// something, so together with what it keeps of each this bounds what a guest makes it keep.
 pub(crate) const HANDLES: usize = 1_024;
-/// What the host holds of a body that the guest writes and nobody has read yet.
-const CHUNK: usize = 16 << 10;
 /// The fields of a request or response; a handler's response may carry all labels that there are.
 const FIELDS: usize = 128 << 10;
+/// The same for requests that are sent: as long as heads usually may be at most.
+const SENT_FIELDS: usize = 32 << 10;
 /// The same where nobody will read them.
 const UNREAD_FIELDS: usize = 4 << 10;
 
@@ -41,16 +37,17 @@ pub(crate) struct State {
     /// What a command is given; none for the other kinds, which get a closed context if they ask.
     pub(crate) wasi: Option<Box<WasiCtx>>,
     pub(crate) http: WasiHttpCtx,
-    pub(crate) no_way_out: NoWayOut,
+    pub(crate) out: Out,
 }
 
 impl State {
     /// The limits of what the guest does with HTTP.
-    pub(crate) fn http_limits(kind: Kind) -> WasiHttpCtx {
+    pub(crate) fn http_limits(prepared: &Prepared) -> WasiHttpCtx {
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(match kind {
+        http.set_field_size_limit(match prepared.entrance.kind() {
             Kind::Handler => FIELDS,
-            Kind::Typed | Kind::Command => UNREAD_FIELDS,
+            Kind::Typed | Kind::Command if prepared.station.grants.http.is_empty() => UNREAD_FIELDS,
+            Kind::Typed | Kind::Command => SENT_FIELDS,
         });
         http
     }
@@ -91,40 +88,7 @@ impl WasiHttpView for State {
         WasiHttpCtxView {
             ctx: &mut self.http,
             table: &mut self.table,
-            hooks: &mut self.no_way_out,
+            hooks: &mut self.out,
         }
-    }
-}
-
-/// Refuses every request that a guest sends.
-pub(crate) struct NoWayOut;
-
-impl WasiHttpHooks for NoWayOut {
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK
-    }
-
-    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK
-    }
-
-    #[allow(clippy::type_complexity, reason = "the trait's")]
-    fn send_request(
-        &mut self,
-        _: Request<WasiBody>,
-        _: Option<RequestOptions>,
-        _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
-    ) -> Box<
-        dyn Future<
-                Output = Result<
-                    (
-                        http::Response<WasiBody>,
-                        Box<dyn Future<Output = Result<(), HttpError>> + Send>,
-                    ),
-                    HttpError,
-                >,
-            > + Send,
-    > {
-        Box::new(async { Err(HttpError::HttpRequestDenied) })
     }
 }

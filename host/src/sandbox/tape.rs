@@ -1,12 +1,16 @@
 //! What a visit writes: its log, and a command's standard output. Shared with the guest's streams,
 //! so that it survives a visit that is cut off.
 
-use super::meter::Over;
+use super::{meter::Over, way::Refusal};
 use crate::{
     limits::{Limit, Limits},
-    visit::LogLine,
+    visit::{LogLine, Violation},
 };
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use futures::task::AtomicWaker;
+use std::{
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    task::Waker,
+};
 
 /// A line longer than this is broken: a guest that never ends its line is heard all the same.
 const LINE: usize = 8 << 10;
@@ -22,11 +26,21 @@ pub(crate) enum Channel {
     Body,
 }
 
+/// Why the host ended a visit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It ran into a limit.
+    Over(Limit),
+    /// It tried what it was not granted.
+    Violation(Violation),
+}
+
 /// What a visit wrote so far.
 pub(crate) struct Tape {
     most_log: u64,
     most_output: u64,
-    over: OnceLock<Limit>,
+    end: OnceLock<End>,
+    visit: AtomicWaker,
     written: Mutex<Written>,
 }
 
@@ -44,14 +58,32 @@ impl Tape {
         Self {
             most_log: limits.log,
             most_output: limits.output,
-            over: OnceLock::new(),
+            end: OnceLock::new(),
+            visit: AtomicWaker::new(),
             written: Mutex::default(),
         }
     }
 
-    /// The limit that was run into.
-    pub(crate) fn over(&self) -> Option<Limit> {
-        self.over.get().copied()
+    /// Why the visit has to end, as soon as it has to: whatever the guest does afterwards, the first
+    /// reason stays.
+    pub(crate) fn end(&self) -> Option<&End> {
+        self.end.get()
+    }
+
+    /// Ends the visit where a call was refused in a way that ends it.
+    pub(crate) fn refused(&self, refusal: &Refusal) {
+        let end = match refusal {
+            Refusal::Violation(violation) => End::Violation(violation.clone()),
+            Refusal::Over(limit) => End::Over(*limit),
+            Refusal::Denied(_) | Refusal::Failed(_) => return,
+        };
+        self.end.get_or_init(|| end);
+        self.visit.wake();
+    }
+
+    /// The task to wake when the visit has to end.
+    pub(crate) fn watched_by(&self, task: &Waker) {
+        self.visit.register(task);
     }
 
     /// Adds a line to the log.
@@ -141,7 +173,8 @@ impl Tape {
     }
 
     fn exceed(&self, limit: Limit) -> Over {
-        Over(*self.over.get_or_init(|| limit))
+        self.end.get_or_init(|| End::Over(limit));
+        Over(limit)
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {

@@ -9,6 +9,7 @@ use crate::{
     name::Name,
     sandbox::{
         Contents, Folder, Folders, InProcess, LeaveError, Left, PrepareError, Runner, Settings,
+        egress,
     },
     visit::{Outcome, Report, Visit},
 };
@@ -399,6 +400,7 @@ impl Bench {
             visits,
             folders: Arc::new(Shared(stores.clone())),
             contents: stores.clone(),
+            egress: Arc::new(egress::Closed),
             progress: Some(Arc::new(move |_, report| {
                 heard.done.lock().unwrap().push(report.done);
             })),

@@ -1,0 +1,151 @@
+//! The egress: the one way out to the network, and the only room that opens sockets.
+//!
+//! Each call is decided by the rights of its station, over the parsed URL and then over the
+//! addresses that its name led to; just these are dialled. No proxy is used and no redirect
+//! followed: a redirect is the guest's to follow, by a call of its own. Secrets are put in here and
+//! looked for in what comes back. Knows nothing of guests and their imports, and decides nothing
+//! itself: that is done in `grant`.
+
+mod answer;
+mod dial;
+mod exchange;
+mod head;
+mod names;
+mod passage;
+mod pool;
+mod rate;
+mod spool;
+mod tcp;
+
+pub use exchange::{Ended, Exchange};
+pub use passage::Closed;
+
+use super::way::{Egress, Vault, Way};
+use crate::{
+    audit::{Auditor, Entry},
+    digest::Digest,
+    grant::{Rates, Rights},
+    limits::Limits,
+    line::OnViolation,
+    name::Name,
+    visit::{Millis, Visit},
+};
+use passage::Passage;
+use pool::Pool;
+use rate::Paced;
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
+use zeroize::Zeroizing;
+
+/// What the egress is given.
+pub struct Means {
+    /// Where secrets are found.
+    pub vault: Arc<dyn Vault>,
+    /// Who takes down what was allowed and denied.
+    pub auditor: Arc<dyn Auditor>,
+    /// Servers to ask for names, over UDP and TCP, instead of those of the system; all of them at
+    /// their port. The system's file of hosts is looked at in either case.
+    pub resolvers: Vec<SocketAddr>,
+    /// The time, for the audit.
+    pub clock: fn() -> Millis,
+}
+
+/// What the egress has to know of a station.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What it may do.
+    pub rights: Rights,
+    /// How fast it may do it, all its visits together.
+    pub rate: Rates,
+    /// The limits of one visit; of them `requests`, `sent` and `received` are kept here.
+    pub limits: Limits,
+    /// What a call leads to that is not granted.
+    pub violation: OnViolation,
+    /// The digest of its component.
+    pub component: Digest,
+    /// Where a grant would be added: `review/line.toml:14`.
+    pub granted_at: String,
+}
+
+/// Which station of which revision of which line.
+type Key = (Name, u64, Name);
+
+/// The gate that calls leave by.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+/// The gate's own.
+struct Inner {
+    means: Means,
+    names: names::Names,
+    dialler: dial::Dialler,
+    stations: RwLock<HashMap<Key, Arc<Outlet>>>,
+}
+
+/// What all visits of a station share.
+struct Outlet {
+    terms: Terms,
+    requests: Paced,
+    connections: Paced,
+    bytes: Paced,
+    pool: Pool,
+}
+
+impl Gate {
+    /// A gate that lets no station through yet.
+    pub fn new(means: Means) -> Self {
+        Self(Arc::new(Inner {
+            names: names::Names::new(means.resolvers.clone()),
+            dialler: dial::Dialler::default(),
+            means,
+            stations: RwLock::default(),
+        }))
+    }
+
+    /// Lets a station through on these terms. Visits that are under way go on as they began.
+    pub fn admit(&self, line: &Name, revision: u64, station: &Name, terms: Terms) {
+        let outlet = Outlet {
+            requests: Paced::new(terms.rate.requests),
+            connections: Paced::new(terms.rate.connections),
+            bytes: Paced::new(terms.rate.bytes),
+            pool: Pool::default(),
+            terms,
+        };
+        self.0
+            .stations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((line.clone(), revision, station.clone()), Arc::new(outlet));
+    }
+}
+
+impl Egress for Gate {
+    fn enter(&self, visit: &Arc<Visit>) -> Arc<dyn Way> {
+        let key = (visit.line.clone(), visit.revision, visit.station.clone());
+        let stations = (self.0.stations.read()).unwrap_or_else(PoisonError::into_inner);
+        match stations.get(&key) {
+            Some(outlet) => Arc::new(Passage::new(self.0.clone(), outlet.clone(), visit.clone())),
+            None => Arc::new(Closed),
+        }
+    }
+}
+
+/// A vault with nothing in it.
+pub struct NoSecrets;
+
+impl Vault for NoSecrets {
+    fn secret(&self, _: &str) -> io::Result<Option<Zeroizing<String>>> {
+        Ok(None)
+    }
+}
+
+/// An auditor that keeps nothing: for a check, a bench.
+pub struct Unaudited;
+
+impl Auditor for Unaudited {
+    fn note(&self, _: Vec<Entry>) {}
+}

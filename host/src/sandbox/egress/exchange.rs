@@ -1,0 +1,498 @@
+//! One request and its answer: decided, sent, and ended in one of three ways.
+
+use super::{
+    answer::Answer,
+    head,
+    passage::{Denial, Visiting},
+    pool::{Kept, Purpose},
+    spool::Spool,
+};
+use crate::{
+    audit::Deed,
+    digest::Digest,
+    grant::{BadAddress, BadTarget, Denied, Host, HttpGiven, HttpGrant, HttpRule, Scheme, Target},
+    sandbox::way::{Failure, Patience, Refusal, WayBody},
+};
+use http::{Method, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout, timeout_at},
+};
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing was sent, or the server said that it did nothing (408, 429, 503).
+    Refused,
+    /// There is a final status; the answer was read to its end, or to where the guest stopped.
+    Done,
+    /// It was sent, and no final status came back.
+    Unknown,
+}
+
+/// A request and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The method.
+    pub method: String,
+    /// The digest of the URL, before secrets are put in.
+    pub target: Digest,
+    /// The final status; none where none came.
+    pub status: Option<u16>,
+    /// Whether anything of it was sent.
+    pub sent: bool,
+    /// Bytes that were sent.
+    pub bytes_out: u64,
+    /// Bytes that came back, as they came.
+    pub bytes_in: u64,
+}
+
+impl Exchange {
+    /// Whether the method changes nothing at the server.
+    pub fn safe(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+
+    /// How it ended, when nothing more comes.
+    pub fn ended(&self) -> Ended {
+        match self.status {
+            _ if !self.sent => Ended::Refused,
+            None => Ended::Unknown,
+            Some(408 | 429 | 503) => Ended::Refused,
+            Some(_) => Ended::Done,
+        }
+    }
+}
+
+/// An exchange under way. Its end is taken down when it is dropped, whoever drops it.
+pub(super) struct Record {
+    pub(super) exchange: Exchange,
+    pub(super) visiting: Arc<Visiting>,
+    what: String,
+    rule: String,
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let exchange = &self.exchange;
+        let ended = exchange.ended();
+        // Of a request that changed nothing and was answered, nobody asks how it ended.
+        if ended == Ended::Done && exchange.safe() {
+            return;
+        }
+        let status = match exchange.status {
+            Some(status) => format!("status {status}"),
+            None => "no status".into(),
+        };
+        let word = match ended {
+            Ended::Refused => "refused",
+            Ended::Done => "done",
+            Ended::Unknown => "unknown",
+        };
+        let why = format!(
+            "ended as {word}: {status}, {} bytes out, {} bytes in",
+            exchange.bytes_out, exchange.bytes_in
+        );
+        let rule = Some(std::mem::take(&mut self.rule));
+        let entry = (self.visiting).entry(Deed::Http, true, &self.what, rule, Some(why));
+        self.visiting.note(vec![entry]);
+    }
+}
+
+/// Sends a request of a guest's, if it may be sent.
+pub(super) async fn call(
+    visiting: Arc<Visiting>,
+    request: Request<WayBody>,
+    patience: Patience,
+) -> Result<Response<WayBody>, Refusal> {
+    visiting.count()?;
+    let (mut asked, body) = request.into_parts();
+    let target = Target::parse(&asked.uri.to_string()).map_err(|bad| {
+        let what = self::asked(&asked.method, &asked.uri);
+        visiting.deny(Deed::Http, what, unreadable(bad))
+    })?;
+    let what = format!("{} {}", asked.method, target.without_query());
+    let outlet = visiting.outlet.clone();
+    let method = asked.method.as_str();
+    let given = match method {
+        // A server would send back what was put in, or be made a proxy.
+        "TRACE" | "CONNECT" => {
+            return Err(visiting.deny(Deed::Http, what, never(method)));
+        }
+        _ => (outlet.terms.rights.http(method, &target)).map_err(|denied| {
+            visiting.deny(Deed::Http, what.clone(), {
+                not_granted(&denied, method, &target, &outlet.terms.granted_at)
+            })
+        })?,
+    };
+    let deadline = Instant::now() + given.timeout();
+    head::outgoing(&mut asked.headers, &target).map_err(Refusal::Failed)?;
+    let line = method.len() + target.path.len() + target.query.as_ref().map_or(0, String::len);
+    let head_bytes = (line + head::size(&asked.headers)) as u64;
+    visiting.sent(head_bytes)?;
+    let spool = timeout_at(deadline, Spool::fill(body, |bytes| visiting.sent(bytes)))
+        .await
+        .map_err(|_| Refusal::Failed(Failure::Timeout))??;
+    head::take_length(&mut asked.headers, spool.len()).map_err(Refusal::Failed)?;
+    // The end of a body may be that its guest is gone.
+    if visiting.left() {
+        return Err(Refusal::Failed(Failure::Broken));
+    }
+    let exchange = Exchange {
+        method: method.into(),
+        target: Digest::of(target.to_string()),
+        status: None,
+        sent: false,
+        bytes_out: head_bytes + spool.len(),
+        bytes_in: 0,
+    };
+    let record = Record {
+        exchange,
+        visiting: visiting.clone(),
+        what,
+        rule: given.grant.rule.to_string(),
+    };
+    let safe = record.exchange.safe();
+    let sending = Sending {
+        method: asked.method,
+        headers: asked.headers,
+        target,
+        spool: Some(spool),
+        patience,
+        deadline,
+        record,
+    };
+    if safe {
+        return sending.run().await;
+    }
+    // On a task of its own, which no end of the guest's cuts off.
+    match tokio::spawn(sending.run()).await {
+        Ok(came) => came,
+        Err(_) => Err(Refusal::Failed(Failure::Broken)),
+    }
+}
+
+/// A request that may be sent, as far as its URL tells.
+struct Sending {
+    method: Method,
+    headers: http::HeaderMap,
+    target: Target,
+    spool: Option<Spool>,
+    patience: Patience,
+    deadline: Instant,
+    record: Record,
+}
+
+impl Sending {
+    async fn run(mut self) -> Result<Response<WayBody>, Refusal> {
+        let deadline = self.deadline;
+        let (response, kept) = timeout_at(deadline, self.exchange())
+            .await
+            .map_err(|_| Refusal::Failed(Failure::Timeout))??;
+        self.answer(response, kept)
+    }
+
+    /// Everything up to the head of the answer.
+    async fn exchange(&mut self) -> Result<(Response<Incoming>, Kept), Refusal> {
+        let visiting = self.record.visiting.clone();
+        let outlet = &visiting.outlet;
+        outlet.requests.wait(1).await;
+        outlet.bytes.wait(self.record.exchange.bytes_out).await;
+        let rights = &outlet.terms.rights;
+        let given = self.given()?;
+        let position = |grant: &HttpGrant| std::ptr::eq(grant, given.grant);
+        let purpose = Purpose {
+            scheme: self.target.scheme,
+            host: self.target.host.clone(),
+            port: self.target.port,
+            grant: rights.grants.http.iter().position(position).unwrap_or(0),
+            secrets: Vec::new(),
+        };
+        let addresses = self.addresses(&given).await?;
+        let allowed = visiting.entry(
+            Deed::Http,
+            true,
+            &self.record.what,
+            Some(self.record.rule.clone()),
+            None,
+        );
+        visiting.note(vec![allowed]);
+        let addresses = addresses?;
+        let kept = outlet.pool.take(&purpose, &addresses);
+        let mut request = self.request()?;
+        if let Some(kept) = kept {
+            match self.send(kept, request).await? {
+                Sent::Answered(response, kept) => return Ok((response, kept)),
+                Sent::Not(again) => request = again,
+            }
+        }
+        let fresh = self.open(purpose, &addresses).await?;
+        match self.send(fresh, request).await? {
+            Sent::Answered(response, kept) => Ok((response, kept)),
+            Sent::Not(_) => Err(Refusal::Failed(Failure::Broken)),
+        }
+    }
+
+    /// The addresses to dial: those of the host that the grant opens. The inner failure is one of a
+    /// call that was allowed.
+    async fn addresses(
+        &self,
+        given: &HttpGiven<'_>,
+    ) -> Result<Result<Vec<SocketAddr>, Refusal>, Refusal> {
+        let found = match &self.target.host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => match self.record.visiting.gate.names.look_up(name).await {
+                Ok(found) => found,
+                Err(failure) => return Ok(Err(Refusal::Failed(failure))),
+            },
+        };
+        let mut bad = None;
+        let admitted = |address: &IpAddr| match given.admit(*address) {
+            Ok(()) => true,
+            Err(reason) => {
+                bad.get_or_insert(reason);
+                false
+            }
+        };
+        let admitted: Vec<IpAddr> = found.into_iter().filter(admitted).collect();
+        match bad {
+            Some(bad) if admitted.is_empty() => Err(self.deny(self.bad_address(bad))),
+            _ => Ok(Ok(admitted
+                .into_iter()
+                .map(|address| SocketAddr::new(address, self.target.port))
+                .collect())),
+        }
+    }
+
+    /// What the grant lets it do, which was found before.
+    fn given(&self) -> Result<HttpGiven<'_>, Refusal> {
+        let rights = &self.record.visiting.outlet.terms.rights;
+        let given = rights.http(self.method.as_str(), &self.target);
+        given.map_err(|_| Refusal::Failed(Failure::Request))
+    }
+
+    fn deny(&self, denial: Denial) -> Refusal {
+        let what = self.record.what.clone();
+        self.record.visiting.deny(Deed::Http, what, denial)
+    }
+
+    fn bad_address(&self, bad: BadAddress) -> Denial {
+        let rule = &self.record.rule;
+        let granted_at = &self.record.visiting.outlet.terms.granted_at;
+        let hint = match bad {
+            BadAddress::Private(_) => {
+                format!("`private = true` on the grant `{rule}` at {granted_at} opens it")
+            }
+            BadAddress::Local(_) | BadAddress::Never(_) => {
+                format!("see what `{}` leads to", self.target.host)
+            }
+        };
+        let why = match &self.target.host {
+            Host::Name(name) => format!("`{name}` leads to an address that is not open: {bad}"),
+            Host::Address(_) => bad.to_string(),
+        };
+        Denial {
+            rule: Some(rule.clone()),
+            why,
+            hint,
+        }
+    }
+
+    fn request(&mut self) -> Result<Request<Spool>, Refusal> {
+        let bad = Refusal::Failed(Failure::Request);
+        let path = PathAndQuery::try_from(self.target.path_and_query());
+        let mut request = Request::new(self.spool.take().ok_or(bad.clone())?);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::from(path.map_err(|_| bad)?);
+        *request.headers_mut() = std::mem::take(&mut self.headers);
+        Ok(request)
+    }
+
+    async fn open(&self, purpose: Purpose, addresses: &[SocketAddr]) -> Result<Kept, Refusal> {
+        let dialler = &self.record.visiting.gate.dialler;
+        let open = async {
+            let (connection, address) = dialler.connect(addresses).await?;
+            let sender = match self.target.scheme {
+                Scheme::Http => speak(connection).await?,
+                Scheme::Https => {
+                    speak(dialler.secure(&self.target.host, connection).await?).await?
+                }
+            };
+            Ok(Kept {
+                purpose,
+                address,
+                sender,
+            })
+        };
+        let patience = self.patience.connect.unwrap_or(Duration::MAX);
+        let opened = timeout(patience, open)
+            .await
+            .unwrap_or(Err(Failure::Timeout));
+        opened.map_err(Refusal::Failed)
+    }
+
+    async fn send(&mut self, mut kept: Kept, request: Request<Spool>) -> Result<Sent, Refusal> {
+        if kept.sender.ready().await.is_err() {
+            return Ok(Sent::Not(request));
+        }
+        // A server may close a kept connection just when it is used: what changes nothing is asked
+        // for again.
+        let again = match self.record.exchange.safe() {
+            true => again(&request),
+            false => None,
+        };
+        self.record.exchange.sent = true;
+        let patience = self.patience.first_byte.unwrap_or(Duration::MAX);
+        let answered = timeout(patience, kept.sender.try_send_request(request)).await;
+        match answered.map_err(|_| Refusal::Failed(Failure::Timeout))? {
+            Ok(response) => Ok(Sent::Answered(response, kept)),
+            Err(mut error) => match error.take_message() {
+                Some(request) => {
+                    self.record.exchange.sent = false;
+                    Ok(Sent::Not(request))
+                }
+                None => match again {
+                    Some(again) if broke(error.error()) => Ok(Sent::Not(again)),
+                    _ => Err(Refusal::Failed(failure(error.error()))),
+                },
+            },
+        }
+    }
+
+    /// What the guest gets of an answer.
+    fn answer(
+        mut self,
+        response: Response<Incoming>,
+        kept: Kept,
+    ) -> Result<Response<WayBody>, Refusal> {
+        let (mut parts, body) = response.into_parts();
+        let failed = |failure| Err(Refusal::Failed(failure));
+        // Nothing was upgraded, so nothing can have been switched.
+        if parts.status.is_informational() {
+            return failed(Failure::Protocol);
+        }
+        self.record.exchange.status = Some(parts.status.as_u16());
+        let bytes = head::size(&parts.headers) as u64;
+        self.record.exchange.bytes_in += bytes;
+        self.record.visiting.received(bytes)?;
+        let bare = self.method == Method::HEAD
+            || matches!(
+                parts.status,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            );
+        head::strip(&mut parts.headers);
+        let most = self.given()?.max_response();
+        let length = (parts.headers.get(header::CONTENT_LENGTH))
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if !bare && length.is_some_and(|length| length > most) {
+            return failed(Failure::TooLong);
+        }
+        let answer = Answer::new(
+            body,
+            kept,
+            self.record,
+            most,
+            self.deadline,
+            self.patience.between_bytes,
+        );
+        Ok(Response::from_parts(parts, answer.boxed_unsync()))
+    }
+}
+
+/// What came of sending.
+enum Sent {
+    Answered(Response<Incoming>, Kept),
+    /// Nothing of it, or nothing that matters, reached the server.
+    Not(Request<Spool>),
+}
+
+/// The same request once more.
+fn again(request: &Request<Spool>) -> Option<Request<Spool>> {
+    let mut again = Request::new(request.body().again()?);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.headers_mut() = request.headers().clone();
+    Some(again)
+}
+
+async fn speak<T>(connection: T) -> Result<http1::SendRequest<Spool>, Failure>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, driver) = http1::Builder::new()
+        .max_buf_size(head::BYTES)
+        .max_headers(head::HEADERS)
+        .handshake(TokioIo::new(connection))
+        .await
+        .map_err(|_| Failure::Broken)?;
+    tokio::spawn(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!("a connection ended: {error}");
+        }
+    });
+    Ok(sender)
+}
+
+/// Whether the connection broke off before a word of an answer.
+fn broke(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_canceled() || error.is_closed()
+}
+
+pub(super) fn failure(error: &hyper::Error) -> Failure {
+    if error.is_parse() {
+        Failure::Protocol
+    } else {
+        Failure::Broken
+    }
+}
+
+/// What was asked for, where it is no URL that could be read.
+pub(super) fn asked(method: &Method, uri: &Uri) -> String {
+    let text = uri.to_string();
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    format!("{method} {text}")
+}
+
+fn unreadable(bad: BadTarget) -> Denial {
+    Denial {
+        rule: None,
+        why: format!("no call is made to such a URL: {bad}"),
+        hint: "write it as `https://host/path`".into(),
+    }
+}
+
+fn never(method: &str) -> Denial {
+    Denial {
+        rule: None,
+        why: format!("`{method}` is never let through"),
+        hint: "use another method".into(),
+    }
+}
+
+fn not_granted(denied: &Denied, method: &str, target: &Target, granted_at: &str) -> Denial {
+    let rule = HttpRule::just(method, target);
+    let hint = match denied {
+        Denied::NotGranted | Denied::Address(_) => {
+            format!("`grants.http = [\"{rule}\"]` at {granted_at} grants it")
+        }
+        Denied::Ceiling(_) => {
+            format!("`http = [\"{rule}\"]` in the ceiling of `andon.toml` admits it")
+        }
+    };
+    Denial {
+        rule: match denied {
+            Denied::Ceiling(rule) => Some(rule.clone()),
+            Denied::NotGranted | Denied::Address(_) => None,
+        },
+        why: denied.to_string(),
+        hint,
+    }
+}
