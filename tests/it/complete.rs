@@ -42,7 +42,10 @@ fn a_model_is_asked_over_the_egress_with_a_secret() {
     let server = LiteLlm::start(
         &ground,
         &[
-            ("verdict", r#"{"risk": "high", "why": "it deletes a check"}"#),
+            (
+                "verdict",
+                r#"{"risk": "high", "why": "it deletes a check"}"#,
+            ),
             ("chatter", "I would say it is fine."),
         ],
     );
@@ -77,7 +80,11 @@ grants.secrets = [{{ name = "MODEL_KEY", header = "authorization", for = "http:/
     line(&ground, port, "verdict", &grants);
     let out = run(&ground, "sk-0123456789abcdef-other");
     assert_eq!(out.code, Some(2), "{}", out.whole());
-    assert!(out.stderr.contains("the server answered "), "{}", out.whole());
+    assert!(
+        out.stderr.contains("the server answered "),
+        "{}",
+        out.whole()
+    );
 
     // Without the grant nothing leaves.
     line(&ground, port, "verdict", "");

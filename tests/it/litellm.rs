@@ -35,12 +35,21 @@ impl LiteLlm {
                 "  - model_name: {name}\n    litellm_params: {{ model: openai/any, api_key: none, mock_response: '{answer}' }}\n"
             ));
         }
-        config.push_str(&format!("general_settings: {{ master_key: {} }}\n", Self::KEY));
+        config.push_str(&format!(
+            "general_settings: {{ master_key: {} }}\n",
+            Self::KEY
+        ));
         ground.write("litellm.yaml", config);
         let port = free_port();
         let log = fs::File::create(ground.path("litellm.log")).expect("a log");
         let mut child = Command::new(installed().join("bin/litellm"))
-            .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--config"])
+            .args([
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &port.to_string(),
+                "--config",
+            ])
             .arg(ground.path("litellm.yaml"))
             // It would ask the network for prices.
             .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -54,7 +63,11 @@ impl LiteLlm {
             let said = || fs::read_to_string(ground.path("litellm.log")).unwrap_or_default();
             let ended = child.try_wait().expect("it can be asked");
             assert!(ended.is_none(), "the proxy ended:\n{}", said());
-            assert!(since.elapsed() < START, "the proxy does not answer:\n{}", said());
+            assert!(
+                since.elapsed() < START,
+                "the proxy does not answer:\n{}",
+                said()
+            );
             thread::sleep(Duration::from_millis(50));
         }
         Self { child, port }
