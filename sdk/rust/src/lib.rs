@@ -39,6 +39,7 @@
 
 pub mod config;
 mod host;
+pub mod http;
 mod inputs;
 mod label;
 pub mod log;
@@ -72,6 +73,6 @@ pub use host::bindings;
 pub mod prelude {
     pub use crate::{
         Answer, Body, Inputs, Labels, OrStop, Output, Outputs, Payload, Question, Result, Station,
-        Stop, Visit, config, log, progress, workspace,
+        Stop, Visit, config, http, log, progress, workspace,
     };
 }

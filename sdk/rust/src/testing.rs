@@ -12,6 +12,7 @@
 use std::path::PathBuf;
 
 use crate::host::native::{LogLine, State, with};
+use crate::http::{Error, Request, Response};
 
 /// What the host of this thread is, until it is dropped. Another `start` on the thread replaces it.
 #[must_use = "the settings are gone when this is dropped"]
@@ -35,6 +36,17 @@ impl Host {
     pub fn workspace(self, folder: impl Into<PathBuf>) -> Self {
         with(|state| state.workspace = Some(folder.into()));
         self
+    }
+
+    /// What the next call over HTTP comes to; several are given in their order.
+    pub fn answer(self, answer: Result<Response, Error>) -> Self {
+        with(|state| state.answers.push_back(answer));
+        self
+    }
+
+    /// The calls so far.
+    pub fn requests(&self) -> Vec<Request> {
+        with(|state| state.requests.clone())
     }
 
     /// The log so far, a line each: `level: message name=value`.

@@ -3,9 +3,10 @@
 //! It knows nothing of limits and grants; those are the real host's.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
+use crate::http::{Error, Request, Response};
 use crate::log::Level;
 
 /// Level, message and fields.
@@ -17,6 +18,8 @@ pub(crate) struct State {
     pub(crate) log: Vec<LogLine>,
     pub(crate) progress: Option<(u64, u64, String)>,
     pub(crate) workspace: Option<PathBuf>,
+    pub(crate) answers: VecDeque<Result<Response, Error>>,
+    pub(crate) requests: Vec<Request>,
 }
 
 thread_local! {
@@ -49,4 +52,12 @@ pub(crate) fn progress(done: u64, total: u64, note: &str) {
 
 pub(crate) fn workspace() -> PathBuf {
     with(|state| state.workspace.clone()).unwrap_or_else(|| PathBuf::from("/workspace"))
+}
+
+pub(crate) fn http(request: Request) -> Result<Response, Error> {
+    with(|state| {
+        state.requests.push(request);
+        state.answers.pop_front()
+    })
+    .unwrap_or_else(|| Err(Error::Failed("the test has no answer for it".into())))
 }
