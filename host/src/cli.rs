@@ -94,7 +94,8 @@ pub fn main() -> ExitCode {
         });
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("ANDON_LOG"))
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| print::Log)
         // It would say so on standard error, and panic where that is closed.
         .log_internal_errors(false)
         .init();
