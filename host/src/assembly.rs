@@ -4,10 +4,12 @@
 //! Everything that can be known to be wrong is found here, before an item is taken, and told at once.
 
 pub mod assets;
+mod granted;
 mod reserved;
 mod revision;
 
 pub use assets::AssetError;
+pub use granted::note_grants;
 pub use revision::Revision;
 
 use crate::{

@@ -14,7 +14,7 @@ pub use compiler::{Allowance, Compiler};
 pub use facts::{Facts, Format};
 pub use kind::{Kind, OtherWorld, Wasi};
 
-use crate::digest::Digest;
+use crate::{digest::Digest, escape};
 use andon_build::{BuildError, Options, manifest::Manifest};
 use bytes::Bytes;
 use std::{
@@ -217,7 +217,7 @@ fn parse_text(bytes: &[u8]) -> Result<Vec<u8>, String> {
     }
     match wat::parse_str(text) {
         Ok(wasm) => Ok(wasm),
-        Err(error) => Err(compiler::printable(&on_one_line(&error.to_string()))),
+        Err(error) => Err(escape::block(&on_one_line(&error.to_string()))),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 all is well, 1 the
 //! command could not do what was asked, 2 some items jammed, 130 interrupted and to be gone on with.
 
+mod audit;
 mod build;
 mod check;
 mod clear;
@@ -49,6 +50,7 @@ enum Command {
     Items(items::Items),
     Show(show::Show),
     Diff(diff::Diff),
+    Audit(audit::Audit),
     Clear(clear::Clear),
     Completions(completions::Completions),
     #[command(hide = true)]
@@ -61,7 +63,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run a line", &["check", "explain", "run"]),
     (
         "Operate",
-        &["items", "show", "diff", "clear", "completions"],
+        &["items", "show", "diff", "audit", "clear", "completions"],
     ),
 ];
 
@@ -94,7 +96,8 @@ pub fn main() -> ExitCode {
         });
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("ANDON_LOG"))
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| print::Log)
         // It would say so on standard error, and panic where that is closed.
         .log_internal_errors(false)
         .init();
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Items(command) => command.execute(),
         Command::Show(command) => command.execute(),
         Command::Diff(command) => command.execute(),
+        Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),

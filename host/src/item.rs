@@ -25,6 +25,7 @@ pub use state::{Item, Phase, Split, Wants};
 pub use step::{Clear, Event, Refused, messages, step, take};
 pub use summary::{PhaseKind, Seq, Summary};
 
+use crate::escape::shown;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -107,12 +108,7 @@ impl FromStr for ItemId {
         if fits {
             Ok(Self(text.into()))
         } else {
-            Err(NotAnItem(
-                text.chars()
-                    .take(40)
-                    .flat_map(char::escape_default)
-                    .collect(),
-            ))
+            Err(NotAnItem(shown(text)))
         }
     }
 }

@@ -6,8 +6,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "audit", "digest", "factory", "grant", "item", "limits", "line", "manifest", "name",
-            "problem", "visit",
+            "audit", "digest", "escape", "factory", "grant", "item", "limits", "line", "manifest",
+            "name", "problem", "visit",
         ],
     ),
     (1, &["catalogue", "content", "journal", "workspace"]),

@@ -10,5 +10,6 @@ mod ground;
 mod kinds;
 mod litellm;
 mod misfits;
+mod misleading;
 mod review;
 mod run;

@@ -147,6 +147,7 @@ impl Hall {
             runner: Arc::new(stores.runner.clone()),
             line: self.line.clone(),
             revision: 1,
+            components: Default::default(),
             board: Arc::new(Board::new(&self.line)),
             notify: Box::new(move |notice| match notice {
                 Notice::Ended { .. } => {

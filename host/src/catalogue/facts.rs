@@ -35,7 +35,7 @@ impl Facts {
     pub fn of(wasm: &[u8]) -> Result<Self, String> {
         Self::read(wasm).map_err(|broken| match broken {
             Broken::CutShort => format!("it ends after {} bytes, before its time", wasm.len()),
-            Broken::Malformed(error) => super::compiler::printable(&error.to_string()),
+            Broken::Malformed(error) => crate::escape::block(&error.to_string()),
         })
     }
 

@@ -9,11 +9,13 @@ use super::{
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
-    assembly::{Assembly, AssemblyError},
+    assembly::{Assembly, AssemblyError, note_grants},
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
+    digest::Digest,
     item::{Body, Item, ItemId},
-    journal::{Filter, PhaseKind, Summary},
+    journal::{Filter, JournalAuditor, PhaseKind, Summary},
     line::Line,
+    name::Name,
     sandbox::{
         InProcess, Settings,
         egress::{self, Gate, Means},
@@ -23,7 +25,7 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -94,6 +96,7 @@ struct Work {
     state: Arc<State>,
     line: Arc<Line>,
     revision: u64,
+    components: BTreeMap<Name, Digest>,
     runner: InProcess,
     board: Arc<Board>,
     progress: Arc<Progress>,
@@ -170,9 +173,10 @@ impl Run {
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
+        note_grants(&*state.journal, &line, (revision, &kept), wall_clock())?;
         let gate = Gate::new(Means {
             vault: Arc::new(egress::NoSecrets),
-            auditor: Arc::new(egress::Unaudited),
+            auditor: Arc::new(JournalAuditor(state.journal.clone())),
             resolvers: Vec::new(),
             clock: wall_clock,
         });
@@ -201,6 +205,7 @@ impl Run {
             state: state.clone(),
             line: line.clone(),
             revision,
+            components: kept.components,
             runner: sandbox,
             board,
             progress: progress.clone(),
@@ -217,6 +222,7 @@ impl Run {
             state,
             line,
             revision,
+            components,
             runner,
             board,
             progress,
@@ -275,6 +281,7 @@ impl Run {
             runner: Arc::new(runner),
             line: line.clone(),
             revision,
+            components,
             board,
             notify: Box::new({
                 let backlog = backlog.clone();

@@ -194,6 +194,7 @@ impl Run {
             runner,
             line: self.line.clone(),
             revision: 1,
+            components: BTreeMap::from([("a".parse().expect("a name"), Digest::of("a"))]),
             board: self.board.clone(),
             notify: Box::new(move |notice| {
                 let mut notices = notices.lock().expect("no panics");

@@ -23,6 +23,8 @@ macro_rules! suite {
     };
 }
 
+pub(super) mod audit;
+
 suite![
     nothing_is_there_at_first,
     what_is_appended_is_loaded,
@@ -549,5 +551,6 @@ fn a_failure_lasts() {
     }
     assert!(journal.keep_revision(&name("line"), "x").is_err());
     assert!(block_on(journal.delivered(vec![])).is_err());
+    assert!(block_on(journal.audit(vec![])).is_err());
     assert_eq!(journal.load(&id("a")).unwrap().len(), 1);
 }

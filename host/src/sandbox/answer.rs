@@ -1,7 +1,8 @@
 //! What a station answers, checked as what it is: input from somebody who may be hostile.
 
-use super::{folders::Contents, imports::Files, prepared::bounded};
+use super::{folders::Contents, imports::Files};
 use crate::{
+    escape::shown,
     item::{Body, Labels, Payload},
     limits::{Limit, Limits},
     name::Name,
@@ -106,7 +107,6 @@ impl<'a> Answer<'a> {
             return Err(Unfit::Over(Limit::Outputs));
         }
         let port = port_name(n, port)?;
-        let shown = |text: &str| bounded(&text.escape_default().to_string(), 80);
         if content_type.len() > 255 || !content_type.bytes().all(|b| matches!(b, b' '..=b'~')) {
             return Err(Unfit::MediaType(n, shown(content_type)));
         }
@@ -190,10 +190,7 @@ impl<'a> Answer<'a> {
 
 /// A port that a station may name.
 pub(crate) fn port_name(n: usize, port: &str) -> Result<Name, Unfit> {
-    let unfit = |reason| {
-        let shown = bounded(&port.escape_default().to_string(), 80);
-        Err(Unfit::Port(n, shown, reason))
-    };
+    let unfit = |reason| Err(Unfit::Port(n, shown(port), reason));
     match port.parse::<Name>() {
         Ok(name) if name == *Name::REJECT => {
             unfit("`reject` is reserved for the stop of that name")

@@ -255,7 +255,7 @@ fn assets(
                     &asset.host,
                     format!(
                         "`{}` is no place for a file: name one such as `/rules/{}`",
-                        asset.guest.escape_default(),
+                        crate::escape::shown(&asset.guest),
                         asset.host.file_name().unwrap_or_default().display()
                     ),
                 ));

@@ -1,7 +1,7 @@
 //! Looking at a workspace after a visit: what stands there now, hashing only what may have changed.
 
 use super::{Bounds, Entry, Tree, WorkspaceError, folder};
-use crate::{content::Content, digest::Digest};
+use crate::{content::Content, digest::Digest, escape};
 use bytes::Bytes;
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -275,7 +275,7 @@ impl Scanner<'_> {
 
 fn join(folder: &str, name: &CStr) -> Result<String, WorkspaceError> {
     let Ok(name) = name.to_str() else {
-        let shown = format!("{folder}/{}", name.to_string_lossy());
+        let shown = format!("{folder}/{}", escape::bytes(name.to_bytes()));
         return Err(WorkspaceError::unkept(
             &shown,
             "is no UTF-8",

@@ -1,7 +1,10 @@
 use super::*;
 use crate::{
     item::Message,
-    journal::{Append, Filter, JournalError, Seq, Summary},
+    journal::{
+        Append, Filter, JournalError, Seq, Summary,
+        audit::{AuditFilter, Chain, Flaw, Kept, Verified},
+    },
     name::Name,
 };
 use futures::future::BoxFuture;
@@ -42,6 +45,15 @@ impl Journal for Blobs {
     }
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
         Ok(self.0.lock().unwrap().get(digest).cloned())
+    }
+    fn audit(&self, _: Vec<crate::audit::Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
+        unreachable!("workspaces note nothing")
+    }
+    fn audited(&self, _: &AuditFilter) -> Result<Vec<Kept>, JournalError> {
+        unreachable!("workspaces read no audit")
+    }
+    fn verify(&self, _: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError> {
+        unreachable!("workspaces read no audit")
     }
     fn keep_revision(&self, _: &Name, _: &str) -> Result<u64, JournalError> {
         unreachable!("workspaces keep no lines")

@@ -1,6 +1,6 @@
 //! What a workspace holds at one moment, as data: sorted paths with what stands there. Knows no disk.
 
-use crate::digest::Digest;
+use crate::{digest::Digest, escape};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -79,7 +79,7 @@ impl Tree {
             .map_err(|error| error.to_string())?;
         let tree = Self { entries };
         if let Some(path) = tree.entries.keys().find(|path| !tree.fits(path)) {
-            return Err(format!("`{}` is no path in it", path.escape_debug()));
+            return Err(format!("`{}` is no path in it", escape::shown(path)));
         }
         Ok(tree)
     }

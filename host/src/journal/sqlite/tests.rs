@@ -1,5 +1,7 @@
 //! What only this store can get wrong: files, locks, formats, rows that nobody wrote.
 
+mod audit;
+
 use super::*;
 use crate::journal::conformance::{append, id, keep, name, payload, taken};
 use futures::executor::block_on;
@@ -90,6 +92,7 @@ fn others_may_look() {
     assert!(matches!(error, JournalError::Unwritable { .. }), "{error}");
     assert!(other.keep_revision(&name("line"), "x").is_err());
     assert!(block_on(other.delivered(vec![item.clone()])).is_err());
+    assert!(block_on(other.audit(vec![])).is_err());
     assert!(block_on(other.messages()).is_empty());
     drop(journal);
     assert_eq!(other.load(&item).unwrap().len(), 1);
