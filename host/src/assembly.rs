@@ -4,6 +4,7 @@
 //! Everything that can be known to be wrong is found here, before an item is taken, and told at once.
 
 pub mod assets;
+pub mod lock;
 mod revision;
 
 pub use assets::AssetError;
@@ -55,8 +56,12 @@ pub struct Assembled {
     pub factory: Option<PathBuf>,
     /// Each station's component.
     pub parts: BTreeMap<Name, Part>,
+    /// Where the line's lock is, or would be; none for a station on its own.
+    pub lock: Option<PathBuf>,
     /// Each station's assets, in the order of the line file.
     assets: BTreeMap<Name, Vec<Tree>>,
+    /// The values of variables that go into assets and grants.
+    vars: BTreeMap<String, String>,
 }
 
 /// A station's component, compiled.
@@ -113,11 +118,20 @@ enum Subject {
 
 impl Assembly<'_> {
     /// Assembles the line at `path`: a `line.toml`, or its folder; or a station folder or component,
-    /// which becomes a line of its own with every port leading to `done`.
+    /// which becomes a line of its own with every port leading to `done`. A line that has a lock is held
+    /// to it.
+    ///
+    /// # Errors
+    /// All that is wrong with it; where that is nothing, all that the lock does not admit.
+    pub fn assemble(&self, path: &Path) -> Result<Assembled, AssemblyError> {
+        self.assemble_unlocked(path)?.held_to_its_lock()
+    }
+
+    /// The same without a look at the lock: to show what has changed, and to accept it.
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub fn assemble(&self, path: &Path) -> Result<Assembled, AssemblyError> {
+    pub fn assemble_unlocked(&self, path: &Path) -> Result<Assembled, AssemblyError> {
         match subject(path)? {
             Subject::Line(file) => self.line(&file),
             Subject::Station(path) => self.station(&path),
@@ -134,7 +148,12 @@ impl Assembly<'_> {
         let (factory, vars) = self.vars(&folder)?;
         let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &vars)
             .map_err(AssemblyError::Problems)?;
-        self.complete(draft, folder, factory)
+        let assembled = self.complete(draft, folder, factory)?;
+        Ok(Assembled {
+            lock: Some(lock::beside(here(file))),
+            vars: lock::vars(&bytes, &vars),
+            ..assembled
+        })
     }
 
     fn station(&self, path: &Path) -> Result<Assembled, AssemblyError> {
@@ -181,15 +200,7 @@ impl Assembly<'_> {
 
     /// The values of the factory file that is meant.
     fn vars(&self, folder: &Path) -> Result<(Option<PathBuf>, Vars), AssemblyError> {
-        let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
-        let file = match self.factory {
-            Some(file) => Some(file.to_path_buf()),
-            None => absolute
-                .ancestors()
-                .map(|above| above.join("andon.toml"))
-                .find(|file| file.is_file()),
-        };
-        let Some(file) = file else {
+        let Some(file) = factory_file(self.factory, folder) else {
             return Ok((None, Vars::default()));
         };
         let bytes = fs::read(&file)
@@ -285,7 +296,9 @@ impl Assembly<'_> {
                 folder,
                 factory,
                 parts,
+                lock: None,
                 assets,
+                vars: BTreeMap::new(),
             });
         }
         problems.sort();
@@ -479,6 +492,18 @@ impl Assembled {
             Err(AssemblyError::Problems(problems))
         }
     }
+}
+
+/// The factory's file: the one given, or the nearest `andon.toml` in `folder` or above.
+pub fn factory_file(given: Option<&Path>, folder: &Path) -> Option<PathBuf> {
+    if let Some(file) = given {
+        return Some(file.into());
+    }
+    let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
+    absolute
+        .ancestors()
+        .map(|above| above.join("andon.toml"))
+        .find(|file| file.is_file())
 }
 
 /// The path without a `./` that nobody wrote.

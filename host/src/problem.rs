@@ -31,22 +31,25 @@ pub struct Place {
 
 /// A text as it may stand in a message: cut after 80 characters, control characters escaped.
 pub fn shown(text: &str) -> String {
-    let mut chars = text.chars();
-    let mut shown = String::new();
-    for c in chars.by_ref().take(80) {
-        // what steers a terminal or turns the direction of writing is escaped too
+    match text.char_indices().nth(80) {
+        Some((end, _)) => escaped(&text[..end]) + "…",
+        None => escaped(text),
+    }
+}
+
+/// The whole text with all escaped that steers a terminal or turns the direction of writing.
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
         if c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
         {
-            shown.extend(c.escape_default());
+            escaped.extend(c.escape_default());
         } else {
-            shown.push(c);
+            escaped.push(c);
         }
     }
-    if chars.next().is_some() {
-        shown.push('…');
-    }
-    shown
+    escaped
 }
 
 impl Problem {

@@ -165,6 +165,9 @@ impl Run {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
             assembled => assembled?,
         };
+        if !self.quiet {
+            super::secret::note_missing(&assembled, &self.factory);
+        }
         raise_descriptors();
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
