@@ -9,6 +9,8 @@ mod floors;
 mod ground;
 mod kinds;
 mod litellm;
+mod lock;
 mod misfits;
 mod review;
 mod run;
+mod secrets;

@@ -150,7 +150,7 @@ impl HttpRule {
             && self.port == other.port
             && (self.host.covers(&other.host) || other.host.covers(&self.host))
             && self.methods.meets(&other.methods)
-            && (path_covers(&self.path, &other.path) || path_covers(&other.path, &self.path))
+            && paths_meet(&self.path, &other.path)
     }
 
     /// The narrowest rule that is for this call: a `*` in its path stands for any text, since no rule can
@@ -236,6 +236,32 @@ fn path_covers(mine: &[Segment], theirs: &[Segment]) -> bool {
         }
     }
     m == mine.len()
+}
+
+/// Whether some path may fit both. Where it cannot tell, it says yes.
+fn paths_meet(mine: &[Segment], theirs: &[Segment]) -> bool {
+    let one = |mine: &str, theirs: &str| match (mine.contains('*'), theirs.contains('*')) {
+        (true, true) => true,
+        (true, false) => glob(mine, theirs),
+        (false, _) => glob(theirs, mine),
+    };
+    // Whether the rest of mine, from each place on, meets the rest of theirs; from the ends backwards.
+    let mut below = vec![false; theirs.len() + 1];
+    below[theirs.len()] = true;
+    for mine in mine.iter().rev() {
+        let mut here = vec![false; theirs.len() + 1];
+        for (t, their) in theirs.iter().enumerate().rev() {
+            here[t] = match (mine, their) {
+                (Segment::One(mine), Segment::One(their)) => one(mine, their) && below[t + 1],
+                // One more segment of the other is also the star's, or the star ends with it.
+                (Segment::Many, Segment::One(_)) => here[t + 1] || below[t + 1],
+                (Segment::One(_), Segment::Many) => below[t] || below[t + 1],
+                (Segment::Many, Segment::Many) => here[t + 1] || below[t] || below[t + 1],
+            };
+        }
+        below = here;
+    }
+    below[0]
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any text. Never looks back further than to
@@ -535,6 +561,27 @@ mod tests {
         ];
         for (mine, theirs, covered) in cases {
             assert_eq!(rule(mine).covers(&rule(theirs)), covered, "{mine} {theirs}");
+        }
+    }
+
+    #[test]
+    fn rules_meet_rules() {
+        let cases = [
+            ("GET https://a/v1/*", "GET https://a/*/x", true),
+            ("GET https://a/v1/*", "POST https://a/v1/*", false),
+            ("* https://*.a/**", "GET https://b.a/x", true),
+            ("GET https://a/v1/**", "GET https://a/v2/**", false),
+            ("GET https://a/**/x", "GET https://a/y/**", true),
+            ("GET https://a/**/x", "GET https://a/**/y", false),
+            ("GET https://a/**/x/y", "GET https://a/x/**", true),
+            ("GET https://a/*", "GET https://a/**/x", false),
+            ("GET https://a/**/**", "GET https://a/x", false),
+            ("GET https://a/a*", "GET https://a/b", false),
+            ("GET https://a/", "GET https://a/**", true),
+        ];
+        for (mine, theirs, met) in cases {
+            assert_eq!(rule(mine).meets(&rule(theirs)), met, "{mine} {theirs}");
+            assert_eq!(rule(theirs).meets(&rule(mine)), met, "{theirs} {mine}");
         }
     }
 

@@ -200,18 +200,42 @@ fn grants(old: &Pin, new: &Pin, add: &mut impl FnMut(What, Effect)) {
             add(What::Grant { old, new: None }, Effect::Narrows);
         }
     }
-    for grant in now.iter().filter(|grant| !before.contains(grant)) {
-        let effect = match before.iter().any(|other| other.covers(grant)) {
-            true => Effect::Narrows,
-            false => Effect::Widens,
+    for (n, grant) in now.iter().enumerate() {
+        let (old, effect) = match within(&before, &now, n) {
+            Err(old) => (old, Effect::Widens),
+            Ok(()) if before.contains(grant) => continue,
+            Ok(()) => {
+                let replaced = before.iter().find(|other| grant.replaces(other));
+                (replaced.copied(), Effect::Narrows)
+            }
         };
-        let replaced = before.iter().find(|other| grant.replaces(other));
         let what = What::Grant {
-            old: replaced.map(ToString::to_string),
+            old: old.map(|old| old.to_string()),
             new: Some(grant.to_string()),
         };
         add(what, effect);
     }
+}
+
+/// Whether the `n`th grant opens nothing that was not open `before`; else the grant that it goes
+/// beyond, where there is one. The first grant that is for a call decides: one that was always there
+/// opens more when a narrower one before it has gone.
+fn within<'g>(
+    before: &[Granted<'g>],
+    now: &[Granted<'_>],
+    n: usize,
+) -> Result<(), Option<Granted<'g>>> {
+    let grant = &now[n];
+    for old in before.iter().filter(|old| old.meets(grant)) {
+        let decided = now[..n].iter().any(|earlier| earlier.reaches(old));
+        if !decided && !old.allows(grant) {
+            return Err(Some(*old));
+        }
+        if old.reaches(grant) {
+            return Ok(());
+        }
+    }
+    Err(None)
 }
 
 impl Effect {

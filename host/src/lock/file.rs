@@ -1,4 +1,5 @@
-//! How a lock is written: TOML, sorted, one line a grant, so that a difference is easy to read.
+//! How a lock is written: TOML, sorted, one line a grant, so that a difference is easy to read. Grants
+//! stay in their order, since the first that is for a call decides.
 
 use super::{Lock, Need, Pin};
 use crate::{
@@ -265,11 +266,9 @@ fn inline(value: impl Serialize) -> String {
     toml::Value::try_from(value).map_or_else(|_| "\"\"".into(), |value| value.to_string())
 }
 
-/// A list, sorted, one value a line; nothing where it is empty.
+/// A list, one value a line; nothing where it is empty.
 fn list(text: &mut String, key: &str, values: impl IntoIterator<Item = impl Serialize>) {
-    let mut values: Vec<String> = values.into_iter().map(inline).collect();
-    values.sort();
-    values.dedup();
+    let values: Vec<String> = values.into_iter().map(inline).collect();
     if values.is_empty() {
         return;
     }

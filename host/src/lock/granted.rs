@@ -37,8 +37,36 @@ impl<'g> Granted<'g> {
             .collect()
     }
 
-    /// Whether all that `other` opens is open by this. Where it cannot tell, it says no.
-    pub fn covers(&self, other: &Self) -> bool {
+    /// Whether something may be open by both, so that the first of the two decides.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Fs(mine), Self::Fs(theirs)) => mine.guest == theirs.guest,
+            (Self::Http(mine), Self::Http(theirs)) => mine.rule.meets(&theirs.rule),
+            (Self::Tcp(mine), Self::Tcp(theirs)) => {
+                mine.rule.covers(&theirs.rule) || theirs.rule.covers(&mine.rule)
+            }
+            (Self::Secret(mine), Self::Secret(theirs)) => {
+                mine.place == theirs.place && mine.r#for.meets(&theirs.r#for)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is for all that `other` is for. Where it cannot tell, it says no.
+    pub(super) fn reaches(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Fs(mine), Self::Fs(theirs)) => mine.guest == theirs.guest,
+            (Self::Http(mine), Self::Http(theirs)) => mine.rule.covers(&theirs.rule),
+            (Self::Tcp(mine), Self::Tcp(theirs)) => mine.rule.covers(&theirs.rule),
+            (Self::Secret(mine), Self::Secret(theirs)) => {
+                mine.place == theirs.place && mine.r#for.covers(&theirs.r#for)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether, for what both are for, it allows all that `other` allows.
+    pub(super) fn allows(&self, other: &Self) -> bool {
         // Without a bound is more than any.
         let within = |theirs: Option<u64>, mine: Option<u64>| match (theirs, mine) {
             (_, None) => true,
@@ -48,27 +76,19 @@ impl<'g> Granted<'g> {
         match (self, other) {
             (Self::Fs(mine), Self::Fs(theirs)) => {
                 mine.host == theirs.host
-                    && mine.guest == theirs.guest
                     && mine.access >= theirs.access
                     && within(theirs.quota, mine.quota)
                     && within(theirs.max_files, mine.max_files)
             }
             (Self::Http(mine), Self::Http(theirs)) => {
-                mine.rule.covers(&theirs.rule)
-                    && mine.private >= theirs.private
+                mine.private >= theirs.private
                     && mine.idempotent >= theirs.idempotent
                     && mine.resample >= theirs.resample
                     && mine.max_response >= theirs.max_response
                     && mine.timeout >= theirs.timeout
             }
-            (Self::Tcp(mine), Self::Tcp(theirs)) => {
-                mine.rule.covers(&theirs.rule) && mine.private >= theirs.private
-            }
-            (Self::Secret(mine), Self::Secret(theirs)) => {
-                mine.name == theirs.name
-                    && mine.place == theirs.place
-                    && mine.r#for.covers(&theirs.r#for)
-            }
+            (Self::Tcp(mine), Self::Tcp(theirs)) => mine.private >= theirs.private,
+            (Self::Secret(mine), Self::Secret(theirs)) => mine.name == theirs.name,
             _ => false,
         }
     }

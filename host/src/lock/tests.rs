@@ -1,7 +1,9 @@
 //! Locks as values: what a difference means, and that what is written is what is read.
 
 use super::*;
-use crate::grant::{Access as GrantAccess, HttpGrant, Mount, SecretGrant, SecretPlace, TcpGrant};
+use crate::grant::{
+    Access as GrantAccess, HttpGrant, Mount, SecretGrant, SecretPlace, Target, TcpGrant,
+};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -94,10 +96,6 @@ fn each_difference_and_what_it_means() {
     type Edit = fn(&mut Lock);
     let edits: &[(&str, Edit)] = &[
         ("nothing", |_| {}),
-        ("order", |l| {
-            let requires = &mut station(l).requires;
-            requires.reverse();
-        }),
         ("var", |l| {
             l.vars.insert("rules".into(), "lax".into());
         }),
@@ -331,19 +329,65 @@ proptest! {
         prop_assert_eq!(read.to_text(), text);
     }
 
-    /// What passes without being accepted opens nothing that was not accepted before.
+    /// What passes without being accepted opens nothing that was not accepted before: no call that was not
+    /// granted, and none with more than it was granted with.
     #[test]
-    fn what_is_not_asked_for_is_covered(before in prop::collection::vec(rules(), 0..4), now in prop::collection::vec(rules(), 0..4)) {
+    fn what_is_not_asked_for_was_open(before in prop::collection::vec(rules(), 0..4), now in prop::collection::vec(rules(), 0..4)) {
         let with = |http: &[HttpGrant]| {
             let mut lock = lock(pin());
             station(&mut lock).grants.http = http.to_vec();
             lock
         };
         let asked = changes(Some(&with(&before)), &with(&now));
-        if !asked.iter().any(Change::needs_acceptance) {
-            for grant in &now {
-                prop_assert!(before.iter().any(|b| Granted::Http(b).covers(&Granted::Http(grant))));
+        if asked.iter().any(Change::needs_acceptance) {
+            return Ok(());
+        }
+        let rights = |http: &[HttpGrant]| crate::grant::Rights {
+            grants: Grants { http: http.to_vec(), ..Grants::default() },
+            ceiling: None,
+        };
+        let (before, now) = (rights(&before), rights(&now));
+        for host in ["a.example", "x.a.example", "127.0.0.1", "b.example:8443"] {
+            for path in ["/", "/v1/x", "/v1/y", "/v1/x/z", "/other"] {
+                for method in ["GET", "POST", "PUT"] {
+                    let target = Target::parse(&format!("https://{host}{path}")).expect("a URL");
+                    let Ok(given) = now.http(method, &target) else { continue };
+                    let was = before.http(method, &target);
+                    prop_assert!(was.is_ok(), "{method} {target}");
+                    let was = was.expect("asserted").grant;
+                    prop_assert!(Granted::Http(was).allows(&Granted::Http(given.grant)), "{method} {target}");
+                }
             }
         }
+    }
+}
+
+/// The first grant that is for a call decides, so that what stands before a grant counts too.
+#[test]
+fn a_grant_that_stood_behind_a_narrower_one() {
+    let narrow = http("GET https://a.example/v1/**");
+    let wide = HttpGrant {
+        private: true,
+        ..http("GET https://a.example/**")
+    };
+    let with = |http: &[&HttpGrant]| {
+        let mut lock = lock(pin());
+        station(&mut lock).grants.http = http.iter().map(|grant| (*grant).clone()).collect();
+        lock
+    };
+    let both = with(&[&narrow, &wide]);
+    let cases = [
+        (with(&[&narrow, &wide]), ""),
+        (with(&[&narrow]), "narrows"),
+        (with(&[&wide]), "narrows widens"),
+        (with(&[&wide, &narrow]), "widens"),
+    ];
+    for (now, expected) in cases {
+        let changes = changes(Some(&both), &now);
+        let effects: Vec<_> = changes
+            .iter()
+            .map(|change| change.effect.as_str())
+            .collect();
+        assert_eq!(effects.join(" "), expected, "{}", tell(&changes).join("\n"));
     }
 }
