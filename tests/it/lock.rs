@@ -307,7 +307,7 @@ fn a_folder_that_may_not_be_written() {
     let error = came.stderr.lines().filter(|line| !on_the_way(line));
     let error: Vec<&str> = error.collect();
     assert_snapshot!(error.join("\n"), @r"
-    error: `line.lock` cannot be written: Permission denied
+    error: `line.lock` cannot be written: permission denied
       hint: make its folder writable
     ");
     let left = fs::read_dir(ground.path("")).expect("a folder").flatten();

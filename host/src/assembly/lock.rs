@@ -98,7 +98,8 @@ pub fn write(path: &Path, before: Option<&Locked>, lock: &Lock) -> Result<(), Wr
         .prefix(".line.lock.")
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(failed)?;
+        // Its own words name a file that nobody knows.
+        .map_err(|e| failed(e.kind().into()))?;
     new.write_all(lock.to_text().as_bytes()).map_err(failed)?;
     new.as_file().sync_all().map_err(failed)?;
     new.persist(path).map_err(|e| failed(e.error))?;

@@ -39,7 +39,7 @@ impl Lock {
             exe: std::env::current_exe()?,
             say: &print::note,
         };
-        let wrong = |error| match error {
+        let wrong = |error: AssemblyError| match error {
             AssemblyError::Problems(problems) => Ok(super::check::wrong(&problems)),
             error => Err(error.into()),
         };

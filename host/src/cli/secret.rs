@@ -15,6 +15,7 @@ use std::path::Path;
 /// A line grants them by name, each for one destination; the host puts them into calls, and no station
 /// ever has them. The environment variable `ANDON_SECRET_NAME` comes before what is kept.
 #[derive(Debug, clap::Args)]
+#[command(disable_help_subcommand = true)]
 pub(super) struct Secret {
     #[command(subcommand)]
     what: What,

@@ -102,7 +102,7 @@ pub fn changes(locked: Option<&Lock>, now: &Lock) -> Vec<Change> {
     }
     let names: BTreeSet<&Name> = before.stations.keys().chain(now.stations.keys()).collect();
     for name in names {
-        let mut add = |what, effect| {
+        let mut add = |what: What, effect: Effect| {
             let effect = match (effect, &what) {
                 (Effect::Widens, What::Grant { .. }) => Effect::Widens,
                 _ if locked.is_none() => Effect::Neutral,
