@@ -173,7 +173,7 @@ impl Run {
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
         let gate = Gate::new(Means {
-            vault: Arc::new(egress::NoSecrets),
+            vault: super::secret::vault(&assembled)?,
             auditor: Arc::new(egress::Unaudited),
             resolvers: Vec::new(),
             clock: wall_clock,

@@ -4,11 +4,13 @@ use super::{Done, print, state::FactoryArg, terminal};
 use crate::{
     assembly::{self, Assembled},
     grant::SecretGrant,
+    line::Line,
+    sandbox::{Vault, egress::NoSecrets},
     secrets::{self, LONGEST, Place, Secrets, VARIABLE},
 };
 use anyhow::{Context as _, bail};
 use serde_json::json;
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// Keep secrets for the lines of a factory
 ///
@@ -161,7 +163,7 @@ impl Remove {
 /// operator's, and a line may well be checked where nobody has them.
 pub(super) fn note_missing(assembled: &Assembled, factory: &FactoryArg) {
     let line = &assembled.draft.line;
-    if line.stations.values().all(|s| s.grants.secrets.is_empty()) {
+    if !grants_any(line) {
         return;
     }
     let missing = of(assembled.factory.as_deref(), &assembled.folder)
@@ -184,8 +186,22 @@ pub(super) fn note_missing(assembled: &Assembled, factory: &FactoryArg) {
     }
 }
 
+/// Where the egress finds the secrets of a line.
+pub(super) fn vault(assembled: &Assembled) -> anyhow::Result<Arc<dyn Vault>> {
+    if !grants_any(&assembled.draft.line) {
+        return Ok(Arc::new(NoSecrets));
+    }
+    let secrets = of(assembled.factory.as_deref(), &assembled.folder)?;
+    Ok(Arc::new(secrets))
+}
+
+fn grants_any(line: &Line) -> bool {
+    let mut stations = line.stations.values();
+    stations.any(|station| !station.grants.secrets.is_empty())
+}
+
 /// The secrets of the factory that a line belongs to.
-pub(super) fn of(factory: Option<&Path>, folder: &Path) -> anyhow::Result<Secrets> {
+fn of(factory: Option<&Path>, folder: &Path) -> anyhow::Result<Secrets> {
     let factory = secrets::factory(factory, folder)
         .with_context(|| format!("`{}` cannot be found", factory.unwrap_or(folder).display()))?;
     Ok(Secrets::of(&factory)?)
