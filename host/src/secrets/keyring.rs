@@ -1,6 +1,10 @@
 //! The system's keyring, as far as it is needed: whose a secret is, its name, and its value.
 
 use super::Value;
+#[cfg(target_os = "macos")]
+use super::keychain::Keychain as System;
+#[cfg(not(target_os = "macos"))]
+use super::secret_tool::SecretTool as System;
 use std::sync::Arc;
 
 /// Where secrets can be put that no file of ours holds.
@@ -37,8 +41,5 @@ pub enum KeyringError {
 
 /// The system's: the keychain on macOS, else what `secret-tool` speaks to.
 pub fn system() -> Arc<dyn Keyring> {
-    #[cfg(target_os = "macos")]
-    return Arc::new(super::keychain::Keychain);
-    #[cfg(not(target_os = "macos"))]
-    return Arc::new(super::secret_tool::SecretTool);
+    Arc::new(System)
 }
