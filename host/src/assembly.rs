@@ -5,6 +5,7 @@
 
 pub mod assets;
 mod granted;
+pub mod lock;
 mod reserved;
 mod revision;
 
@@ -63,8 +64,12 @@ pub struct Assembled {
     pub parts: BTreeMap<Name, Part>,
     /// What each station may do, its folders resolved.
     rights: BTreeMap<Name, Rights>,
+    /// Where the line's lock is, or would be; none for a station on its own.
+    pub lock: Option<PathBuf>,
     /// Each station's assets, in the order of the line file.
     assets: BTreeMap<Name, Vec<Tree>>,
+    /// The values of variables that go into assets and grants.
+    vars: BTreeMap<String, String>,
 }
 
 /// A station's component, compiled.
@@ -121,11 +126,20 @@ enum Subject {
 
 impl Assembly<'_> {
     /// Assembles the line at `path`: a `line.toml`, or its folder; or a station folder or component,
-    /// which becomes a line of its own with every port leading to `done`.
+    /// which becomes a line of its own with every port leading to `done`. A line that has a lock is held
+    /// to it.
+    ///
+    /// # Errors
+    /// All that is wrong with it; where that is nothing, all that the lock does not admit.
+    pub fn assemble(&self, path: &Path) -> Result<Assembled, AssemblyError> {
+        self.assemble_unlocked(path)?.held_to_its_lock()
+    }
+
+    /// The same without a look at the lock: to show what has changed, and to accept it.
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub fn assemble(&self, path: &Path) -> Result<Assembled, AssemblyError> {
+    pub fn assemble_unlocked(&self, path: &Path) -> Result<Assembled, AssemblyError> {
         match subject(path)? {
             Subject::Line(file) => self.line(&file),
             Subject::Station(path) => self.station(&path),
@@ -142,7 +156,13 @@ impl Assembly<'_> {
         let factory = self.factory(&folder)?;
         let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &factory.vars)
             .map_err(AssemblyError::Problems)?;
-        self.complete(draft, folder, factory)
+        let vars = lock::vars(&bytes, &factory.vars);
+        let assembled = self.complete(draft, folder, factory)?;
+        Ok(Assembled {
+            lock: Some(lock::beside(here(file))),
+            vars,
+            ..assembled
+        })
     }
 
     fn station(&self, path: &Path) -> Result<Assembled, AssemblyError> {
@@ -190,15 +210,7 @@ impl Assembly<'_> {
 
     /// The factory's file that is meant, the folders of its ceiling resolved.
     fn factory(&self, folder: &Path) -> Result<Factory, AssemblyError> {
-        let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
-        let file = match self.factory {
-            Some(file) => Some(file.to_path_buf()),
-            None => absolute
-                .ancestors()
-                .map(|above| above.join("andon.toml"))
-                .find(|file| file.is_file()),
-        };
-        let Some(file) = file else {
+        let Some(file) = factory_file(self.factory, folder) else {
             return Ok(Factory::default());
         };
         let bytes = fs::read(&file)
@@ -320,7 +332,9 @@ impl Assembly<'_> {
                 factory,
                 parts,
                 rights,
+                lock: None,
                 assets,
+                vars: BTreeMap::new(),
             });
         }
         problems.sort();
@@ -524,6 +538,18 @@ impl Assembled {
             Err(AssemblyError::Problems(problems))
         }
     }
+}
+
+/// The factory's file: the one given, or the nearest `andon.toml` in `folder` or above.
+pub fn factory_file(given: Option<&Path>, folder: &Path) -> Option<PathBuf> {
+    if let Some(file) = given {
+        return Some(file.into());
+    }
+    let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
+    absolute
+        .ancestors()
+        .map(|above| above.join("andon.toml"))
+        .find(|file| file.is_file())
 }
 
 /// The path without a `./` that nobody wrote.

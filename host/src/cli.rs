@@ -13,14 +13,17 @@ mod diff;
 mod explain;
 mod inputs;
 mod items;
+mod lock;
 mod new;
 mod print;
 mod progress;
 mod results;
 mod run;
 mod schema;
+mod secret;
 mod show;
 mod state;
+mod terminal;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{fmt::Write as _, process::ExitCode};
@@ -46,12 +49,14 @@ enum Command {
     Schema(schema::Schema),
     Check(check::Check),
     Explain(explain::Explain),
+    Lock(lock::Lock),
     Run(run::Run),
     Items(items::Items),
     Show(show::Show),
     Diff(diff::Diff),
     Audit(audit::Audit),
     Clear(clear::Clear),
+    Secret(secret::Secret),
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -60,10 +65,18 @@ enum Command {
 /// The groups of the help text; a test holds them against the commands.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Author a station", &["new", "build", "schema"]),
-    ("Run a line", &["check", "explain", "run"]),
+    ("Run a line", &["check", "explain", "lock", "run"]),
     (
         "Operate",
-        &["items", "show", "diff", "audit", "clear", "completions"],
+        &[
+            "items",
+            "show",
+            "diff",
+            "audit",
+            "clear",
+            "secret",
+            "completions",
+        ],
     ),
 ];
 
@@ -107,12 +120,14 @@ pub fn main() -> ExitCode {
         Command::Schema(command) => command.execute(),
         Command::Check(command) => command.execute(),
         Command::Explain(command) => command.execute(),
+        Command::Lock(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Items(command) => command.execute(),
         Command::Show(command) => command.execute(),
         Command::Diff(command) => command.execute(),
         Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
+        Command::Secret(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),
     };

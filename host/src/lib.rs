@@ -12,6 +12,7 @@ pub mod grant;
 pub mod item;
 pub mod limits;
 pub mod line;
+pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod problem;
@@ -21,6 +22,7 @@ pub mod visit;
 pub mod catalogue;
 pub mod content;
 pub mod journal;
+pub mod secrets;
 pub mod workspace;
 
 // floor 2, sandbox: the only floor that names wasmtime

@@ -18,7 +18,7 @@ use crate::{
     name::Name,
     sandbox::{
         InProcess, Settings,
-        egress::{self, Gate, Means},
+        egress::{Gate, Means},
     },
 };
 use anyhow::Context as _;
@@ -169,15 +169,18 @@ impl Run {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
             assembled => assembled?,
         };
+        if !self.quiet {
+            super::secret::note_missing(&assembled, &self.factory);
+        }
         raise_descriptors();
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
         note_grants(&*state.journal, &line, (revision, &kept), wall_clock())?;
         let gate = Gate::new(Means {
-            vault: Arc::new(egress::NoSecrets),
+            vault: super::secret::vault(&assembled)?,
             auditor: Arc::new(JournalAuditor(state.journal.clone())),
-            resolvers: Vec::new(),
+            resolvers: assembled.factory.network.resolvers.clone(),
             clock: wall_clock,
         });
         for (station, terms) in assembled.terms(&line) {

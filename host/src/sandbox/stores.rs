@@ -1,14 +1,19 @@
 //! The stores as the sandbox needs them.
 
-use super::folders::{Contents, Folder, Folders, LeaveError, Left};
+use super::{
+    folders::{Contents, Folder, Folders, LeaveError, Left},
+    way::Vault,
+};
 use crate::{
     content::Content,
     digest::Digest,
     item::ItemId,
+    secrets::Secrets,
     visit::Visit,
     workspace::{Mounts, Workspace, Workspaces},
 };
 use std::{fs::File, io, path::Path};
+use zeroize::Zeroizing;
 
 impl Folders for Workspaces {
     fn enter(&self, visit: &Visit) -> io::Result<Box<dyn Folder>> {
@@ -68,5 +73,11 @@ impl Contents for Content {
         self.file(digest)?.ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("blob {digest} is gone"))
         })
+    }
+}
+
+impl Vault for Secrets {
+    fn secret(&self, name: &str) -> io::Result<Option<Zeroizing<String>>> {
+        self.get(name).map_err(io::Error::other)
     }
 }
