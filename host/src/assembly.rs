@@ -4,6 +4,7 @@
 //! Everything that can be known to be wrong is found here, before an item is taken, and told at once.
 
 pub mod assets;
+mod reserved;
 mod revision;
 
 pub use assets::AssetError;
@@ -13,9 +14,9 @@ use crate::{
     catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
     content::Content,
     factory::Factory,
-    grant::Rights,
+    grant::{Access, Mount, Rights},
     journal::memory::Memory,
-    line::{self, Draft, Line, Station, Vars, fit},
+    line::{self, Asset, Draft, Line, Station, Vars, fit},
     name::Name,
     problem::{Problem, shown},
     sandbox::{
@@ -27,6 +28,7 @@ use crate::{
 };
 use andon_build::{Options, Progress};
 use assets::Tree;
+use reserved::{Reserved, resolve};
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     fs,
@@ -38,6 +40,8 @@ use std::{
 pub struct Assembly<'a> {
     /// The factory's file; without one, the nearest `andon.toml` in the line's folder or above.
     pub factory: Option<&'a Path>,
+    /// The state folder that is used; without one, `.andon` beside the line.
+    pub state: Option<&'a Path>,
     /// The program whose `compile` compiles: andon itself.
     pub exe: PathBuf,
     /// Told what takes its time: `building scan`, `compiling scan`.
@@ -51,10 +55,12 @@ pub struct Assembled {
     pub draft: Draft,
     /// The folder that the line's paths are relative to.
     pub folder: PathBuf,
-    /// Where values of `vars` came from, if there is a factory file.
-    pub factory: Option<PathBuf>,
+    /// What the factory's file says.
+    pub factory: Factory,
     /// Each station's component.
     pub parts: BTreeMap<Name, Part>,
+    /// What each station may do, its folders resolved.
+    rights: BTreeMap<Name, Rights>,
     /// Each station's assets, in the order of the line file.
     assets: BTreeMap<Name, Vec<Tree>>,
 }
@@ -131,8 +137,8 @@ impl Assembly<'_> {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let (factory, vars) = self.vars(&folder)?;
-        let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &vars)
+        let factory = self.factory(&folder)?;
+        let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &factory.vars)
             .map_err(AssemblyError::Problems)?;
         self.complete(draft, folder, factory)
     }
@@ -176,11 +182,12 @@ impl Assembly<'_> {
             _ if path.is_dir() => path.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        self.complete(draft, folder, None)
+        let factory = self.factory(&folder)?;
+        self.complete(draft, folder, factory)
     }
 
-    /// The values of the factory file that is meant.
-    fn vars(&self, folder: &Path) -> Result<(Option<PathBuf>, Vars), AssemblyError> {
+    /// The factory's file that is meant, the folders of its ceiling resolved.
+    fn factory(&self, folder: &Path) -> Result<Factory, AssemblyError> {
         let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
         let file = match self.factory {
             Some(file) => Some(file.to_path_buf()),
@@ -190,21 +197,27 @@ impl Assembly<'_> {
                 .find(|file| file.is_file()),
         };
         let Some(file) = file else {
-            return Ok((None, Vars::default()));
+            return Ok(Factory::default());
         };
         let bytes = fs::read(&file)
             .map_err(|e| unreadable(&file, &e, "a factory file is an `andon.toml`"))?;
-        let factory =
-            Factory::parse(&file.display().to_string(), &bytes).map_err(AssemblyError::Problems)?;
-        Ok((Some(file), factory.vars))
+        let named = std::env::current_dir().and_then(fs::canonicalize);
+        let named = named.ok().and_then(|from| file.strip_prefix(from).ok());
+        let named = named.unwrap_or(&file).display().to_string();
+        let mut factory = Factory::parse(&named, &bytes).map_err(AssemblyError::Problems)?;
+        let beside = file.parent().unwrap_or(&file);
+        for entry in factory.ceiling.iter_mut().flat_map(|c| &mut c.grants.fs) {
+            entry.host = resolve(&beside.join(&entry.host));
+        }
+        Ok(factory)
     }
 
     /// Finds, compiles and checks all that a line names.
     fn complete(
         &self,
-        draft: Draft,
+        mut draft: Draft,
         folder: PathBuf,
-        factory: Option<PathBuf>,
+        factory: Factory,
     ) -> Result<Assembled, AssemblyError> {
         let place = Cache::default_folder().ok_or(AssemblyError::NoCache)?;
         let key = engine_key().map_err(|e| AssemblyError::Engine(e.to_string()))?;
@@ -216,9 +229,16 @@ impl Assembly<'_> {
                 allowance: Allowance::default(),
             },
         )?;
-        let mut problems = Vec::new();
+        let mut problems = line::lower(&mut draft, &factory);
         let mut parts = BTreeMap::new();
         let mut assets = BTreeMap::new();
+        let mut rights = BTreeMap::new();
+        let reserved = Reserved::new(
+            &draft,
+            &folder,
+            self.state,
+            factory.file.as_deref().map(Path::new),
+        );
         // Side by side: loading is mostly reading and hashing.
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -251,20 +271,26 @@ impl Assembly<'_> {
         for (name, station) in &draft.line.stations {
             let mut trees = Vec::new();
             for (i, asset) in station.assets.iter().enumerate() {
+                let place = format!("stations.{name}.assets.{i}.host");
+                let closed = reserved
+                    .asset(&draft, &place, asset)
+                    .or_else(|| outside(&draft, &place, &folder, asset, &factory));
+                if let Some(problem) = closed {
+                    problems.push(problem);
+                    continue;
+                }
                 match Tree::read(here(&folder.join(&asset.host))) {
                     Ok(tree) => trees.push(tree),
-                    Err(error) => {
-                        let place = format!("stations.{name}.assets.{i}.host");
-                        problems.push(told(&draft, &place, &error.to_string()));
-                    }
+                    Err(error) => problems.push(told(&draft, &place, &error.to_string())),
                 }
             }
             assets.insert(name.clone(), trees);
             for (i, mount) in station.grants.fs.iter().enumerate() {
                 let host = folder.join(&mount.host);
                 let host = here(&host);
+                let place = format!("stations.{name}.grants.fs.{i}.host");
+                problems.extend(reserved.mount(&draft, &place, &mount.host, mount.access));
                 if !host.is_dir() {
-                    let place = format!("stations.{name}.grants.fs.{i}.host");
                     let message = format!("`{}` is no folder", shown(&host.display().to_string()));
                     problems.push(
                         draft
@@ -273,18 +299,25 @@ impl Assembly<'_> {
                     );
                 }
             }
+            let mut grants = station.grants.clone();
+            for mount in &mut grants.fs {
+                mount.host = resolve(&folder.join(&mount.host));
+            }
+            let ceiling = factory.ceiling.clone();
+            rights.insert(name.clone(), Rights { grants, ceiling });
         }
         let known = parts
             .iter()
-            .map(|(name, part)| (name.clone(), part.known()))
+            .map(|(name, part)| (name.clone(), part.known(rights[name].clone())))
             .collect();
-        problems.extend(fit::fit(&draft, &known));
+        problems.extend(fit::fit(&draft, &factory, &known));
         if problems.is_empty() {
             return Ok(Assembled {
                 draft,
                 folder,
                 factory,
                 parts,
+                rights,
                 assets,
             });
         }
@@ -331,8 +364,9 @@ pub fn tell(progress: Progress<'_>, say: &dyn Fn(&str)) {
 }
 
 impl Part {
-    fn known(&self) -> fit::Known {
+    fn known(&self, rights: Rights) -> fit::Known {
         fit::Known {
+            rights,
             kind: match self.kind {
                 catalogue::Kind::Typed | catalogue::Kind::TypedAsync => fit::Kind::Typed,
                 catalogue::Kind::Command(_) => fit::Kind::Command,
@@ -351,6 +385,12 @@ impl Part {
 }
 
 impl Assembled {
+    /// What a station of the line may do: what the line grants it and the ceiling admits, its folders
+    /// resolved. Nothing where the line has no such station.
+    pub fn rights(&self, station: &Name) -> Rights {
+        self.rights.get(station).cloned().unwrap_or_default()
+    }
+
     /// The line that runs, with its assets copied below `shelf` and every path absolute; and what the
     /// journal keeps of it.
     ///
@@ -372,10 +412,15 @@ impl Assembled {
                     asset.host = tree.digest().to_string().into();
                 }
             }
-            for mount in &mut station.grants.fs {
-                let host = self.folder.join(&mount.host);
-                mount.host = fs::canonicalize(&host).unwrap_or(host);
+            let left: Vec<_> = self.rights[name].mounts().collect();
+            if let Some(kept) = kept.stations.get_mut(name) {
+                let as_written = |(n, mount): &(usize, Mount)| Mount {
+                    host: station.grants.fs[*n].host.clone(),
+                    ..mount.clone()
+                };
+                kept.grants.fs = left.iter().map(as_written).collect();
             }
+            station.grants.fs = left.into_iter().map(|(_, mount)| mount).collect();
         }
         let components = self
             .parts
@@ -408,13 +453,11 @@ impl Assembled {
         };
         let sandbox = InProcess::new(settings).map_err(|e| AssemblyError::Engine(e.to_string()))?;
         let mut line = self.draft.line.clone();
-        for station in line.stations.values_mut() {
+        for (name, station) in &mut line.stations {
             for asset in &mut station.assets {
                 asset.host = self.folder.join(&asset.host);
             }
-            for mount in &mut station.grants.fs {
-                mount.host = self.folder.join(&mount.host);
-            }
+            station.grants.fs = self.rights[name].mounts().map(|(_, mount)| mount).collect();
         }
         self.prepare(&sandbox, &line, 1)
     }
@@ -425,10 +468,7 @@ impl Assembled {
             let part = self.parts.get(name)?;
             let place = self.draft.place(&format!("stations.{name}.grants"));
             let terms = Terms {
-                rights: Rights {
-                    grants: station.grants.clone(),
-                    ceiling: None,
-                },
+                rights: self.rights(name),
                 rate: station.rate.clone(),
                 limits: station.limits.clone(),
                 violation: station.violation,
@@ -514,6 +554,36 @@ fn unreadable(path: &Path, error: &std::io::Error, hint: &str) -> AssemblyError 
         reason: error.to_string(),
         hint: hint.into(),
     }
+}
+
+/// What is wrong with an asset that lies outside of the line's folder, where there is a ceiling: it would
+/// be a way around it.
+fn outside(
+    draft: &Draft,
+    place: &str,
+    folder: &Path,
+    asset: &Asset,
+    factory: &Factory,
+) -> Option<Problem> {
+    let ceiling = factory.ceiling.as_ref()?;
+    let mount = Mount {
+        host: resolve(&folder.join(&asset.host)),
+        guest: asset.guest.clone(),
+        access: Access::Read,
+        quota: None,
+        max_files: None,
+    };
+    if mount.host.starts_with(resolve(folder)) || ceiling.mount(&mount).is_some() {
+        return None;
+    }
+    let host = shown(&mount.host.display().to_string());
+    let message = format!(
+        "the asset `{host}` lies outside of the line's folder, and the ceiling does not admit it"
+    );
+    Some(draft.problem(place, message).hint(format!(
+        "`fs = [{{ host = \"{host}\", access = \"read\" }}]` in `[ceiling.grants]` of `{}` admits it",
+        shown(factory.file.as_deref().unwrap_or("andon.toml"))
+    )))
 }
 
 /// An error as a problem at its place, its hint kept apart.

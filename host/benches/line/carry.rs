@@ -71,6 +71,7 @@ struct Stores {
 fn assemble(ground: &Ground) -> anyhow::Result<Assembled> {
     let assembly = Assembly {
         factory: None,
+        state: None,
         exe: env!("CARGO_BIN_EXE_andon").into(),
         say: &|text| eprintln!("  {text}"),
     };

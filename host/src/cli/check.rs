@@ -28,6 +28,7 @@ impl Check {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
         let assembly = Assembly {
             factory: self.factory.path(),
+            state: None,
             exe: std::env::current_exe()?,
             say: &print::note,
         };

@@ -158,6 +158,7 @@ impl Run {
         };
         let assembly = Assembly {
             factory: self.factory.path(),
+            state: self.state.path(),
             exe: std::env::current_exe()?,
             say: &say,
         };

@@ -36,6 +36,11 @@ pub(super) struct State {
 }
 
 impl StateArg {
+    /// The folder that was named.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// The folder of a line in `beside`.
     pub(super) fn of_line(&self, beside: &Path) -> PathBuf {
         match &self.folder {
