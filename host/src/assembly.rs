@@ -18,7 +18,7 @@ use crate::{
     journal::memory::Memory,
     line::{self, Asset, Draft, Line, Station, Vars, fit},
     name::Name,
-    problem::{Problem, shown},
+    problem::{Problem, escaped, shown},
     sandbox::{
         InProcess, PrepareError, Settings,
         compile::engine_key,
@@ -289,8 +289,9 @@ impl Assembly<'_> {
                 let host = folder.join(&mount.host);
                 let host = here(&host);
                 let place = format!("stations.{name}.grants.fs.{i}.host");
-                problems.extend(reserved.mount(&draft, &place, &mount.host, mount.access));
-                if !host.is_dir() {
+                if let Some(problem) = reserved.mount(&draft, &place, &mount.host, mount.access) {
+                    problems.push(problem);
+                } else if !host.is_dir() {
                     let message = format!("`{}` is no folder", shown(&host.display().to_string()));
                     problems.push(
                         draft
@@ -523,7 +524,10 @@ impl Assembled {
 
 /// The path without a `./` that nobody wrote.
 fn here(path: &Path) -> &Path {
-    path.strip_prefix(".").unwrap_or(path)
+    match path.strip_prefix(".") {
+        Ok(rest) if !rest.as_os_str().is_empty() => rest,
+        _ => path,
+    }
 }
 
 fn subject(path: &Path) -> Result<Subject, AssemblyError> {
@@ -576,7 +580,7 @@ fn outside(
     if mount.host.starts_with(resolve(folder)) || ceiling.mount(&mount).is_some() {
         return None;
     }
-    let host = shown(&mount.host.display().to_string());
+    let host = escaped(&mount.host.display().to_string());
     let message = format!(
         "the asset `{host}` lies outside of the line's folder, and the ceiling does not admit it"
     );

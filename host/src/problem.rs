@@ -31,22 +31,28 @@ pub struct Place {
 
 /// A text as it may stand in a message: cut after 80 characters, control characters escaped.
 pub fn shown(text: &str) -> String {
-    let mut chars = text.chars();
-    let mut shown = String::new();
-    for c in chars.by_ref().take(80) {
+    let cut = text.char_indices().nth(80).map(|(at, _)| at);
+    let mut shown = escaped(&text[..cut.unwrap_or(text.len())]);
+    if cut.is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The whole of a text as it may stand in a message: where somebody is to copy it.
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
         // what steers a terminal or turns the direction of writing is escaped too
         if c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
         {
-            shown.extend(c.escape_default());
+            escaped.extend(c.escape_default());
         } else {
-            shown.push(c);
+            escaped.push(c);
         }
     }
-    if chars.next().is_some() {
-        shown.push('…');
-    }
-    shown
+    escaped
 }
 
 impl Problem {

@@ -11,4 +11,5 @@ mod kinds;
 mod litellm;
 mod misfits;
 mod review;
+mod rights;
 mod run;

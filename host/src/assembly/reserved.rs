@@ -1,7 +1,6 @@
 //! What of the host's no line may be granted: andon's own state, caches and settings, and for writing
 //! also what a line is made of. A station that could change these would grant itself what it likes.
 
-use super::here;
 use crate::{
     catalogue::Cache,
     grant::Access,
@@ -81,7 +80,7 @@ impl Reserved {
         host: &Path,
         access: Access,
     ) -> Option<Problem> {
-        let name = shown(&here(host).display().to_string());
+        let name = shown(&host.display().to_string());
         if let Some(problem) = self.reading(draft, at, host, &name) {
             return Some(problem);
         }
@@ -105,7 +104,7 @@ impl Reserved {
 
     /// What is wrong with taking an asset from there.
     pub(super) fn asset(&self, draft: &Draft, at: &str, asset: &Asset) -> Option<Problem> {
-        let name = shown(&here(&asset.host).display().to_string());
+        let name = shown(&asset.host.display().to_string());
         self.reading(draft, at, &asset.host, &name)
     }
 

@@ -173,7 +173,7 @@ impl Run {
         let gate = Gate::new(Means {
             vault: Arc::new(egress::NoSecrets),
             auditor: Arc::new(egress::Unaudited),
-            resolvers: Vec::new(),
+            resolvers: assembled.factory.network.resolvers.clone(),
             clock: wall_clock,
         });
         for (station, terms) in assembled.terms(&line) {

@@ -8,7 +8,7 @@ use crate::{
         Access, BadAddress, BadTarget, Denied, Host, HttpRule, Rights, Target, TcpRule, within,
     },
     name::Name,
-    problem::shown,
+    problem::{escaped, shown},
 };
 use serde::Serialize;
 use std::{fmt, ptr, str::FromStr};
@@ -250,7 +250,7 @@ impl Would<'_> {
         let Some(n) = mounts.iter().position(|mount| within(path, &mount.guest)) else {
             let text = format!(
                 "{{ host = \"…\", guest = \"{}\", access = \"{}\" }}",
-                shown(path),
+                escaped(path),
                 word(access)
             );
             return self.denied_text("fs", &text, "nothing is mounted there".into());
@@ -284,7 +284,7 @@ impl Would<'_> {
         }
         answer.passes = left.is_some_and(|(_, left)| left >= access);
         if !answer.passes {
-            let host = shown(&mount.host.display().to_string());
+            let host = escaped(&mount.host.display().to_string());
             answer.why = Some("the line grants it, and the ceiling does not admit it".into());
             answer.hint = Some(self.would_admit(
                 "fs",
@@ -308,7 +308,7 @@ impl Would<'_> {
     }
 
     fn denied(&self, key: &str, rule: &str, denied: &Denied) -> Answer {
-        let text = format!("\"{}\"", shown(rule));
+        let text = format!("\"{}\"", escaped(rule));
         match denied {
             Denied::Ceiling(_) => Answer {
                 why: Some(denied.to_string()),

@@ -77,7 +77,7 @@ fn secrets(draft: &Draft, path: &str, grants: &Grants, problems: &mut Vec<Proble
                     )
                     .hint(format!(
                         "`grants.http = [\"{}\"]` grants them",
-                        shown(&secret.r#for.to_string())
+                        secret.r#for
                     )),
             );
         }
