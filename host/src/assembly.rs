@@ -4,6 +4,7 @@
 //! Everything that can be known to be wrong is found here, before an item is taken, and told at once.
 
 pub mod assets;
+mod factory;
 mod reserved;
 mod revision;
 
@@ -14,11 +15,11 @@ use crate::{
     catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
     content::Content,
     factory::Factory,
-    grant::{Access, Mount, Rights},
+    grant::{Mount, Rights},
     journal::memory::Memory,
-    line::{self, Asset, Draft, Line, Station, Vars, fit},
+    line::{self, Draft, Line, Station, Vars, fit},
     name::Name,
-    problem::{Problem, escaped, shown},
+    problem::{Problem, shown},
     sandbox::{
         InProcess, PrepareError, Settings,
         compile::engine_key,
@@ -137,7 +138,7 @@ impl Assembly<'_> {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let factory = self.factory(&folder)?;
+        let factory = factory::find(self.factory, &folder)?;
         let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &factory.vars)
             .map_err(AssemblyError::Problems)?;
         self.complete(draft, folder, factory)
@@ -182,34 +183,8 @@ impl Assembly<'_> {
             _ if path.is_dir() => path.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let factory = self.factory(&folder)?;
+        let factory = factory::find(self.factory, &folder)?;
         self.complete(draft, folder, factory)
-    }
-
-    /// The factory's file that is meant, the folders of its ceiling resolved.
-    fn factory(&self, folder: &Path) -> Result<Factory, AssemblyError> {
-        let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
-        let file = match self.factory {
-            Some(file) => Some(file.to_path_buf()),
-            None => absolute
-                .ancestors()
-                .map(|above| above.join("andon.toml"))
-                .find(|file| file.is_file()),
-        };
-        let Some(file) = file else {
-            return Ok(Factory::default());
-        };
-        let bytes = fs::read(&file)
-            .map_err(|e| unreadable(&file, &e, "a factory file is an `andon.toml`"))?;
-        let named = std::env::current_dir().and_then(fs::canonicalize);
-        let named = named.ok().and_then(|from| file.strip_prefix(from).ok());
-        let named = named.unwrap_or(&file).display().to_string();
-        let mut factory = Factory::parse(&named, &bytes).map_err(AssemblyError::Problems)?;
-        let beside = file.parent().unwrap_or(&file);
-        for entry in factory.ceiling.iter_mut().flat_map(|c| &mut c.grants.fs) {
-            entry.host = resolve(&beside.join(&entry.host));
-        }
-        Ok(factory)
     }
 
     /// Finds, compiles and checks all that a line names.
@@ -233,12 +208,7 @@ impl Assembly<'_> {
         let mut parts = BTreeMap::new();
         let mut assets = BTreeMap::new();
         let mut rights = BTreeMap::new();
-        let reserved = Reserved::new(
-            &draft,
-            &folder,
-            self.state,
-            factory.file.as_deref().map(Path::new),
-        );
+        let reserved = Reserved::new(&draft, &folder, self.state, &factory);
         // Side by side: loading is mostly reading and hashing.
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -272,10 +242,7 @@ impl Assembly<'_> {
             let mut trees = Vec::new();
             for (i, asset) in station.assets.iter().enumerate() {
                 let place = format!("stations.{name}.assets.{i}.host");
-                let closed = reserved
-                    .asset(&draft, &place, asset)
-                    .or_else(|| outside(&draft, &place, &folder, asset, &factory));
-                if let Some(problem) = closed {
+                if let Some(problem) = reserved.asset(&draft, &place, asset, &factory) {
                     problems.push(problem);
                     continue;
                 }
@@ -558,36 +525,6 @@ fn unreadable(path: &Path, error: &std::io::Error, hint: &str) -> AssemblyError 
         reason: error.to_string(),
         hint: hint.into(),
     }
-}
-
-/// What is wrong with an asset that lies outside of the line's folder, where there is a ceiling: it would
-/// be a way around it.
-fn outside(
-    draft: &Draft,
-    place: &str,
-    folder: &Path,
-    asset: &Asset,
-    factory: &Factory,
-) -> Option<Problem> {
-    let ceiling = factory.ceiling.as_ref()?;
-    let mount = Mount {
-        host: resolve(&folder.join(&asset.host)),
-        guest: asset.guest.clone(),
-        access: Access::Read,
-        quota: None,
-        max_files: None,
-    };
-    if mount.host.starts_with(resolve(folder)) || ceiling.mount(&mount).is_some() {
-        return None;
-    }
-    let host = escaped(&mount.host.display().to_string());
-    let message = format!(
-        "the asset `{host}` lies outside of the line's folder, and the ceiling does not admit it"
-    );
-    Some(draft.problem(place, message).hint(format!(
-        "`fs = [{{ host = \"{host}\", access = \"read\" }}]` in `[ceiling.grants]` of `{}` admits it",
-        shown(factory.file.as_deref().unwrap_or("andon.toml"))
-    )))
 }
 
 /// An error as a problem at its place, its hint kept apart.

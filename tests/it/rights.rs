@@ -158,6 +158,27 @@ fn what_is_required_has_to_be_given() {
     );
 }
 
+#[test]
+fn assets_are_no_way_around_a_ceiling() {
+    let ground = Ground::new();
+    let line = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"s.wat\"\nnext = \"done\"\n\
+        assets = [{ host = \"rules\", guest = \"/rules\" }, { host = \"../shared\", guest = \"/shared\" }]\n";
+    ground
+        .write("line/line.toml", line)
+        .write("line/s.wat", asking("{}"))
+        .write("line/rules/r", "")
+        .write("shared/s", "");
+    let check = || ground.andon(&["check", "line"]).whole();
+    let free = check();
+    ground.write("andon.toml", "[ceiling]\n");
+    let closed = check();
+    ground.write(
+        "andon.toml",
+        "[ceiling.grants]\nfs = [{ host = \"shared\", access = \"read\" }]\n",
+    );
+    assert_snapshot!([free, closed, check()].join("\n"));
+}
+
 /// What of the host's no line may be granted, each by its place.
 #[test]
 fn what_is_andons_own_is_not_granted() {

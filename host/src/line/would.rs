@@ -250,7 +250,7 @@ impl Would<'_> {
         let Some(n) = mounts.iter().position(|mount| within(path, &mount.guest)) else {
             let text = format!(
                 "{{ host = \"…\", guest = \"{}\", access = \"{}\" }}",
-                escaped(path),
+                escaped(folder_of(path)),
                 word(access)
             );
             return self.denied_text("fs", &text, "nothing is mounted there".into());
@@ -384,6 +384,14 @@ fn position<T>(all: &[T], one: &T) -> usize {
     all.iter()
         .position(|other| ptr::eq(other, one))
         .unwrap_or_default()
+}
+
+/// The folder that a file would be granted with.
+fn folder_of(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some(("", _)) | None => path,
+        Some((folder, _)) => folder,
+    }
 }
 
 fn word(access: Access) -> &'static str {
