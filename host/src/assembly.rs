@@ -4,12 +4,14 @@
 //! Everything that can be known to be wrong is found here, before an item is taken, and told at once.
 
 pub mod assets;
+mod factory;
 mod granted;
 pub mod lock;
 mod reserved;
 mod revision;
 
 pub use assets::AssetError;
+pub use factory::file as factory_file;
 pub use granted::note_grants;
 pub use revision::Revision;
 
@@ -17,9 +19,9 @@ use crate::{
     catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
     content::Content,
     factory::Factory,
-    grant::{Access, Mount, Rights},
+    grant::{Mount, Rights},
     journal::memory::Memory,
-    line::{self, Asset, Draft, Line, Station, Vars, fit},
+    line::{self, Draft, Line, Station, Vars, fit},
     name::Name,
     problem::{Problem, shown},
     sandbox::{
@@ -153,7 +155,7 @@ impl Assembly<'_> {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let factory = self.factory(&folder)?;
+        let factory = factory::find(self.factory, &folder)?;
         let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &factory.vars)
             .map_err(AssemblyError::Problems)?;
         let vars = lock::vars(&bytes, &factory.vars);
@@ -204,26 +206,8 @@ impl Assembly<'_> {
             _ if path.is_dir() => path.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let factory = self.factory(&folder)?;
+        let factory = factory::find(self.factory, &folder)?;
         self.complete(draft, folder, factory)
-    }
-
-    /// The factory's file that is meant, the folders of its ceiling resolved.
-    fn factory(&self, folder: &Path) -> Result<Factory, AssemblyError> {
-        let Some(file) = factory_file(self.factory, folder) else {
-            return Ok(Factory::default());
-        };
-        let bytes = fs::read(&file)
-            .map_err(|e| unreadable(&file, &e, "a factory file is an `andon.toml`"))?;
-        let named = std::env::current_dir().and_then(fs::canonicalize);
-        let named = named.ok().and_then(|from| file.strip_prefix(from).ok());
-        let named = named.unwrap_or(&file).display().to_string();
-        let mut factory = Factory::parse(&named, &bytes).map_err(AssemblyError::Problems)?;
-        let beside = file.parent().unwrap_or(&file);
-        for entry in factory.ceiling.iter_mut().flat_map(|c| &mut c.grants.fs) {
-            entry.host = resolve(&beside.join(&entry.host));
-        }
-        Ok(factory)
     }
 
     /// Finds, compiles and checks all that a line names.
@@ -247,12 +231,7 @@ impl Assembly<'_> {
         let mut parts = BTreeMap::new();
         let mut assets = BTreeMap::new();
         let mut rights = BTreeMap::new();
-        let reserved = Reserved::new(
-            &draft,
-            &folder,
-            self.state,
-            factory.file.as_deref().map(Path::new),
-        );
+        let reserved = Reserved::new(&draft, &folder, self.state, &factory);
         // Side by side: loading is mostly reading and hashing.
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -286,10 +265,7 @@ impl Assembly<'_> {
             let mut trees = Vec::new();
             for (i, asset) in station.assets.iter().enumerate() {
                 let place = format!("stations.{name}.assets.{i}.host");
-                let closed = reserved
-                    .asset(&draft, &place, asset)
-                    .or_else(|| outside(&draft, &place, &folder, asset, &factory));
-                if let Some(problem) = closed {
+                if let Some(problem) = reserved.asset(&draft, &place, asset, &factory) {
                     problems.push(problem);
                     continue;
                 }
@@ -303,8 +279,9 @@ impl Assembly<'_> {
                 let host = folder.join(&mount.host);
                 let host = here(&host);
                 let place = format!("stations.{name}.grants.fs.{i}.host");
-                problems.extend(reserved.mount(&draft, &place, &mount.host, mount.access));
-                if !host.is_dir() {
+                if let Some(problem) = reserved.mount(&draft, &place, &mount.host, mount.access) {
+                    problems.push(problem);
+                } else if !host.is_dir() {
                     let message = format!("`{}` is no folder", shown(&host.display().to_string()));
                     problems.push(
                         draft
@@ -484,10 +461,7 @@ impl Assembled {
             let part = self.parts.get(name)?;
             let place = self.draft.place(&format!("stations.{name}.grants"));
             let terms = Terms {
-                rights: Rights {
-                    grants: station.grants.clone(),
-                    ceiling: None,
-                },
+                rights: self.rights(name),
                 rate: station.rate.clone(),
                 limits: station.limits.clone(),
                 violation: station.violation,
@@ -540,21 +514,12 @@ impl Assembled {
     }
 }
 
-/// The factory's file: the one given, or the nearest `andon.toml` in `folder` or above.
-pub fn factory_file(given: Option<&Path>, folder: &Path) -> Option<PathBuf> {
-    if let Some(file) = given {
-        return Some(file.into());
-    }
-    let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
-    absolute
-        .ancestors()
-        .map(|above| above.join("andon.toml"))
-        .find(|file| file.is_file())
-}
-
 /// The path without a `./` that nobody wrote.
 fn here(path: &Path) -> &Path {
-    path.strip_prefix(".").unwrap_or(path)
+    match path.strip_prefix(".") {
+        Ok(rest) if !rest.as_os_str().is_empty() => rest,
+        _ => path,
+    }
 }
 
 fn subject(path: &Path) -> Result<Subject, AssemblyError> {
@@ -585,36 +550,6 @@ fn unreadable(path: &Path, error: &std::io::Error, hint: &str) -> AssemblyError 
         reason: error.to_string(),
         hint: hint.into(),
     }
-}
-
-/// What is wrong with an asset that lies outside of the line's folder, where there is a ceiling: it would
-/// be a way around it.
-fn outside(
-    draft: &Draft,
-    place: &str,
-    folder: &Path,
-    asset: &Asset,
-    factory: &Factory,
-) -> Option<Problem> {
-    let ceiling = factory.ceiling.as_ref()?;
-    let mount = Mount {
-        host: resolve(&folder.join(&asset.host)),
-        guest: asset.guest.clone(),
-        access: Access::Read,
-        quota: None,
-        max_files: None,
-    };
-    if mount.host.starts_with(resolve(folder)) || ceiling.mount(&mount).is_some() {
-        return None;
-    }
-    let host = shown(&mount.host.display().to_string());
-    let message = format!(
-        "the asset `{host}` lies outside of the line's folder, and the ceiling does not admit it"
-    );
-    Some(draft.problem(place, message).hint(format!(
-        "`fs = [{{ host = \"{host}\", access = \"read\" }}]` in `[ceiling.grants]` of `{}` admits it",
-        shown(factory.file.as_deref().unwrap_or("andon.toml"))
-    )))
 }
 
 /// An error as a problem at its place, its hint kept apart.

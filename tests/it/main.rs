@@ -13,5 +13,6 @@ mod lock;
 mod misfits;
 mod misleading;
 mod review;
+mod rights;
 mod run;
 mod secrets;

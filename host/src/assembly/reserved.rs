@@ -1,10 +1,11 @@
 //! What of the host's no line may be granted: andon's own state, caches and settings, and for writing
 //! also what a line is made of. A station that could change these would grant itself what it likes.
 
-use super::here;
 use crate::{
     catalogue::Cache,
-    grant::Access,
+    escape::line as escaped,
+    factory::Factory,
+    grant::{Access, Mount},
     line::{Asset, Draft},
     problem::{Problem, shown},
 };
@@ -36,7 +37,7 @@ impl Reserved {
         draft: &Draft,
         folder: &Path,
         state: Option<&Path>,
-        factory: Option<&Path>,
+        factory: &Factory,
     ) -> Self {
         let own = folder.join(STATE);
         let mut closed = vec![(resolve(state.unwrap_or(&own)), "the state folder")];
@@ -52,7 +53,8 @@ impl Reserved {
             .map(|name| (folder.join(name), "says what the line may do"))
             .collect();
         fixed.push((resolve(Path::new(&draft.file)), "says what the line may do"));
-        fixed.extend(factory.map(|file| (resolve(file), "says what lines may do")));
+        let file = factory.file.as_deref().map(Path::new);
+        fixed.extend(file.map(|file| (resolve(file), "says what lines may do")));
         let stations = draft.line.stations.values();
         for station in stations.clone() {
             fixed.push((
@@ -81,7 +83,7 @@ impl Reserved {
         host: &Path,
         access: Access,
     ) -> Option<Problem> {
-        let name = shown(&here(host).display().to_string());
+        let name = shown(&host.display().to_string());
         if let Some(problem) = self.reading(draft, at, host, &name) {
             return Some(problem);
         }
@@ -103,10 +105,38 @@ impl Reserved {
         )
     }
 
-    /// What is wrong with taking an asset from there.
-    pub(super) fn asset(&self, draft: &Draft, at: &str, asset: &Asset) -> Option<Problem> {
-        let name = shown(&here(&asset.host).display().to_string());
-        self.reading(draft, at, &asset.host, &name)
+    /// What is wrong with taking an asset from where it is. Below a ceiling it has to be in the line's
+    /// folder or in one of the ceiling's: else it would be a way around it.
+    pub(super) fn asset(
+        &self,
+        draft: &Draft,
+        at: &str,
+        asset: &Asset,
+        factory: &Factory,
+    ) -> Option<Problem> {
+        let name = shown(&asset.host.display().to_string());
+        if let Some(problem) = self.reading(draft, at, &asset.host, &name) {
+            return Some(problem);
+        }
+        let ceiling = factory.ceiling.as_ref()?;
+        let mount = Mount {
+            host: resolve(&self.folder.join(&asset.host)),
+            guest: asset.guest.clone(),
+            access: Access::Read,
+            quota: None,
+            max_files: None,
+        };
+        if mount.host.starts_with(&self.folder) || ceiling.mount(&mount).is_some() {
+            return None;
+        }
+        let host = escaped(&mount.host.display().to_string());
+        let file = shown(factory.file.as_deref().unwrap_or("andon.toml"));
+        let message = format!(
+            "the asset `{name}` is outside of the line's folder, and the ceiling does not admit it"
+        );
+        Some(draft.problem(at, message).hint(format!(
+            "`fs = [{{ host = \"{host}\", access = \"read\" }}]` in `[ceiling.grants]` of `{file}` admits it"
+        )))
     }
 
     fn reading(&self, draft: &Draft, at: &str, host: &Path, name: &str) -> Option<Problem> {

@@ -119,9 +119,17 @@ impl HostPattern {
         self.covers(other) || other.covers(self)
     }
 
+    /// The literal address that it is for.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Exact(Host::Address(address)) => Some(*address),
+            _ => None,
+        }
+    }
+
     /// Whether it names just this address.
     pub fn names(&self, address: IpAddr) -> bool {
-        *self == Self::Exact(Host::Address(address))
+        self.address() == Some(address)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{Asset, Draft};
 use crate::{
+    escape::line as escaped,
     factory::Factory,
     grant::{
         Access, BadAddress, BadTarget, Denied, Host, HttpRule, Rights, Target, TcpRule, within,
@@ -250,7 +251,7 @@ impl Would<'_> {
         let Some(n) = mounts.iter().position(|mount| within(path, &mount.guest)) else {
             let text = format!(
                 "{{ host = \"…\", guest = \"{}\", access = \"{}\" }}",
-                shown(path),
+                escaped(folder_of(path)),
                 word(access)
             );
             return self.denied_text("fs", &text, "nothing is mounted there".into());
@@ -284,7 +285,7 @@ impl Would<'_> {
         }
         answer.passes = left.is_some_and(|(_, left)| left >= access);
         if !answer.passes {
-            let host = shown(&mount.host.display().to_string());
+            let host = escaped(&mount.host.display().to_string());
             answer.why = Some("the line grants it, and the ceiling does not admit it".into());
             answer.hint = Some(self.would_admit(
                 "fs",
@@ -308,7 +309,7 @@ impl Would<'_> {
     }
 
     fn denied(&self, key: &str, rule: &str, denied: &Denied) -> Answer {
-        let text = format!("\"{}\"", shown(rule));
+        let text = format!("\"{}\"", escaped(rule));
         match denied {
             Denied::Ceiling(_) => Answer {
                 why: Some(denied.to_string()),
@@ -384,6 +385,14 @@ fn position<T>(all: &[T], one: &T) -> usize {
     all.iter()
         .position(|other| ptr::eq(other, one))
         .unwrap_or_default()
+}
+
+/// The folder that a file would be granted with.
+fn folder_of(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some(("", _)) | None => path,
+        Some((folder, _)) => folder,
+    }
 }
 
 fn word(access: Access) -> &'static str {

@@ -3,6 +3,7 @@
 
 use super::Known;
 use crate::{
+    escape::line as escaped,
     factory::Factory,
     grant::{self, HttpRule, Lack, TcpRule},
     line::{Draft, Station},
@@ -40,7 +41,7 @@ pub(super) fn fit(
             Ok(rule) => {
                 let lack = known.rights.lacks_http(&rule);
                 let what = format!("calls to `{}`", shown(&need.rule));
-                let text = format!("\"{}\"", shown(&need.rule));
+                let text = format!("\"{rule}\"");
                 problems.extend(lack.map(|lack| needs.lack(lack, "http", &what, &text, &need.why)));
             }
         }
@@ -52,7 +53,7 @@ pub(super) fn fit(
             Ok(rule) => {
                 let lack = known.rights.lacks_tcp(&rule);
                 let what = format!("connections to `{}`", shown(&need.to));
-                let text = format!("\"{}\"", shown(&need.to));
+                let text = format!("\"{rule}\"");
                 problems.extend(lack.map(|lack| needs.lack(lack, "tcp", &what, &text, &need.why)));
             }
         }
@@ -64,7 +65,7 @@ pub(super) fn fit(
             Some(Lack::Ceiling) => {
                 let mut granted = known.rights.grants.secrets.iter();
                 let to = granted.find(|grant| grant.name == need.name);
-                let to = to.map_or_else(|| "…".into(), |grant| shown(&grant.r#for.to_string()));
+                let to = to.map_or_else(|| "…".into(), |grant| grant.r#for.to_string());
                 format!("{{ name = \"{}\", for = \"{to}\" }}", shown(&need.name))
             }
             _ => format!(
@@ -180,7 +181,7 @@ impl Needs<'_> {
                 if left >= Some(wanted) {
                     return None;
                 }
-                let host = shown(&mount.host.display().to_string());
+                let host = escaped(&mount.host.display().to_string());
                 Some(self.above(
                     "fs",
                     format!("`{whose}` needs to {word} `{guest}`, and the ceiling does not admit `{host}` for that"),
