@@ -3,7 +3,10 @@
 use super::lines::{name, payload};
 use crate::{
     digest::Digest,
-    item::{Arrival, Child, ChildEnd, Clearing, Destination, End, Facts, ItemId, Jam, Record},
+    item::{
+        Arrival, Budget, Child, ChildEnd, Clearing, Destination, End, Facts, ItemId, Jam, Record,
+        Shares,
+    },
     limits::Limit,
     visit::{LogLine, Usage},
 };
@@ -43,6 +46,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             workspace,
             lineage: vec![name("a")],
             visits: visits.clone(),
+            budget: Some(Budget { left: 3, of: 9 }),
         },
         Record::Started { at },
         Record::Interrupted { at },
@@ -65,6 +69,10 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             workspace,
             join: Some(name("j")),
             until: Some(at + 1),
+            shares: Some(Shares {
+                own: Budget { left: 2, of: 9 },
+                each: Budget { left: 1, of: 9 },
+            }),
             facts: facts.clone(),
         },
         Record::Finished {
@@ -96,6 +104,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
                     workspace,
                     visits,
                 }],
+                unused: 1,
             },
         },
         Record::Gathered {

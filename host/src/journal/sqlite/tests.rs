@@ -342,6 +342,7 @@ fn the_log_stays_small() {
                     workspace: None,
                     lineage: vec![],
                     visits: Default::default(),
+                    budget: None,
                 }];
                 journal.append(append)
             })
