@@ -16,7 +16,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::one_of_each_kind;
+pub(crate) use tests::{one_of_each_kind, with_later_facts};
 
 pub use budget::{Budget, Shares};
 pub use fold::FoldError;

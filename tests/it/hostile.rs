@@ -35,7 +35,10 @@ impl Attack {
     }
 }
 
-const CPU: (&str, &str) = ("limits = { cpu = \"50ms\" }", "over the limit `cpu` of 50ms");
+const CPU: (&str, &str) = (
+    "limits = { cpu = \"50ms\" }",
+    "over the limit `cpu` of 50ms",
+);
 const WALL: (&str, &str) = (
     "limits = { wall = \"50ms\" }",
     "over the limit `wall` of 50ms",
@@ -66,11 +69,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         "limits = { memory = \"4MiB\" }",
         "over the limit `memory` of 4MiB",
     ),
-    attack(
-        "grows-tables.wat",
-        "",
-        "over the limit `tables` of 100000",
-    ),
+    attack("grows-tables.wat", "", "over the limit `tables` of 100000"),
     attack(
         "many-instances.wat",
         "",
@@ -92,7 +91,11 @@ pub(crate) const ATTACKS: &[Attack] = &[
         "",
         "wasm `unreachable` instruction executed",
     ),
-    attack("wild-realloc.wat", "", "realloc return: beyond end of memory"),
+    attack(
+        "wild-realloc.wat",
+        "",
+        "realloc return: beyond end of memory",
+    ),
     // What it writes.
     attack(
         "floods-log",
@@ -118,32 +121,35 @@ pub(crate) const ATTACKS: &[Attack] = &[
     // What it makes of the line: a split bomb, and a rework loop that the line file does not bound.
     attack(
         "bombs",
-        "visits = 1000000\nlimits = { children = 50 }\nnext = \"SELF\"",
+        "visits = 10000\nlimits = { children = 50 }\nnext = \"SELF\"",
         "over the limit `children` of 50, of which 3 are left to this item",
     )
     .jams(10),
     attack(
         "pass-on",
-        "visits = 1000000\nlimits = { visits = 20 }\nnext = \"SELF\"",
+        "visits = 10000\nlimits = { visits = 20 }\nnext = \"SELF\"",
         "over the limit `visits` of 20",
     ),
 ];
 
 #[test]
 fn each_attack_fails_alone_and_leaves_nothing() {
-    alone("hostile::each_attack_fails_alone_and_leaves_nothing", || {
-        let hall = Hall::of(ATTACKS);
-        let running = hall.run();
-        // Once to have everything made that is kept.
-        for attack in ATTACKS {
-            running.fails(attack);
-        }
-        let before = Figures::now();
-        for attack in ATTACKS {
-            running.fails(attack);
-            before.come_back(attack.station);
-        }
-    });
+    alone(
+        "hostile::each_attack_fails_alone_and_leaves_nothing",
+        || {
+            let hall = Hall::of(ATTACKS);
+            let running = hall.run();
+            // Once to have everything made that is kept.
+            for attack in ATTACKS {
+                running.fails(attack);
+            }
+            let before = Figures::now();
+            for attack in ATTACKS {
+                running.fails(attack);
+                before.come_back(attack.station);
+            }
+        },
+    );
 }
 
 /// Sixty-four visits that wait for ever hold no thread: other items of the line go on meanwhile.
@@ -152,7 +158,11 @@ fn parked_stations_do_not_stop_the_line() {
     alone("hostile::parked_stations_do_not_stop_the_line", || {
         let parks = [
             attack("parks.wat", "workers = 64\nlimits = { wall = \"1h\" }", ""),
-            attack("parks-async.wat", "workers = 64\nlimits = { wall = \"1h\" }", ""),
+            attack(
+                "parks-async.wat",
+                "workers = 64\nlimits = { wall = \"1h\" }",
+                "",
+            ),
         ];
         let hall = Hall::of(&parks);
         drop(hall.run());

@@ -10,7 +10,6 @@ mod ground;
 mod hostile;
 mod kinds;
 mod litellm;
-mod misfits;
 mod review;
 mod run;
 mod stations;

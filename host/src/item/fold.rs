@@ -2,8 +2,8 @@
 //! not in a record is not so. Records are taken as they come from the store and may be nonsense.
 
 use super::{
-    Arrival, Child, ChildEnd, Clearing, Destination, End, Item, ItemId, Jam, Payload, Phase, Record, Seq,
-    Split,
+    Arrival, Child, ChildEnd, Clearing, Destination, End, Item, ItemId, Jam, Payload, Phase,
+    Record, Seq, Split,
 };
 use crate::{name::Name, visit::Millis};
 use std::collections::BTreeMap;

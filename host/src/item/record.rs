@@ -199,8 +199,12 @@ pub struct ChildEnd {
     /// What it, or its own children, brought to joins that wait further up, in their order.
     pub arrivals: Vec<Arrival>,
     /// How many descendants it was allowed and did not have.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub unused: u64,
+}
+
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A payload that arrived at a join.

@@ -1,8 +1,8 @@
 //! Where an item is. Knows nothing of how it got there (`fold`) nor of what comes next (`step`).
 
 use super::{
-    Arrival, Budget, Child, ChildEnd, End, ItemId, Jam, Labels, Message, Payload, PhaseKind, Record, Seq,
-    Summary,
+    Arrival, Budget, Child, ChildEnd, End, ItemId, Jam, Labels, Message, Payload, PhaseKind,
+    Record, Seq, Summary,
 };
 use crate::{digest::Digest, name::Name, visit::Millis};
 use std::collections::BTreeMap;

@@ -15,14 +15,16 @@ fn check(ground: &Ground, name: &str) -> String {
     came.whole()
 }
 
-/// A program of 200,000 steps, each of which needs the one before: minutes for a compiler that does
-/// its work well.
-fn slow() -> String {
-    let step = "(local.set 0 (i32.mul (local.get 0) (i32.add (local.get 1) (i32.const 7))))";
-    format!(
-        "(module (memory (export \"memory\") 1) (func (export \"_start\") (local i32 i32) {}))",
-        step.repeat(200_000)
-    )
+/// A program of 300,000 steps, each of which needs the one before: long work for a compiler, and much
+/// to remember.
+fn slow() -> Vec<u8> {
+    let step = "(i32.store (local.tee 0 (i32.mul (i32.load (local.get 1)) (local.get 0))) (local.tee 1 (i32.popcnt (local.get 0))))";
+    let text = format!(
+        "(module (memory (export \"memory\") 1) (func (export \"_start\") (local i32 i32)
+           (local.set 0 (i32.load (i32.const 64))) (local.set 1 (i32.load (i32.const 72))) {}))",
+        step.repeat(300_000)
+    );
+    wat::parse_str(text).expect("it is well-formed")
 }
 
 #[test]
@@ -74,6 +76,25 @@ fn names_of_any_length_are_short_in_what_is_said() {
 }
 
 #[test]
+fn names_without_number_and_nesting_without_end_are_not_followed() {
+    let names: String = (0..150_000)
+        .map(|n| format!("(export \"e{n}\" (func $f))"))
+        .collect();
+    for (text, reason) in [
+        (
+            format!("(module (func $f) {names})"),
+            "it has more than 100000 imports and exports",
+        ),
+        ("(component ".repeat(100_000), "nesting too deep"),
+    ] {
+        let ground = Ground::new();
+        ground.write("s.wat", text);
+        let said = check(&ground, "s.wat");
+        assert!(said.contains(reason) && said.len() < 1000, "{said:.2000}");
+    }
+}
+
+#[test]
 fn more_of_everything_than_the_engine_has_for_one_visit_is_said_at_the_station() {
     let ground = Ground::new();
     let memories = "(core instance (instantiate $m))".repeat(9);
@@ -99,9 +120,9 @@ fn more_of_everything_than_the_engine_has_for_one_visit_is_said_at_the_station()
 #[test]
 fn compiling_is_bounded_in_time_and_memory() {
     let ground = Ground::new();
-    ground.write("s.wat", slow());
-    let component = catalogue::resolve(&ground.path("s.wat"), &Options::default())
-        .expect("it is well-formed");
+    ground.write("s.wasm", slow());
+    let component =
+        catalogue::resolve(&ground.path("s.wasm"), &Options::default()).expect("it is well-formed");
     let enough = Allowance::default();
     for (allowance, reason) in [
         (
@@ -131,7 +152,9 @@ fn compiling_is_bounded_in_time_and_memory() {
             allowance,
         };
         let cache = Cache::open(&ground.path("cache"), "engine", compiler).expect("a cache");
-        let error = cache.get(&component, &|| {}).expect_err("it does not compile");
+        let error = cache
+            .get(&component, &|| {})
+            .expect_err("it does not compile");
         let said = error.to_string();
         assert!(said.contains(reason) && said.len() < 10_000, "{said:.2000}");
     }
@@ -155,8 +178,17 @@ fn a_component_that_changes_after_the_check_is_another_one() {
     ground.andon(&["check"]).well();
     ground.write("s.wat", exits(9));
     let came = ground.andon(&["run", ".", "a.txt", "-q"]);
-    assert!(came.stderr.contains("rejected: exit code 9"), "{}", came.whole());
+    assert!(
+        came.stderr.contains("rejected: exit code 9"),
+        "{}",
+        came.whole()
+    );
     ground.write("s.wat", "no component");
     let came = ground.andon(&["run", ".", "a.txt", "-q"]);
-    assert!(came.stderr.contains("neither WebAssembly nor its text format"), "{}", came.whole());
+    assert!(
+        came.stderr
+            .contains("neither WebAssembly nor its text format"),
+        "{}",
+        came.whole()
+    );
 }

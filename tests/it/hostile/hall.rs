@@ -8,7 +8,7 @@ use andon::{
     conveyor::{Board, Conveyor, Input, Notice, wall_clock},
     item::{Body, Item, Labels, Payload, Phase},
     journal::{Journal, sqlite::Sqlite},
-    sandbox::{InProcess, Settings},
+    sandbox::{InProcess, Settings, egress},
     workspace::Workspaces,
 };
 use bytes::Bytes;
@@ -81,7 +81,10 @@ impl Hall {
             if !settings.contains("next") {
                 settings += "\nnext = \"good\"";
             }
-            stations += &format!("[stations.{name}]\nuse = \"@{}\"\n{settings}\n", attack.station);
+            stations += &format!(
+                "[stations.{name}]\nuse = \"@{}\"\n{settings}\n",
+                attack.station
+            );
         }
         let ground = Ground::new();
         ground.line(&format!(
@@ -102,20 +105,24 @@ impl Hall {
 
     /// Starts the line on an empty journal.
     pub(super) fn run(&self) -> Running<'_> {
-        let state = tempfile::tempdir_in(self.ground.path("")).expect("a folder").keep();
+        let state = tempfile::tempdir_in(self.ground.path(""))
+            .expect("a folder")
+            .keep();
         let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(&state).expect("a journal"));
         let content = Content::open(state.join("blobs"));
-        let workspaces =
-            Workspaces::open(state.join("work"), content.clone(), journal.clone());
+        let workspaces = Workspaces::open(state.join("work"), content.clone(), journal.clone());
         let runner = InProcess::new(Settings {
             visits: Settings::VISITS,
             folders: Arc::new(workspaces),
             contents: Arc::new(content),
+            egress: Arc::new(egress::Closed),
             progress: Some(Arc::new(|_, _| {})),
         })
         .expect("an engine");
         let line = Arc::new(self.assembled.draft.line.clone());
-        self.assembled.prepare(&runner, &line, 1).unwrap_or_else(|error| panic!("{error}"));
+        self.assembled
+            .prepare(&runner, &line, 1)
+            .unwrap_or_else(|error| panic!("{error}"));
         let board = Arc::new(Board::new(&line));
         let (notify, notices) = std::sync::mpsc::channel();
         let conveyor = Conveyor {
@@ -200,7 +207,9 @@ impl Running<'_> {
         self.inputs.set(self.inputs.get() + 1);
         let key = self.inputs.get().to_string();
         let mut labels = Labels::default();
-        labels.set("to", to.map_or("good", Attack::name)).expect("a label");
+        labels
+            .set("to", to.map_or("good", Attack::name))
+            .expect("a label");
         let input = Input {
             key: key.clone(),
             source: key.clone(),
@@ -235,7 +244,13 @@ impl Running<'_> {
         self.hear(|notice| match notice {
             Notice::Ended { item } => {
                 item.source == input
-                    && matches!(&item.phase, Phase::Ended { result: Some(_), .. })
+                    && matches!(
+                        &item.phase,
+                        Phase::Ended {
+                            result: Some(_),
+                            ..
+                        }
+                    )
             }
             _ => false,
         });
@@ -280,7 +295,10 @@ impl Figures {
     pub(super) fn now() -> Self {
         let count = |folder| fs::read_dir(folder).map_or(0, Iterator::count);
         let resident = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let pages = resident.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        let pages = resident
+            .split(' ')
+            .nth(1)
+            .and_then(|pages| pages.parse::<u64>().ok());
         Self {
             threads: count("/proc/self/task"),
             files: count("/proc/self/fd"),
@@ -291,12 +309,15 @@ impl Figures {
     /// Waits until the process holds no more than this again.
     #[track_caller]
     pub(super) fn come_back(&self, after: &str) {
-        wait(&format!("the host to be as before {after}, {self:?}"), || {
-            let now = Self::now();
-            now.threads <= self.threads
-                && now.files <= self.files
-                && now.memory <= self.memory + Self::SLACK
-        });
+        wait(
+            &format!("the host to be as before {after}, {self:?}"),
+            || {
+                let now = Self::now();
+                now.threads <= self.threads
+                    && now.files <= self.files
+                    && now.memory <= self.memory + Self::SLACK
+            },
+        );
     }
 }
 

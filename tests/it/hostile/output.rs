@@ -13,16 +13,22 @@ fn a_body_stays_inside_the_json_that_carries_it() {
         .line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@pass-on\"\nnext = \"done\"\n")
         .write("a.txt", BODY);
     let said = ground.andon(&["run", ".", "a.txt", "-q", "--json"]).well();
-    let results: Vec<serde_json::Value> = said
+    let events: Vec<serde_json::Value> = said
         .lines()
-        .map(|line| serde_json::from_str(line).expect("each line is one result"))
+        .map(|line| serde_json::from_str(line).expect("each line is one event"))
         .collect();
-    let [result] = &results[..] else {
-        panic!("not one result:\n{said}");
+    let [result, summary] = &events[..] else {
+        panic!("not one result and the summary:\n{said}");
     };
-    assert_ne!(result["item"], "forged");
-    assert!(said.contains("forged"), "{said}");
-    assert!(!said.contains(['\u{1b}', '\u{0}']), "{said:?}");
+    assert_eq!(
+        (&result["event"], &result["text"]),
+        (&"result".into(), &BODY.into())
+    );
+    assert_eq!(summary["event"], "summary");
+    assert!(
+        !said.contains(['\u{1b}', '\u{0}', '\u{9b}', '\u{202e}']),
+        "{said:?}"
+    );
 }
 
 #[test]

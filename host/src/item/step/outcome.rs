@@ -4,7 +4,8 @@ use super::{Refused, Step};
 use crate::{
     digest::Digest,
     item::{
-        Budget, Child, Destination, Facts, Jam, LabelProblem, Payload, Phase, Record, route::Traveller,
+        Budget, Child, Destination, Facts, Jam, LabelProblem, Payload, Phase, Record,
+        route::Traveller,
     },
     line::Retry,
     name::Name,

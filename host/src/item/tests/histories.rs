@@ -293,7 +293,7 @@ fn visits_are_counted_over_all_stations_and_ancestors() {
          1:pass->ready b 2/1
          1:out->joined
          2:out->joined
-         :start->jammed at j: over the limit `visits` of 3",
+         :start->jammed at j: over the limit `visits` of 3 x2",
     );
 }
 
@@ -315,15 +315,14 @@ fn children_are_counted_over_the_whole_tree() {
     check(
         "a = pass:j again:a children=9\nj = pass:a join=a",
         ":again again->split 1,2
-         1:pass pass->split 1,2
-         2:pass->joined
-         1:?->ready j 1/1 x2
+         1:pass pass->ready j 1/1 x2
          1:pass->ready a 3/1
          1:-->done
+         2:pass->joined
          :?->ready j 1/1
-         :pass->ready a 2/1
+         :pass->ready a 3/1
          :pass pass pass pass pass pass->jammed at a: over the limit `children` of 9, of which 5 are left to this item
-         :+retry->ready a 2/1
+         :+retry->ready a 3/1
          :pass pass pass pass pass->ready j 2/1 x5",
     );
 }

@@ -46,7 +46,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             workspace,
             lineage: vec![name("a")],
             visits: visits.clone(),
-            budget: Some(Budget { left: 3, of: 9 }),
+            budget: None,
         },
         Record::Started { at },
         Record::Interrupted { at },
@@ -69,10 +69,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             workspace,
             join: Some(name("j")),
             until: Some(at + 1),
-            shares: Some(Shares {
-                own: Budget { left: 2, of: 9 },
-                each: Budget { left: 1, of: 9 },
-            }),
+            shares: None,
             facts: facts.clone(),
         },
         Record::Finished {
@@ -104,7 +101,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
                     workspace,
                     visits,
                 }],
-                unused: 1,
+                unused: 0,
             },
         },
         Record::Gathered {
@@ -118,4 +115,25 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             how: Clearing::Edit(labelled),
         },
     ]
+}
+
+/// Those of them to which facts were added later, with these.
+pub(crate) fn with_later_facts() -> Vec<Record> {
+    let of = |left| Budget { left, of: 9 };
+    let mut records = one_of_each_kind();
+    records.retain_mut(|record| {
+        match record {
+            Record::Taken { budget, .. } => *budget = Some(of(3)),
+            Record::Split { shares, .. } => {
+                *shares = Some(Shares {
+                    own: of(2),
+                    each: of(1),
+                });
+            }
+            Record::ChildEnded { end, .. } => end.unused = 1,
+            _ => return false,
+        }
+        true
+    });
+    records
 }

@@ -7,9 +7,7 @@ struct It;
 impl Station for It {
     fn run(_: &Visit, inputs: Inputs) -> Result<Outputs> {
         let text = inputs.one()?.text()?;
-        Ok((0..10)
-            .map(|_| Output::pass().text(text.clone()))
-            .collect())
+        Ok((0..10).map(|_| Output::pass().text(text.clone())).collect())
     }
 }
 
