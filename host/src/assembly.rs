@@ -493,9 +493,19 @@ impl Assembled {
             let component = match loaded.entry(part.component.digest) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
-                    let component = sandbox.engine().load_cached(&part.compiled);
-                    let failed = |e| AssemblyError::Engine(format!("station `{name}`: {e:#}"));
-                    entry.insert(component.map_err(failed)?)
+                    // It has more of something than there is for one visit.
+                    match sandbox.engine().load_cached(&part.compiled) {
+                        Ok(component) => entry.insert(component),
+                        Err(error) => {
+                            let error = PrepareError::Import {
+                                station: name.clone(),
+                                reason: format!("{error:#}"),
+                            };
+                            let place = format!("stations.{name}.use");
+                            problems.push(told(&self.draft, &place, &error.to_string()));
+                            continue;
+                        }
+                    }
                 }
             };
             if let Err(error) = sandbox.prepare(&line.name, revision, name, station, component) {

@@ -196,7 +196,7 @@ fn read(path: &Path) -> Result<Component, CatalogueError> {
     let manifest =
         andon_build::manifest::extract(&wasm).map_err(|error| CatalogueError::Manifest {
             path: path.into(),
-            reason: error.to_string(),
+            reason: short(&error.to_string()),
         })?;
     Ok(Component {
         source: path.into(),
@@ -219,6 +219,17 @@ fn parse_text(bytes: &[u8]) -> Result<Vec<u8>, String> {
         Ok(wasm) => Ok(wasm),
         Err(error) => Err(escape::block(&on_one_line(&error.to_string()))),
     }
+}
+
+/// The beginning of a text in which there may be names of the component's own, of any length.
+fn short(text: &str) -> String {
+    const MOST: usize = 400;
+    let mut text = compiler::printable(text);
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push('…');
+    }
+    text
 }
 
 /// What the text's parser says: the reason, then its place below an arrow, then a picture of it.

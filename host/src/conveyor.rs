@@ -482,6 +482,12 @@ impl Running {
                 ..
             } = item.phase
             else {
+                // It has had its visits.
+                let notice = news(item);
+                let underway = &mut self.underway;
+                (self.conveyor).append(underway, item, expected, records, Vec::new(), notice);
+                self.conveyor.board.gone(&station);
+                self.settle(&id);
                 continue;
             };
             let visit = Visit {

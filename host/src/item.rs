@@ -3,6 +3,7 @@
 //! `record` is what the journal keeps, `fold` turns records into the `state` of where the item is,
 //! `step` decides what an event leads to, with `route` for where a port leads. None of them reads a clock, a file or randomness.
 
+mod budget;
 mod fold;
 mod jam;
 mod payload;
@@ -15,8 +16,9 @@ mod summary;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::one_of_each_kind;
+pub(crate) use tests::{one_of_each_kind, with_later_facts};
 
+pub use budget::{Budget, Shares};
 pub use fold::FoldError;
 pub use jam::Jam;
 pub use payload::{Body, LabelProblem, Labels, Payload};

@@ -70,6 +70,7 @@ pub(super) fn taken(at: u64, line: &str) -> Record {
         workspace: None,
         lineage: vec![],
         visits: BTreeMap::new(),
+        budget: None,
     }
 }
 
@@ -124,6 +125,7 @@ fn ended(parent: &ItemId, child: u32) -> Message {
         end: ChildEnd {
             end: End::Done,
             arrivals: vec![],
+            unused: 0,
         },
     }
 }

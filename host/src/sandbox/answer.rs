@@ -112,7 +112,10 @@ impl<'a> Answer<'a> {
         }
         let mut set = Labels::default();
         let mut size = content_type.len();
-        for (name, value) in labels {
+        for (count, (name, value)) in labels.into_iter().enumerate() {
+            if count as u64 >= self.limits.labels {
+                return Err(Unfit::Over(Limit::Labels));
+            }
             size += name.len() + value.len();
             set.set(name, value)
                 .map_err(|problem| Unfit::Label(n, problem))?;

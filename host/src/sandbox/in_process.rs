@@ -10,7 +10,7 @@ use super::{
     imports::{self, Clock, Files, Out, Random, progress::Listener},
     meter::{Meter, Over, metered},
     prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
-    state::{HANDLES, State},
+    state::State,
     tape::{End, Tape},
     typed,
     way::Egress,
@@ -34,7 +34,7 @@ use std::{
 use tokio::sync::Semaphore;
 use wasmtime::{
     Store,
-    component::{Component, Linker, ResourceTable},
+    component::{Component, Linker, ResourceTable, ResourceTableError},
 };
 use wasmtime_wasi::I32Exit;
 
@@ -207,7 +207,8 @@ impl Inner {
     fn store(&self, prepared: &Arc<Prepared>, visit: Visit, tape: &Arc<Tape>) -> Store<State> {
         let limits = &prepared.station.limits;
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES);
+        let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
+        table.set_max_capacity(handles);
         let visit = Arc::new(visit);
         let mut store = Store::new(
             self.engine.wasmtime(),
@@ -230,12 +231,16 @@ impl Inner {
         // One tick, then the guest gives way: the meter looks, and other visits have their turn.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        // What the host allocates for one call of the guest's, and for its handles.
+        // What the host copies out of the guest for one call: lists, strings, and all outputs at once.
+        // Every element of a list counts with the size that it has in the host.
         let call = limits.output.saturating_add(CALL);
         store.set_hostcall_fuel(usize::try_from(call).unwrap_or(usize::MAX));
-        store.set_max_component_handles(HANDLES);
+        // The host keeps three tables for a guest, each of which it can fill by itself: what stands
+        // behind imports (above), the handles of all instances, and, in WASI 0.3, tasks, streams and
+        // futures with what waits for them.
+        store.set_max_component_handles(handles);
         if let Some(tasks) = store.concurrent_resource_table() {
-            tasks.set_max_capacity(HANDLES);
+            tasks.set_max_capacity(handles);
         }
         store
     }
@@ -330,18 +335,30 @@ fn ended(error: &wasmtime::Error, state: &State, limits: &Limits) -> Outcome {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return withheld(error);
     }
-    if state.meter.denied {
-        return overrun(Limit::Memory, limits);
-    }
-    // The engine's own error for it is private; its text is all there is to know it by.
-    if error
-        .root_cause()
-        .to_string()
-        .contains("fuel allocated for hostcalls")
-    {
-        return overrun(Limit::Output, limits);
+    if let Some(limit) = state.meter.denied.or_else(|| engines(error)) {
+        return overrun(limit, limits);
     }
     Outcome::Trapped(bounded(&format!("{error:?}"), TRAP))
+}
+
+/// The limit that the engine itself enforces and tells of.
+fn engines(error: &wasmtime::Error) -> Option<Limit> {
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return Some(Limit::Handles);
+    }
+    // The other errors are private to it: the text is all there is to know them by. Stations of the
+    // tests run into each of them.
+    let texts = [
+        (
+            "fuel allocated for hostcalls has been exhausted",
+            Limit::Output,
+        ),
+        ("store handle limit exceeded", Limit::Handles),
+        ("instance count too high", Limit::Instances),
+    ];
+    let said = error.root_cause().to_string();
+    let known = texts.into_iter().find(|(text, _)| said.contains(text));
+    known.map(|(_, limit)| limit)
 }
 
 /// The outcome of a visit that the host could not give what it was promised.

@@ -13,9 +13,6 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// Handles that a guest may hold at one time: open files, streams, bodies. Behind each the host keeps
-/// something, so together with what it keeps of each this bounds what a guest makes it keep.
-pub(crate) const HANDLES: usize = 1_024;
 /// The fields of a request or response; a handler's response may carry all labels that there are.
 const FIELDS: usize = 128 << 10;
 /// The same for requests that are sent: as long as heads usually may be at most.
