@@ -11,5 +11,7 @@ mod kinds;
 mod litellm;
 mod misfits;
 mod misleading;
+mod name_server;
 mod review;
 mod run;
+mod sockets;

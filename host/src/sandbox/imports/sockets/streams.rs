@@ -112,9 +112,7 @@ enum Outgoing {
     /// What was written is being sent, without a bound in time while the second part is held.
     Busy(Write, oneshot::Sender<()>),
     /// Closed or broken off. What was written before may still be being sent.
-    Closed {
-        _held: Option<oneshot::Sender<()>>,
-    },
+    Closed { _held: Option<oneshot::Sender<()>> },
     /// Broken off; the guest is yet to be told.
     Failed(Fault),
 }
