@@ -377,15 +377,15 @@ async fn handles_are_bounded() {
 }
 
 #[tokio::test]
-async fn sockets_are_closed() {
-    let dials = command(
-        r#"(import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $socket (param i32 i32)))"#,
+async fn datagrams_are_closed() {
+    let sends = command(
+        r#"(import "wasi:sockets/udp-create-socket@0.2.0" "create-udp-socket" (func $socket (param i32 i32)))"#,
         "(call $socket (i32.const 0) (i32.const 64))
          (if (i32.load8_u (i32.const 64)) (then (call $exit (i32.add (i32.const 100) (i32.load8_u (i32.const 68))))))",
     );
     // 1 is `access-denied`.
     assert_eq!(
-        run(&dials, station()).await.outcome,
+        run(&sends, station()).await.outcome,
         Outcome::Rejected("exit code 101".into())
     );
 }
