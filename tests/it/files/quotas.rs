@@ -146,7 +146,11 @@ fn no_way_leads_past_the_limit_of_files() {
 #[test]
 fn a_hundred_thousand_files_are_too_many() {
     let ways: &[Script] = &[("folders", "many 100000 mkdir /workspace d# => ")];
-    check("cpu = \"60s\"", ways, "over the limit `files` of 10000");
+    check(
+        "cpu = \"60s\", wall = \"10m\"",
+        ways,
+        "over the limit `files` of 10000",
+    );
 }
 
 #[test]
