@@ -7,8 +7,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         0,
         &[
             "audit", "digest", "escape", "factory", "grant", "item", "limits", "line", "lock",
-            "manifest",
-            "name", "problem", "visit",
+            "manifest", "name", "problem", "visit",
         ],
     ),
     (

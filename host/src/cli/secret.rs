@@ -166,8 +166,11 @@ pub(super) fn note_missing(assembled: &Assembled, factory: &FactoryArg) {
     if !grants_any(line) {
         return;
     }
-    let missing = of(assembled.factory.file.as_deref().map(Path::new), &assembled.folder)
-        .and_then(|secrets| Ok(secrets.missing(line)?));
+    let missing = of(
+        assembled.factory.file.as_deref().map(Path::new),
+        &assembled.folder,
+    )
+    .and_then(|secrets| Ok(secrets.missing(line)?));
     match missing {
         Ok(missing) => {
             for (name, stations) in missing {
@@ -191,7 +194,10 @@ pub(super) fn vault(assembled: &Assembled) -> anyhow::Result<Arc<dyn Vault>> {
     if !grants_any(&assembled.draft.line) {
         return Ok(Arc::new(NoSecrets));
     }
-    let secrets = of(assembled.factory.file.as_deref().map(Path::new), &assembled.folder)?;
+    let secrets = of(
+        assembled.factory.file.as_deref().map(Path::new),
+        &assembled.folder,
+    )?;
     Ok(Arc::new(secrets))
 }
 
