@@ -533,6 +533,8 @@ impl Running {
                         usage: Usage::default(),
                         workspace: None,
                         blobs: Vec::new(),
+                        denied: Vec::new(),
+                        denied_more: 0,
                     });
                 // The receiver is gone only when the run is over.
                 let _ = reports.send((id, report));

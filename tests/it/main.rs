@@ -5,6 +5,7 @@ mod complete;
 mod crash;
 mod documents;
 mod faces;
+mod files;
 mod floors;
 mod ground;
 mod hostile;

@@ -90,6 +90,8 @@ fn report(outcome: Outcome) -> Report {
         usage: Usage::default(),
         workspace: None,
         blobs: Vec::new(),
+        denied: Vec::new(),
+        denied_more: 0,
     }
 }
 

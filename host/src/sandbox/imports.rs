@@ -13,6 +13,7 @@ mod sockets;
 pub(crate) mod stdio;
 
 pub(crate) use clocks::Clock;
+pub(crate) use filesystem::{Counted, Shared};
 pub(crate) use http::Out;
 pub(crate) use preopens::{Files, OUTPUT, WORKSPACE};
 pub(crate) use random::Random;

@@ -7,7 +7,7 @@ use super::{
     engine::Engine,
     folders::{Contents, Folders, LeaveError, Left},
     handler,
-    imports::{self, Clock, Files, Out, Random, progress::Listener},
+    imports::{self, Clock, Counted, Files, Out, Random, progress::Listener},
     meter::{Meter, Over, metered},
     prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
     state::State,
@@ -21,6 +21,7 @@ use crate::{
     line::Station,
     name::Name,
     visit::{LogLine, Outcome, Report, Usage, Visit},
+    workspace::Held,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -74,6 +75,8 @@ struct Inner {
     linker: Linker<State>,
     room: Semaphore,
     stations: RwLock<HashMap<Key, Arc<Prepared>>>,
+    /// The granted folders whose content is counted.
+    counted: Counted,
     folders: Arc<dyn Folders>,
     contents: Arc<dyn Contents>,
     egress: Arc<dyn Egress>,
@@ -92,6 +95,7 @@ impl InProcess {
             room: Semaphore::new(engine.visits()),
             engine,
             stations: RwLock::default(),
+            counted: Counted::default(),
             folders: settings.folders,
             contents: settings.contents,
             egress: settings.egress,
@@ -116,7 +120,7 @@ impl InProcess {
         station: &Station,
         component: &Component,
     ) -> Result<Kind, PrepareError> {
-        let prepared = Prepared::new(&self.0.linker, name, station, component)?;
+        let prepared = Prepared::new(&self.0.linker, name, station, component, &self.0.counted)?;
         let kind = prepared.entrance.kind();
         let key = (line.clone(), revision, name.clone());
         self.0
@@ -175,12 +179,13 @@ impl Inner {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => ended(&error, &state, &limits),
         };
-        if let Some(error) = state.files.broken.take() {
-            outcome = withheld(&error);
-        }
         let mut left = Left::default();
         if matches!(outcome, Outcome::Passed(_)) {
-            match state.files.leave().await {
+            let most = Held {
+                bytes: limits.disk,
+                entries: limits.files,
+            };
+            match state.files.leave(most).await {
                 Ok(changes) => left = changes,
                 Err(LeaveError::Station(reason)) => outcome = Outcome::Invalid(reason),
                 Err(LeaveError::Host(error)) => {
@@ -191,6 +196,7 @@ impl Inner {
                 }
             }
         }
+        let (denied, denied_more) = state.files.denials.take();
         Report {
             outcome,
             log: tape.take_log(),
@@ -201,6 +207,8 @@ impl Inner {
             },
             workspace: left.workspace,
             blobs: left.blobs,
+            denied,
+            denied_more,
         }
     }
 
@@ -380,6 +388,8 @@ fn failed(reason: String) -> Report {
         usage: Usage::default(),
         workspace: None,
         blobs: Vec::new(),
+        denied: Vec::new(),
+        denied_more: 0,
     }
 }
 

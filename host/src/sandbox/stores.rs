@@ -10,7 +10,7 @@ use crate::{
     item::ItemId,
     secrets::Secrets,
     visit::Visit,
-    workspace::{Mounts, Workspace, Workspaces},
+    workspace::{Held, Mounts, Workspace, Workspaces},
 };
 use std::{fs::File, io, path::Path};
 use zeroize::Zeroizing;
@@ -51,8 +51,12 @@ impl Folder for Entered {
             .collect()
     }
 
-    fn leave(self: Box<Self>) -> Result<Left, LeaveError> {
-        match self.workspace.leave(true) {
+    fn held(&self) -> Option<Held> {
+        self.workspace.held()
+    }
+
+    fn leave(self: Box<Self>, most: Held) -> Result<Left, LeaveError> {
+        match self.workspace.leave(Some(most)) {
             Ok(Some(snapshot)) => Ok(Left {
                 workspace: Some(snapshot.digest),
                 blobs: snapshot.blobs,

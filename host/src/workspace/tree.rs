@@ -1,5 +1,6 @@
 //! What a workspace holds at one moment, as data: sorted paths with what stands there. Knows no disk.
 
+use super::Held;
 use crate::{digest::Digest, escape};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,6 +47,18 @@ impl Tree {
     /// How many paths there are.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How much it is.
+    pub fn held(&self) -> Held {
+        let lens = self.entries.values().map(|entry| match entry {
+            Entry::File { len, .. } => *len,
+            Entry::Folder | Entry::Link { .. } => 0,
+        });
+        Held {
+            bytes: lens.fold(0, u64::saturating_add),
+            entries: self.entries.len() as u64,
+        }
     }
 
     /// What stands at `path`: relative, parted by `/`, without `.` and `..`.

@@ -115,6 +115,8 @@ pub(crate) fn report(outcome: Outcome) -> Report {
         usage: Default::default(),
         workspace: None,
         blobs: vec![],
+        denied: vec![],
+        denied_more: 0,
     }
 }
 

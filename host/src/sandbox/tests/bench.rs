@@ -12,6 +12,7 @@ use crate::{
         egress,
     },
     visit::{Outcome, Report, Visit},
+    workspace::Held,
 };
 use bytes::Bytes;
 use std::{
@@ -366,7 +367,7 @@ impl Folder for Entered {
         self.1.iter().map(|dir| Some(dir.path())).collect()
     }
 
-    fn leave(self: Box<Self>) -> Result<Left, LeaveError> {
+    fn leave(self: Box<Self>, _: Held) -> Result<Left, LeaveError> {
         let mut left = self.2.left.lock().unwrap();
         left.clear();
         for entry in std::fs::read_dir(self.0.path())? {
