@@ -491,6 +491,7 @@ where
 {
     let (sender, driver) = http1::Builder::new()
         .max_buf_size(head::BYTES)
+        .max_header_size(head::BYTES)
         .max_headers(head::HEADERS)
         .handshake(TokioIo::new(connection))
         .await

@@ -152,7 +152,7 @@ impl Needles {
             return best;
         }
         for needle in &self.needles {
-            match (needle.at(text), best.0) {
+            match (needle.at(text, last), best.0) {
                 (Found::Begun, _) if !last => return (Found::Begun, ""),
                 (Found::Whole(len), Found::Whole(longest)) if len <= longest => {}
                 (found @ Found::Whole(_), _) => best = (found, &needle.name),
@@ -164,7 +164,7 @@ impl Needles {
 }
 
 impl Needle {
-    fn at(&self, text: &[u8]) -> Found {
+    fn at(&self, text: &[u8], last: bool) -> Found {
         match self.form {
             Form::Name => Found::Nothing,
             Form::Base64 => {
@@ -181,7 +181,7 @@ impl Needle {
                 }
             }
             Form::Text => match std::str::from_utf8(&self.bytes) {
-                Ok(value) => text_at(value, text),
+                Ok(value) => text_at(value, text, last),
                 Err(_) => Found::Nothing,
             },
         }
@@ -198,8 +198,8 @@ fn standard(digit: u8) -> u8 {
 }
 
 /// Whether `text` begins with the value. Where a character may be written in two ways that both fit,
-/// both are followed.
-fn text_at(value: &str, text: &[u8]) -> Found {
+/// both are followed, and the longer is taken. At the `last` of a text nothing begins any more.
+fn text_at(value: &str, text: &[u8], last: bool) -> Found {
     let mut chars = value.chars();
     let Some(c) = chars.next() else {
         return Found::Whole(0);
@@ -211,14 +211,17 @@ fn text_at(value: &str, text: &[u8]) -> Found {
     let mut best = Found::Nothing;
     for found in [escape_at(c, text), bytes_at(c, text), percent] {
         let found = match found {
-            Found::Whole(len) => match text_at(chars.as_str(), &text[len..]) {
-                Found::Whole(more) => return Found::Whole(len + more),
+            Found::Whole(len) => match text_at(chars.as_str(), &text[len..], last) {
+                Found::Whole(more) => Found::Whole(len + more),
                 other => other,
             },
             other => other,
         };
-        if found == Found::Begun {
-            best = found;
+        match (found, best) {
+            (Found::Begun, _) if !last => return Found::Begun,
+            (Found::Whole(len), Found::Whole(longest)) if len <= longest => {}
+            (Found::Whole(_), _) => best = found,
+            _ => {}
         }
     }
     best
