@@ -470,10 +470,7 @@ impl Assembled {
             let part = self.parts.get(name)?;
             let place = self.draft.place(&format!("stations.{name}.grants"));
             let terms = Terms {
-                rights: Rights {
-                    grants: station.grants.clone(),
-                    ceiling: None,
-                },
+                rights: self.rights(name),
                 rate: station.rate.clone(),
                 limits: station.limits.clone(),
                 violation: station.violation,

@@ -177,7 +177,7 @@ impl Run {
         let gate = Gate::new(Means {
             vault: Arc::new(egress::NoSecrets),
             auditor: Arc::new(JournalAuditor(state.journal.clone())),
-            resolvers: Vec::new(),
+            resolvers: assembled.factory.network.resolvers.clone(),
             clock: wall_clock,
         });
         for (station, terms) in assembled.terms(&line) {
