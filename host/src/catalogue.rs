@@ -224,7 +224,7 @@ fn parse_text(bytes: &[u8]) -> Result<Vec<u8>, String> {
 /// The beginning of a text in which there may be names of the component's own, of any length.
 fn short(text: &str) -> String {
     const MOST: usize = 400;
-    let mut text = crate::escape::block(text);
+    let mut text = escape::block(text);
     if text.len() > MOST {
         text.truncate(text.floor_char_boundary(MOST));
         text.push('…');
