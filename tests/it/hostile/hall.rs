@@ -14,6 +14,7 @@ use andon::{
 use bytes::Bytes;
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     fs,
     process::Command,
     sync::{Arc, mpsc::Receiver},
@@ -94,6 +95,7 @@ impl Hall {
         ));
         let assembly = Assembly {
             factory: None,
+            state: None,
             exe: env!("CARGO_BIN_EXE_andon").into(),
             say: &|_| {},
         };
@@ -130,6 +132,7 @@ impl Hall {
             runner: Arc::new(runner),
             line,
             revision: 1,
+            components: BTreeMap::new(),
             board: board.clone(),
             notify: Box::new(move |notice| {
                 // The receiver goes first where the line is left as it is.
