@@ -1,4 +1,5 @@
-//! What the audit hears from the conveyor: the limits that visits ran into. What is asked of the network
+//! What the audit hears from the conveyor: the file calls that visits were denied,
+//! and the limits that they ran into. What is asked of the network
 //! is noted where it is decided, while the visit runs.
 
 use super::Conveyor;
@@ -7,12 +8,14 @@ use crate::{
     item::{Destination, Event, Item, Jam, Phase, Record},
     limits::Limit,
     name::Name,
-    visit::{Millis, Outcome, Report},
+    visit::{DeniedFile, Millis, Outcome, Report},
 };
 
-/// An attempt that is about to end: whose it is, and what it ran into.
+/// An attempt that is about to end: whose it is, what it was denied, and what it ran into.
 pub(super) struct Attempt {
     station: Name,
+    denied: Vec<DeniedFile>,
+    denied_more: u64,
     over: Option<(Limit, String)>,
 }
 
@@ -24,6 +27,8 @@ impl Attempt {
         };
         Some(Self {
             station: station.clone(),
+            denied: report.denied.clone(),
+            denied_more: report.denied_more,
             over: over(report),
         })
     }
@@ -36,23 +41,36 @@ impl Attempt {
         records: &[Record],
         at: Millis,
     ) -> Vec<Entry> {
-        let Self { station, over } = self;
-        let over = over.or_else(|| records.iter().find_map(jammed_over));
-        over.map(|(limit, value)| Entry {
+        let component = conveyor.components.get(&self.station).copied();
+        let denied = |deed, what, rule, why: String| Entry {
             at,
-            deed: Deed::Limit,
+            deed,
             allowed: false,
             line: item.line.clone(),
             revision: conveyor.revision,
-            component: conveyor.components.get(&station).copied(),
-            station,
+            component,
+            station: self.station.clone(),
             item: Some(item.id.clone()),
-            what: format!("{} {value}", limit.key()),
-            rule: Some(format!("limits.{}", limit.key())),
-            why: Some("the visit ran into the limit".into()),
-        })
-        .into_iter()
-        .collect()
+            what,
+            rule,
+            why: Some(why),
+        };
+        let mut entries: Vec<Entry> = (self.denied.into_iter())
+            .map(|file| denied(Deed::File, file.what, None, file.why))
+            .collect();
+        if self.denied_more > 0 {
+            let what = format!("{} more file calls", self.denied_more);
+            let why = "only the first ones of an attempt are noted".into();
+            entries.push(denied(Deed::File, what, None, why));
+        }
+        let over = self.over.or_else(|| records.iter().find_map(jammed_over));
+        entries.extend(over.map(|(limit, value)| {
+            let key = limit.key();
+            let rule = Some(format!("limits.{key}"));
+            let why = "the visit ran into the limit".into();
+            denied(Deed::Limit, format!("{key} {value}"), rule, why)
+        }));
+        entries
     }
 }
 
