@@ -66,7 +66,7 @@ grants.secrets = [{{ name = "MODEL_KEY", header = "authorization", for = "http:/
     let out = run(&ground, LiteLlm::KEY);
     assert_eq!(
         out.well(),
-        "{\"risk\":\"high\",\"why\":\"it deletes a check\"}"
+        "{\"risk\":\"high\",\"why\":\"it deletes a check\"}\n"
     );
 
     // The prose of a model that does not keep the schema jams, and says why.

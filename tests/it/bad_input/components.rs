@@ -57,10 +57,13 @@ fn neither_wasm_nor_wat() {
 #[test]
 fn cut_short() {
     let whole = component("stamp");
-    assert_snapshot!(check("s.wasm", &whole[..whole.len() / 2]), @r"
+    // How long it is depends on the compiler and the SDK.
+    let half = &whole[..whole.len() / 2];
+    let said = check("s.wasm", half).replace(&half.len().to_string(), "HALF");
+    assert_snapshot!(said, @r"
     exit 1
     -- stderr
-    line.toml:4:7: `s.wasm` is damaged or cut short: it ends after 67122 bytes, before its time
+    line.toml:4:7: `s.wasm` is damaged or cut short: it ends after HALF bytes, before its time
       hint: build it, or copy it, once more
     1 problem
     ");
