@@ -17,6 +17,7 @@ mod print;
 mod progress;
 mod results;
 mod run;
+mod runner;
 mod schema;
 mod show;
 mod state;
@@ -53,6 +54,8 @@ enum Command {
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
+    #[command(hide = true)]
+    Runner(runner::Runner),
 }
 
 /// The groups of the help text; a test holds them against the commands.
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Clear(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),
+        Command::Runner(command) => command.execute().map(|()| Done::Well),
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

@@ -12,3 +12,4 @@ mod litellm;
 mod misfits;
 mod review;
 mod run;
+mod runners;

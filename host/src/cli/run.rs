@@ -9,14 +9,14 @@ use super::{
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
-    assembly::{Assembly, AssemblyError},
+    assembly::{Assembled, Assembly, AssemblyError},
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
     item::{Body, Item, ItemId},
     journal::{Filter, PhaseKind, Summary},
     line::Line,
     sandbox::{
-        InProcess, Settings,
-        egress::{self, Gate, Means},
+        InProcess, OwnSettings, Runner, Settings,
+        egress::{self, Egress, Gate, Means},
     },
 };
 use anyhow::Context as _;
@@ -24,6 +24,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
     collections::HashSet,
+    io,
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -62,10 +63,22 @@ pub(super) struct Run {
     /// Show no progress.
     #[arg(long, short)]
     quiet: bool,
+    /// Run visits in the host's own process, or in processes of their own behind a second wall.
+    #[arg(long, value_name = "WHERE")]
+    worker: Option<Where>,
     #[command(flatten)]
     state: StateArg,
     #[command(flatten)]
     factory: FactoryArg,
+}
+
+/// Where visits run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Where {
+    /// In runner processes, up to one a core.
+    Own,
+    /// In the host's own process.
+    Shared,
 }
 
 /// The most notices that are looked at together.
@@ -94,7 +107,7 @@ struct Work {
     state: Arc<State>,
     line: Arc<Line>,
     revision: u64,
-    runner: InProcess,
+    runner: Arc<dyn Runner>,
     board: Arc<Board>,
     progress: Arc<Progress>,
 }
@@ -169,30 +182,18 @@ impl Run {
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
-        let gate = Gate::new(Means {
-            vault: Arc::new(egress::NoSecrets),
-            auditor: Arc::new(egress::Unaudited),
-            resolvers: Vec::new(),
-            clock: wall_clock,
-        });
-        for (station, terms) in assembled.terms(&line) {
-            gate.admit(&line.name, revision, &station, terms);
-        }
-        let sandbox = InProcess::new(Settings {
-            visits: Settings::VISITS,
-            folders: Arc::new(state.workspaces.clone()),
-            contents: Arc::new(state.content.clone()),
-            egress: Arc::new(gate),
-            progress: None,
-        })
-        .map_err(|e| anyhow::anyhow!("the engine does not start: {e:#}"))?;
-        assembled.prepare(&sandbox, &line, revision)?;
-        // What the components were read from is not needed any more.
-        drop(assembled);
-
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
+        let inside = runtime.enter();
+        let runner = match self.runner(&assembled, &state, &line, revision) {
+            Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
+            runner => runner?,
+        };
+        drop(inside);
+        // What the components were read from is not needed any more.
+        drop(assembled);
+
         let line = Arc::new(line);
         let board = Arc::new(Board::new(&line));
         let progress = Arc::new(Progress::show(board.clone(), self.quiet));
@@ -200,7 +201,7 @@ impl Run {
             state: state.clone(),
             line: line.clone(),
             revision,
-            runner: sandbox,
+            runner,
             board,
             progress: progress.clone(),
         };
@@ -209,6 +210,59 @@ impl Run {
         runtime.shutdown_background();
         progress.end();
         self.finish(&state, &line, &outcome?)
+    }
+
+    /// What executes the visits, its stations ready.
+    fn runner(
+        &self,
+        assembled: &Assembled,
+        state: &State,
+        line: &Line,
+        revision: u64,
+    ) -> Result<Arc<dyn Runner>, AssemblyError> {
+        let folders = Arc::new(state.workspaces.clone());
+        let contents = Arc::new(state.content.clone());
+        let gate = Gate::new(Means {
+            vault: Arc::new(egress::NoSecrets),
+            auditor: Arc::new(egress::Unaudited),
+            resolvers: Vec::new(),
+            clock: wall_clock,
+        });
+        for (station, terms) in assembled.terms(line) {
+            gate.admit(&line.name, revision, &station, terms);
+        }
+        let egress: Arc<dyn Egress> = Arc::new(gate);
+        if self.worker == Some(Where::Own) {
+            let failed = |error: io::Error| AssemblyError::Runners(error.into());
+            let cores = std::thread::available_parallelism().map_or(1, Into::into);
+            let workers: u64 = line.stations.values().map(|s| u64::from(s.workers)).sum();
+            let root = state.workspaces.root().map_err(|e| failed(e.into()))?;
+            let settings = OwnSettings {
+                exe: std::env::current_exe().map_err(failed)?,
+                processes: cores.min(usize::try_from(workers).unwrap_or(cores)),
+                visits: OwnSettings::VISITS,
+                root: std::path::absolute(root).map_err(failed)?,
+                folders,
+                contents,
+                egress,
+                progress: None,
+            };
+            let own = assembled.start(settings, line, revision)?;
+            if !self.quiet {
+                print::note(own.describe());
+            }
+            return Ok(Arc::new(own));
+        }
+        let sandbox = InProcess::new(Settings {
+            visits: Settings::VISITS,
+            folders,
+            contents,
+            egress,
+            progress: None,
+        })
+        .map_err(|e| AssemblyError::Engine(e.to_string()))?;
+        assembled.prepare(&sandbox, line, revision)?;
+        Ok(Arc::new(sandbox))
     }
 
     async fn carry(&self, work: Work, sources: Vec<inputs::Source>) -> anyhow::Result<Tally> {
@@ -271,7 +325,7 @@ impl Run {
         let (notify, mut noticed) = mpsc::unbounded_channel();
         let conveyor = Conveyor {
             journal: state.journal.clone(),
-            runner: Arc::new(runner),
+            runner,
             line: line.clone(),
             revision,
             board,
