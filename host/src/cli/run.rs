@@ -15,8 +15,8 @@ use crate::{
     journal::{Filter, PhaseKind, Summary},
     line::Line,
     sandbox::{
-        InProcess, OwnSettings, Runner, Settings,
-        egress::{self, Egress, Gate, Means},
+        Egress, InProcess, OwnSettings, Runner, Settings,
+        egress::{self, Gate, Means},
     },
 };
 use anyhow::Context as _;

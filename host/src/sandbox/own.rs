@@ -14,6 +14,8 @@ mod inside;
 mod keeper;
 mod link;
 mod pool;
+mod stream;
+mod ways;
 mod wire;
 
 pub use inside::run as run_inside;
@@ -24,7 +26,7 @@ use super::{
     folders::{Contents, Folder, Folders, Left},
     imports::progress::Listener,
     in_process::failed,
-    way::Egress,
+    way::{Egress, Way},
 };
 use crate::{
     catalogue::Verified,
@@ -94,6 +96,7 @@ struct Host {
     numbers: HashMap<Name, u32>,
     folders: Arc<dyn Folders>,
     contents: Arc<dyn Contents>,
+    egress: Arc<dyn Egress>,
     progress: Option<Arc<Listener>>,
     hall: Mutex<Hall>,
 }
@@ -113,6 +116,10 @@ struct Flight {
     /// Gone where nobody waits any more.
     done: Option<oneshot::Sender<Report>>,
     files: Files,
+    /// Its way out to the network, once it was asked for.
+    way: Option<Arc<dyn Way>>,
+    /// How the egress ended it, whatever its process says.
+    ends: Option<Outcome>,
 }
 
 /// The workspace of a visit.
@@ -160,6 +167,7 @@ impl Own {
             stations,
             folders: settings.folders.clone(),
             contents: settings.contents.clone(),
+            egress: settings.egress.clone(),
             progress: settings.progress.clone(),
             hall: Mutex::new(Hall {
                 pool: Pool::new(processes),
@@ -256,6 +264,8 @@ impl Host {
             station,
             done: Some(done),
             files: Files::default(),
+            way: None,
+            ends: None,
         };
         let number = hall.pool.begin(flight.visit.item.clone(), flight);
         self.drive(&mut hall);
@@ -309,7 +319,10 @@ impl Host {
         let mut hall = self.hall();
         hall.links[slot] = None;
         // The process is gone: nobody writes to their workspaces any more.
-        let blamed = hall.pool.lost(slot, |flight| flight.files = Files::Untouched);
+        let blamed = hall.pool.lost(slot, |flight| {
+            flight.files = Files::Untouched;
+            (flight.way, flight.ends) = (None, None);
+        });
         self.drive(&mut hall);
         drop(hall);
         if let Some(done) = blamed.and_then(|flight| flight.done) {

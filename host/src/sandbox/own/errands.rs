@@ -5,6 +5,7 @@ use super::{
     Files, Flight, Host,
     channel::bad,
     link::Link,
+    ways,
     wire::{Answer, Call, Number, Wish},
 };
 use crate::{
@@ -66,6 +67,7 @@ pub(super) fn run(
         Wish::Leave(number) => leave(link, host, call, number),
         Wish::Put { part, last } => put(link, host, call, part, last),
         Wish::Open(hash) => open(link, host, call, Digest::from_bytes(hash)),
+        network => ways::run(link, host, call, network),
     }
 }
 
@@ -194,7 +196,12 @@ fn open(link: &Arc<Link>, host: &Arc<Host>, call: Call, digest: Digest) -> io::R
 
 /// Completes a report that was checked by what only the host knows, and gives it to whoever waits.
 pub(super) fn report(flight: Flight, mut report: Report) -> io::Result<()> {
-    let Flight { done, files, .. } = flight;
+    let Flight {
+        done, files, ends, ..
+    } = flight;
+    if let Some(end) = ends {
+        report.outcome = end;
+    }
     let mut named = Vec::new();
     if let Outcome::Passed(outputs) = &report.outcome {
         named.extend(outputs.iter().filter_map(|output| match &output.payload.body {

@@ -4,9 +4,11 @@
 
 mod begin;
 mod calls;
+mod way;
 
 use super::{
     channel::{Inbox, Outbox, Read, bad},
+    stream::Streams,
     wire::{self, Answer, Number, Order, Word},
 };
 use crate::{
@@ -22,7 +24,6 @@ use futures::FutureExt as _;
 use rustix::fd::{AsFd as _, OwnedFd};
 use std::{
     collections::HashMap,
-    fs::File,
     io,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -55,7 +56,6 @@ pub fn run() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let link = Arc::new(Link::new(socket));
     let begun = begin::begin(&link);
     link.state().out.write(&link.socket)?;
@@ -81,6 +81,7 @@ struct Link {
     /// There is something to be written.
     more: Notify,
     calls: Calls,
+    streams: Arc<Streams>,
     /// The thread that runs visits, and reads and writes.
     main: ThreadId,
     work: OnceLock<(InProcess, Task)>,
@@ -108,6 +109,7 @@ impl Link {
             state: Mutex::default(),
             more: Notify::new(),
             calls: Calls::default(),
+            streams: Arc::default(),
             main: thread::current().id(),
             work: OnceLock::new(),
         }
@@ -207,6 +209,7 @@ impl Link {
                     false => Ok(()),
                 }
             }
+            Order::Stream { stream, news } => self.streams.hear(stream, news),
             Order::Start(_) | Order::Code | Order::Answer { .. } => {
                 Err(bad("it has started".into()))
             }

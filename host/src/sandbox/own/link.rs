@@ -6,9 +6,14 @@ use super::{
     check,
     errands::{self, Bodies},
     keeper::Job,
-    wire::{Answer, Call, Order, Word},
+    stream::{Streams, Tell},
+    ways,
+    wire::{Answer, Call, News, Order, Word},
 };
-use crate::sandbox::imports::progress::{NOTE, Progress};
+use crate::sandbox::{
+    imports::progress::{NOTE, Progress},
+    way::{Failure, Refusal},
+};
 use rustix::fd::OwnedFd;
 use std::{
     io,
@@ -32,6 +37,15 @@ pub(super) struct Link {
     more: Notify,
     /// Bodies that it has handed over, and the one that it is handing over.
     pub(super) bodies: Mutex<Bodies>,
+    pub(super) streams: Arc<Streams>,
+}
+
+impl Tell for Link {
+    fn tell(&self, stream: Call, news: News<'_>) {
+        let pushed = self.out().push(&Order::Stream { stream, news });
+        debug_assert!(pushed.is_ok(), "parts are short");
+        self.more.notify_one();
+    }
 }
 
 impl Link {
@@ -44,6 +58,7 @@ impl Link {
             out: Mutex::default(),
             more: Notify::new(),
             bodies: Mutex::default(),
+            streams: Arc::default(),
         }))
     }
 
@@ -58,6 +73,7 @@ impl Link {
         let (link, host) = (self.clone(), host.clone());
         tokio::spawn(async move {
             let why = link.listen(&host, inbox).await.err();
+            link.streams.forget(None);
             let job = Job::Lost {
                 slot: link.slot,
                 process: link.process,
@@ -156,11 +172,14 @@ impl Link {
                 host.drive(&mut hall);
                 drop(hall);
                 errands::report(flight.ok_or_else(stranger)?, report)?;
+                self.streams.forget(Some(visit));
             }
             Word::Gone(visit) => {
                 let mut hall = host.hall();
                 hall.pool.ended(visit, self.slot).ok_or_else(stranger)?;
                 host.drive(&mut hall);
+                drop(hall);
+                self.streams.forget(Some(visit));
             }
             Word::Progress {
                 visit,
@@ -176,6 +195,15 @@ impl Link {
                     listener(&visit, Progress { done, total, note });
                 }
             }
+            Word::Stream { stream, news } => {
+                let news = match news {
+                    // Whatever it calls it: the guest broke its body off.
+                    News::Broken(_) => News::Broken(Refusal::Failed(Failure::Request)),
+                    news => news,
+                };
+                self.streams.hear(stream, news)?;
+            }
+            Word::Leave(visit) => ways::leave(self, host, visit),
             Word::Call { call, wish } => errands::run(self, host, call, wish)?,
             Word::Ready(_) | Word::Unready { .. } => {
                 return Err(bad("it says a second time that it has started".into()));

@@ -1,10 +1,13 @@
 //! The messages between the host and a runner process. Plain data that borrows from the buffer it was
 //! read from; what a runner says is checked in [`super::check`] before it becomes a noun.
 
-use crate::{digest::Digest, item, limits::Limit, visit};
+use crate::{digest::Digest, item, limits::Limit, sandbox::way::Refusal, visit};
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// A visit, numbered by the host: never twice, whichever runner it goes to.
 pub(super) type Number = u64;
@@ -34,6 +37,29 @@ pub(super) enum Order<'a> {
         #[serde(borrow)]
         answer: Answer<'a>,
     },
+    /// Something of a stream.
+    Stream {
+        /// Which: the call that it belongs to.
+        stream: Call,
+        /// What.
+        #[serde(borrow)]
+        news: News<'a>,
+    },
+}
+
+/// What one end of a stream tells the other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum News<'a> {
+    /// The next bytes.
+    Data(#[serde(borrow)] &'a Bytes),
+    /// There are no more.
+    End,
+    /// There are no more, though there should be.
+    Broken(Refusal),
+    /// So many more bytes may be sent.
+    Credit(u32),
+    /// Nobody reads any more.
+    Close,
 }
 
 /// What a runner asked for.
@@ -58,6 +84,20 @@ pub(super) enum Answer<'a> {
     Kept(Hash),
     /// Comes with a file.
     Opened,
+    /// The head of an answer.
+    Sent {
+        /// The status.
+        status: u16,
+        /// Names and values.
+        #[serde(borrow)]
+        headers: Vec<(&'a str, &'a Bytes)>,
+    },
+    /// The addresses of a name.
+    Found(Vec<IpAddr>),
+    /// There is a connection.
+    Connected,
+    /// A call on the network came to nothing.
+    Refused(Refusal),
 }
 
 /// What a runner tells the host.
@@ -102,6 +142,16 @@ pub(super) enum Word<'a> {
         #[serde(borrow)]
         wish: Wish<'a>,
     },
+    /// Something of a stream.
+    Stream {
+        /// Which: the call that it belongs to.
+        stream: Call,
+        /// What.
+        #[serde(borrow)]
+        news: News<'a>,
+    },
+    /// The visit leaves its way out: bodies that end from now on were not ended by the guest.
+    Leave(Number),
 }
 
 /// What a runner asks the host for.
@@ -122,6 +172,34 @@ pub(super) enum Wish<'a> {
     },
     /// The file of a large body.
     Open(Hash),
+    /// To send a request, whose body is the stream of this call; that of the answer flows back on it.
+    Send {
+        /// For which visit.
+        visit: Number,
+        /// The method.
+        method: &'a str,
+        /// The whole address.
+        uri: &'a str,
+        /// Names and values.
+        #[serde(borrow)]
+        headers: Vec<(&'a str, &'a Bytes)>,
+        /// For the connection, the first byte, and between two bytes.
+        patience: [Option<Duration>; 3],
+    },
+    /// The addresses of a name.
+    LookUp {
+        /// For which visit.
+        visit: Number,
+        /// The name.
+        name: &'a str,
+    },
+    /// A connection, which is the stream of this call.
+    Connect {
+        /// For which visit.
+        visit: Number,
+        /// Where to.
+        to: SocketAddr,
+    },
 }
 
 /// What a runner works with.

@@ -165,7 +165,7 @@ fn ready(
         visits: task.visits,
         folders: Arc::new(link.clone()),
         contents: Arc::new(link.clone()),
-        egress: Arc::new(crate::sandbox::egress::Closed),
+        egress: Arc::new(link.clone()),
         progress: Some(Arc::new({
             let link = link.clone();
             move |visit: &Visit, progress| link.came(visit, progress)

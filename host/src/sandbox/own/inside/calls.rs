@@ -13,6 +13,7 @@ use crate::{
             channel::Read,
             wire::{Answer, Call, Number, Wish, Word},
         },
+        way::Refusal,
     },
     visit::Visit,
 };
@@ -25,6 +26,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io,
+    net::IpAddr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -33,6 +35,7 @@ use std::{
     },
     thread,
 };
+use tokio::sync::oneshot;
 
 /// How much of a large body is sent in one message.
 const PART: usize = 256 << 10;
@@ -43,6 +46,8 @@ pub(super) struct Calls {
     next: AtomicU64,
     came: Mutex<HashMap<Call, (Answered, Option<OwnedFd>)>>,
     news: Condvar,
+    /// Answers that a task waits for.
+    expected: Mutex<HashMap<Call, oneshot::Sender<Answered>>>,
     /// Held while a body is sent.
     putting: Mutex<()>,
 }
@@ -56,6 +61,10 @@ pub(super) enum Answered {
     Unkept(String),
     Kept(Digest),
     Opened,
+    Sent(u16, Vec<(String, Vec<u8>)>),
+    Found(Vec<IpAddr>),
+    Connected,
+    Refused(Refusal),
 }
 
 impl Answered {
@@ -71,6 +80,14 @@ impl Answered {
             Answer::Unkept(reason) => Self::Unkept(reason.into()),
             Answer::Kept(hash) => Self::Kept(Digest::from_bytes(hash)),
             Answer::Opened => Self::Opened,
+            Answer::Sent { status, headers } => {
+                let headers = headers.into_iter();
+                let headers = headers.map(|(name, value)| (name.into(), value.to_vec()));
+                Self::Sent(status, headers.collect())
+            }
+            Answer::Found(addresses) => Self::Found(addresses),
+            Answer::Connected => Self::Connected,
+            Answer::Refused(refusal) => Self::Refused(refusal),
         }
     }
 
@@ -88,7 +105,28 @@ impl Calls {
         self.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Names a call.
+    pub(super) fn number(&self) -> Call {
+        self.next.fetch_add(1, Relaxed)
+    }
+
+    /// The answer to a call that is about to be made, for a task.
+    pub(super) fn expect(&self, call: Call) -> oneshot::Receiver<Answered> {
+        let (send, answer) = oneshot::channel();
+        self.expected().insert(call, send);
+        answer
+    }
+
+    fn expected(&self) -> MutexGuard<'_, HashMap<Call, oneshot::Sender<Answered>>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn answered(&self, call: Call, answer: Answered, file: Option<OwnedFd>) {
+        if let Some(expected) = self.expected().remove(&call) {
+            // The visit may be over.
+            let _ = expected.send(answer);
+            return;
+        }
         self.came().insert(call, (answer, file));
         self.news.notify_all();
     }
@@ -96,7 +134,7 @@ impl Calls {
 
 impl Link {
     fn call(&self, wish: Wish<'_>) -> io::Result<Call> {
-        let call = self.calls.next.fetch_add(1, Relaxed);
+        let call = self.calls.number();
         self.say(&Word::Call { call, wish })?;
         Ok(call)
     }
