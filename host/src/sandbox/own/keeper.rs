@@ -38,7 +38,7 @@ const TRIES: u32 = 3;
 pub enum StartError {
     /// A process does not start.
     #[error("a runner process does not start: {0}\n  hint: `--worker shared` runs visits in the host's own process")]
-    Process(#[from] io::Error),
+    Process(String),
     /// A station cannot be made ready in it.
     #[error("station `{station}`: {reason}")]
     Station {
@@ -47,6 +47,12 @@ pub enum StartError {
         /// What the process says.
         reason: String,
     },
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Process(error.to_string())
+    }
 }
 
 /// What the keeper is told.

@@ -162,8 +162,10 @@ fn conditional() -> Result<Rules, String> {
     ] {
         allow(libc::SYS_fcntl, vec![is(1, command as u64)?])?;
     }
-    // The name of a thread.
+    // The name of a thread; and what a further filter takes, which only ever refuses more.
     allow(libc::SYS_prctl, vec![is(0, libc::PR_SET_NAME as u64)?])?;
+    allow(libc::SYS_prctl, vec![is(0, libc::PR_SET_NO_NEW_PRIVS as u64)?])?;
+    allow(libc::SYS_seccomp, vec![is(0, u64::from(libc::SECCOMP_SET_MODE_FILTER))?])?;
     // Threads, and no processes.
     let thread = libc::CLONE_THREAD as u64;
     let thread = SeccompCondition::new(0, Len::Qword, Op::MaskedEq(thread), thread);
