@@ -57,6 +57,10 @@ pub fn run() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let link = Arc::new(Link::new(socket));
+    // Has no threads yet; it makes sockets of its own, which is over once the wall stands.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let begun = begin::begin(&link);
     link.state().out.write(&link.socket)?;
     let Some((runner, task)) = begun? else {
@@ -65,10 +69,7 @@ pub fn run() -> io::Result<()> {
     let work = link.work.set((runner, task));
     debug_assert!(work.is_ok(), "it begins once");
     rustix::io::ioctl_fionbio(&link.socket, true)?;
-    let served = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(serve(&link));
+    let served = runtime.block_on(serve(&link));
     // Threads that wait for an answer wait for ever now.
     std::process::exit(i32::from(served.is_err()))
 }
