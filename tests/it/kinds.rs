@@ -43,7 +43,9 @@ impl Trial {
         ));
         self.ground.write("in.txt", input);
         let run = ["run", ".", "in.txt", "-q"];
-        let shared = self.ground.andon(&[&run[..], &["--worker", "shared"]].concat());
+        let shared = self
+            .ground
+            .andon(&[&run[..], &["--worker", "shared"]].concat());
         // Where visits run makes no difference to what comes of them.
         let own = ["--worker", "own", "--state", "own"];
         let own = self.ground.andon(&[&run[..], &own].concat());

@@ -1,9 +1,6 @@
 //! Visits in runner processes: what they come to, and what is left when a process ends.
 
-use crate::{
-    ground::Ground,
-    review,
-};
+use crate::{ground::Ground, review};
 use andon::{
     item::Record,
     journal::{Filter, Journal, sqlite::Sqlite},
@@ -27,7 +24,10 @@ fn what_is_on_is_said_at_the_start() {
     ground.line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\nworkers = 1\n");
     ground.write("in.txt", "x");
     let came = ground.andon(&["run", ".", "in.txt", "--worker", "own"]);
-    let line = came.stderr.lines().find(|line| line.starts_with("runners: "));
+    let line = came
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("runners: "));
     let line = line.unwrap_or_else(|| panic!("{}", came.whole()));
     assert!(line.starts_with("runners: 1 process, "), "{line}");
     for part in ["landlock", "seccomp", "rlimits"] {
@@ -97,7 +97,8 @@ fn records(ground: &Ground) -> Vec<Record> {
 #[test]
 fn a_visit_whose_process_ended_is_tried_again() {
     let ground = Ground::new();
-    let retry = "retry = { attempts = 2, backoff = \"1ms..2ms\" }";
+    // One worker needs one process: the one that is ended.
+    let retry = "retry = { attempts = 2, backoff = \"1ms..2ms\" }\nworkers = 1";
     sleeper(&ground, "sleep-once /data/here", retry);
     ground.write("in.txt", "x");
     let host = ground.spawn(&["run", ".", "in.txt", "-q", "--worker", "own"]);
@@ -118,7 +119,8 @@ fn a_visit_whose_process_ended_is_tried_again() {
 #[test]
 fn a_visit_that_ends_its_process_each_time_jams() {
     let ground = Ground::new();
-    let retry = "retry = { attempts = 2, backoff = \"1ms..2ms\" }";
+    // One worker needs one process: the one that is ended.
+    let retry = "retry = { attempts = 2, backoff = \"1ms..2ms\" }\nworkers = 1";
     let words = "tell /data/told\nsleep-once /workspace/here";
     sleeper(&ground, words, retry);
     ground.write("in.txt", "x");
@@ -136,19 +138,27 @@ fn a_visit_that_ends_its_process_each_time_jams() {
     assert!(out.stderr.contains(reason), "{}", out.stderr);
 }
 
-/// Four visits at once in two processes, all ended in their midst: nobody can say whose doing it was.
+/// Several visits in each process, all ended in their midst: nobody can say whose doing it was. Each
+/// runs once more, alone, and comes to the end that is its own.
 #[test]
 fn visits_that_shared_a_process_with_another_are_not_blamed() {
     let ground = Ground::new();
-    let words = "tell /data/told\nsleep-once /data/here";
-    sleeper(&ground, words, "retry = { attempts = 1, backoff = \"1ms..2ms\" }\nworkers = 8");
-    // The first one of all sleeps; it is woken by the end of its process. The others wait behind it.
+    let words = "tell /data/told\nsleep-once /workspace/here";
+    let retry = "retry = { attempts = 1, backoff = \"1ms..2ms\" }";
+    let limits = "limits = { wall = \"5s\" }";
+    sleeper(&ground, words, &format!("{retry}\n{limits}\nworkers = 8"));
     ground.write("in.jsonl", "1\n2\n3\n4\n");
     let mut host = ground.spawn(&["run", ".", "in.jsonl", "-q", "--jsonl", "--worker", "own"]);
     drop(host.stdin.take());
-    until("one sleeps", || ground.path("data/here").exists());
+    until("all sleep", || lines(&ground.path("data/told")) == 4);
+    for runner in runners(&host) {
+        kill_process(runner, Signal::KILL).expect("it is there");
+    }
     let out = ground.came(host.wait_with_output().expect("the host ends"));
-    assert_eq!(out.code, Some(0), "{}", out.whole());
+    assert_eq!(out.code, Some(2), "{}", out.whole());
+    let own = "every attempt failed, the last one: over the limit `wall` of 5s";
+    assert_eq!(out.stderr.matches(own).count(), 4, "{}", out.stderr);
+    assert_eq!(lines(&ground.path("data/told")), 8);
 }
 
 #[test]
@@ -204,4 +214,3 @@ fn a_station_that_cannot_be_made_ready_is_told_at_its_place() {
     });
     assert_eq!(own, shared);
 }
-

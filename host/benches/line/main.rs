@@ -170,7 +170,12 @@ fn line(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
     let two = bare.visits_on_two_threads(sizes.bare)?;
     let mut runs = Vec::new();
     for _ in 0..sizes.rounds.min(3) {
-        let run = hall.run(sizes.items, Store::Sqlite, ground::threads(), Worker::Shared)?;
+        let run = hall.run(
+            sizes.items,
+            Store::Sqlite,
+            ground::threads(),
+            Worker::Shared,
+        )?;
         runs.push((run.wall, run.cpu, run.grown, run.visits));
     }
     let (wall, cpu, grown, visits) = median(&mut runs);
@@ -207,7 +212,12 @@ fn line(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
 fn files(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
     let ground = Ground::three("ten-files")?;
     let hall = Hall::new(&ground)?;
-    let run = hall.run(sizes.items / 10, Store::Sqlite, ground::threads(), Worker::Shared)?;
+    let run = hall.run(
+        sizes.items / 10,
+        Store::Sqlite,
+        ground::threads(),
+        Worker::Shared,
+    )?;
     table.row(
         "visits a second that write ten files each, SQLite",
         rate(run.visits as usize, run.wall),
@@ -275,7 +285,11 @@ fn runners(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
     table.row("own against shared", times(own, shared), "1.5x");
     let single = |n: usize| hall.one_by_one(sizes.singles, ground::threads(), workers[n]);
     let (shared, own) = (middle(single(0)?), middle(single(1)?));
-    table.row("one item through three stations, shared, p50", millis(shared), "");
+    table.row(
+        "one item through three stations, shared, p50",
+        millis(shared),
+        "",
+    );
     table.row("the same, own, p50", millis(own), "");
     table.row("own against shared", times(own, shared), "1.5x");
     let (mut starts, mut words) = (Vec::new(), String::new());
@@ -284,7 +298,11 @@ fn runners(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
         starts.push(start);
         words = described;
     }
-    table.row("a runner process is ready after", millis(median(&mut starts)), "20 ms");
+    table.row(
+        "a runner process is ready after",
+        millis(median(&mut starts)),
+        "20 ms",
+    );
     println!("  {words}");
     Ok(())
 }

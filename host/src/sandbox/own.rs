@@ -187,7 +187,11 @@ impl Own {
     /// The ids of the processes that run now.
     pub fn processes(&self) -> Vec<u32> {
         let hall = self.host.hall();
-        hall.links.iter().flatten().map(|link| link.process).collect()
+        hall.links
+            .iter()
+            .flatten()
+            .map(|link| link.process)
+            .collect()
     }
 }
 
@@ -241,7 +245,10 @@ impl Host {
 
     /// The most bytes that outputs of any of the stations may have.
     fn largest_output(&self) -> u64 {
-        let most = self.stations.iter().map(|ready| ready.station.limits.output);
+        let most = self
+            .stations
+            .iter()
+            .map(|ready| ready.station.limits.output);
         most.max().unwrap_or_default()
     }
 
@@ -275,8 +282,7 @@ impl Host {
     /// Has all visits begin that can.
     fn drive(&self, hall: &mut Hall) {
         while let Some((number, slot, idle)) = hall.pool.next() {
-            let (Some(link), Some(flight)) =
-                (&hall.links[slot], hall.pool.running(number, slot))
+            let (Some(link), Some(flight)) = (&hall.links[slot], hall.pool.running(number, slot))
             else {
                 continue;
             };

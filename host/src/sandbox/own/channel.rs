@@ -111,7 +111,11 @@ impl Outbox {
             let bytes = [IoSlice::new(&self.bytes[self.written..until])];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
             let mut control = SendAncillaryBuffer::new(&mut space);
-            let file = self.files.front().filter(|_| with).map(|(_, file)| [file.as_fd()]);
+            let file = self
+                .files
+                .front()
+                .filter(|_| with)
+                .map(|(_, file)| [file.as_fd()]);
             if let Some(file) = &file {
                 control.push(SendAncillaryMessage::ScmRights(file));
             }
@@ -222,7 +226,10 @@ impl Inbox {
             return Ok(None);
         };
         if len > self.most {
-            return Err(bad(format!("a message of {len} bytes; {} are the most", self.most)));
+            return Err(bad(format!(
+                "a message of {len} bytes; {} are the most",
+                self.most
+            )));
         }
         let from = self.start + HEAD;
         if self.end < from + len {

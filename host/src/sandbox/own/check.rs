@@ -87,11 +87,7 @@ fn outputs(
     Ok(outputs.all())
 }
 
-fn stored(
-    digest: Hash,
-    len: u64,
-    kept: &mut impl FnMut(&Digest, u64) -> bool,
-) -> io::Result<Body> {
+fn stored(digest: Hash, len: u64, kept: &mut impl FnMut(&Digest, u64) -> bool) -> io::Result<Body> {
     let digest = Digest::from_bytes(digest);
     if kept(&digest, len) {
         Ok(Body::Stored { digest, len })
@@ -206,7 +202,10 @@ mod tests {
             (passed("pass", "", stored([8; 32], 70_000)), Vec::new()),
             (passed("pass", "", stored([7; 32], 70_001)), Vec::new()),
             (passed("pass", "", wire::Body::File("../a")), Vec::new()),
-            (passed("pass", "", wire::Body::File("/etc/passwd")), Vec::new()),
+            (
+                passed("pass", "", wire::Body::File("/etc/passwd")),
+                Vec::new(),
+            ),
             (two, Vec::new()),
             (fine(), vec![line("shout", "x")]),
             (fine(), vec![line("info", &long)]),

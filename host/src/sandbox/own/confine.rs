@@ -116,7 +116,10 @@ mod tests {
                 "link a file into the workspaces",
                 fs::hard_link(&outside, at("work/hard")).is_ok(),
             ),
-            ("write in the workspaces", fs::write(at("work/a"), "x").is_ok()),
+            (
+                "write in the workspaces",
+                fs::write(at("work/a"), "x").is_ok(),
+            ),
             (
                 "move within the workspaces",
                 fs::create_dir(at("work/b")).is_ok()
@@ -133,11 +136,13 @@ mod tests {
             ("make a socket", UnixStream::pair().is_ok()),
             (
                 "signal another process",
-                rustix::process::getppid().is_some_and(|parent| {
-                    rustix::process::test_kill_process(parent).is_ok()
-                }),
+                rustix::process::getppid()
+                    .is_some_and(|parent| rustix::process::test_kill_process(parent).is_ok()),
             ),
-            ("start a thread", std::thread::Builder::new().spawn(|| ()).is_ok()),
+            (
+                "start a thread",
+                std::thread::Builder::new().spawn(|| ()).is_ok(),
+            ),
             ("make code", makes_code()),
         ]
     }

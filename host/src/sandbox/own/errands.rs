@@ -18,13 +18,7 @@ use crate::{
     visit::{Outcome, Report},
 };
 use serde_bytes::Bytes;
-use std::{
-    collections::HashMap,
-    io, mem,
-    os::unix::ffi::OsStrExt as _,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::HashMap, io, mem, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::Arc};
 use tokio::task::spawn_blocking;
 
 /// Bodies that a process handed over.
@@ -148,13 +142,7 @@ fn leave(link: &Arc<Link>, host: &Arc<Host>, call: Call, number: Number) -> io::
     Ok(())
 }
 
-fn put(
-    link: &Arc<Link>,
-    host: &Arc<Host>,
-    call: Call,
-    part: &[u8],
-    last: bool,
-) -> io::Result<()> {
+fn put(link: &Arc<Link>, host: &Arc<Host>, call: Call, part: &[u8], last: bool) -> io::Result<()> {
     let mut bodies = link.bodies();
     if (bodies.coming.len() + part.len()) as u64 > host.largest_output() {
         return Err(bad("a body that is over every limit".into()));
@@ -179,10 +167,15 @@ fn put(
 /// Only what a visit of the process came with: others' bodies are none of its business.
 fn open(link: &Arc<Link>, host: &Arc<Host>, call: Call, digest: Digest) -> io::Result<()> {
     let hall = host.hall();
-    let mut inputs = hall.pool.all(link.slot).flat_map(|flight| &flight.visit.inputs);
+    let mut inputs = hall
+        .pool
+        .all(link.slot)
+        .flat_map(|flight| &flight.visit.inputs);
     let its = |body: &Body| matches!(body, Body::Stored { digest: its, .. } if *its == digest);
     if !inputs.any(|input| its(&input.body)) {
-        return Err(bad("it reads a body that none of its visits came with".into()));
+        return Err(bad(
+            "it reads a body that none of its visits came with".into()
+        ));
     }
     drop(inputs);
     drop(hall);
@@ -204,10 +197,14 @@ pub(super) fn report(flight: Flight, mut report: Report) -> io::Result<()> {
     }
     let mut named = Vec::new();
     if let Outcome::Passed(outputs) = &report.outcome {
-        named.extend(outputs.iter().filter_map(|output| match &output.payload.body {
-            Body::File(path) => Some(path.clone()),
-            _ => None,
-        }));
+        named.extend(
+            outputs
+                .iter()
+                .filter_map(|output| match &output.payload.body {
+                    Body::File(path) => Some(path.clone()),
+                    _ => None,
+                }),
+        );
         match files {
             Files::Left(path, left) => {
                 let Left { workspace, blobs } = left;
@@ -225,7 +222,11 @@ pub(super) fn report(flight: Flight, mut report: Report) -> io::Result<()> {
                 }
             }
             Files::Untouched if named.is_empty() => {}
-            _ => return Err(bad("a visit that passed without leaving its workspace".into())),
+            _ => {
+                return Err(bad(
+                    "a visit that passed without leaving its workspace".into()
+                ));
+            }
         }
     }
     tell(done, report);

@@ -29,12 +29,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::{self, ThreadId},
 };
-use tokio::{
-    io::Interest,
-    net::UnixStream,
-    sync::Notify,
-    task::AbortHandle,
-};
+use tokio::{io::Interest, net::UnixStream, sync::Notify, task::AbortHandle};
 
 /// The host's messages are as long as inputs are.
 const LONGEST: usize = u32::MAX as usize;

@@ -37,7 +37,9 @@ const TRIES: u32 = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A process does not start.
-    #[error("a runner process does not start: {0}\n  hint: `--worker shared` runs visits in the host's own process")]
+    #[error(
+        "a runner process does not start: {0}\n  hint: `--worker shared` runs visits in the host's own process"
+    )]
     Process(String),
     /// A station cannot be made ready in it.
     #[error("station `{station}`: {reason}")]
@@ -132,11 +134,7 @@ struct Running {
 }
 
 impl Work {
-    fn run(
-        mut self,
-        todo: &mpsc::Receiver<Job>,
-        ready: &mpsc::Sender<Result<String, StartError>>,
-    ) {
+    fn run(mut self, todo: &mpsc::Receiver<Job>, ready: &mpsc::Sender<Result<String, StartError>>) {
         let begun = self.begin();
         let failed = begun.is_err();
         let _ = ready.send(begun);
@@ -179,10 +177,16 @@ impl Work {
             None => return,
         }
         for _ in 0..TRIES {
-            let started = self.spawn(slot).map_err(StartError::from).and_then(|running| {
-                self.children[slot] = Some(running);
-                self.greet(slot)
-            });
+            if self.host.strong_count() == 0 {
+                return;
+            }
+            let started = self
+                .spawn(slot)
+                .map_err(StartError::from)
+                .and_then(|running| {
+                    self.children[slot] = Some(running);
+                    self.greet(slot)
+                });
             match started {
                 Ok(_) => return,
                 Err(error) => {
@@ -297,7 +301,10 @@ fn describe(processes: usize, wall: &[Said]) -> String {
         n => format!("runners: {n} processes"),
     };
     for part in PARTS {
-        let how = wall.iter().find(|(name, _)| name == part).map(|(_, how)| how);
+        let how = wall
+            .iter()
+            .find(|(name, _)| name == part)
+            .map(|(_, how)| how);
         words += &match how {
             Some(Ok(how)) if how.is_empty() => format!(", {part}"),
             Some(Ok(how)) => format!(", {part} ({how})"),
@@ -379,7 +386,9 @@ fn longest(stations: &[OwnStation]) -> usize {
     };
     let most = stations.iter().map(|ready| most(&ready.station.limits));
     let most = most.max().unwrap_or_default().saturating_add(1 << 20);
-    usize::try_from(most).unwrap_or(usize::MAX).min(u32::MAX as usize)
+    usize::try_from(most)
+        .unwrap_or(usize::MAX)
+        .min(u32::MAX as usize)
 }
 
 /// Logs what a process writes to its standard error: hostile text, escaped and cut.

@@ -19,11 +19,7 @@ use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
 };
-use tokio::{
-    io::Interest,
-    net::UnixStream,
-    sync::Notify,
-};
+use tokio::{io::Interest, net::UnixStream, sync::Notify};
 
 /// A runner process, as the host speaks with it.
 pub(super) struct Link {
@@ -138,12 +134,12 @@ impl Link {
     /// Hears what the process says until it is gone.
     async fn listen(self: &Arc<Self>, host: &Weak<Host>, mut inbox: Inbox) -> io::Result<()> {
         loop {
-            let read = self.socket.async_io(Interest::READABLE, || {
-                match inbox.read(&self.socket)? {
-                    Read::Nothing => Err(io::ErrorKind::WouldBlock.into()),
-                    read => Ok(read),
-                }
-            });
+            let read =
+                self.socket
+                    .async_io(Interest::READABLE, || match inbox.read(&self.socket)? {
+                        Read::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+                        read => Ok(read),
+                    });
             if read.await? == Read::End {
                 return Ok(());
             }
@@ -164,9 +160,8 @@ impl Link {
                     .map(|flight| flight.station)
                     .ok_or_else(stranger)?;
                 let limits = &host.stations[station as usize].station.limits;
-                let report = check::report(report, limits, |digest, len| {
-                    self.bodies().has(digest, len)
-                })?;
+                let report =
+                    check::report(report, limits, |digest, len| self.bodies().has(digest, len))?;
                 let mut hall = host.hall();
                 let flight = hall.pool.ended(visit, self.slot);
                 host.drive(&mut hall);

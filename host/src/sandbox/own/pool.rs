@@ -141,7 +141,9 @@ impl<F> Pool<F> {
     /// The process of a slot ended, and its visits with it: the one that is to blame, if that is known.
     /// `forget` is called with each that runs again.
     pub(super) fn lost(&mut self, slot: usize, mut forget: impl FnMut(&mut F)) -> Option<F> {
-        let mut held: Vec<Number> = self.flights.iter()
+        let mut held: Vec<Number> = self
+            .flights
+            .iter()
             .filter(|(_, flight)| flight.slot == Some(slot))
             .map(|(number, _)| *number)
             .collect();

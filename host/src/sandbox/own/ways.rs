@@ -149,13 +149,10 @@ fn refuse(host: &Host, link: &Link, visit: Number, refusal: &Refusal) {
 }
 
 /// The head of a request; what an engine has let through is one.
-fn request(
-    method: &str,
-    uri: &str,
-    headers: Vec<(&str, &Bytes)>,
-) -> io::Result<Request<()>> {
+fn request(method: &str, uri: &str, headers: Vec<(&str, &Bytes)>) -> io::Result<Request<()>> {
     let mut request = Request::new(());
-    *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| bad("no method".into()))?;
+    *request.method_mut() =
+        Method::from_bytes(method.as_bytes()).map_err(|_| bad("no method".into()))?;
     *request.uri_mut() = uri.parse::<Uri>().map_err(|_| bad("no address".into()))?;
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("no header".into()))?;

@@ -164,8 +164,14 @@ fn conditional() -> Result<Rules, String> {
     }
     // The name of a thread; and what a further filter takes, which only ever refuses more.
     allow(libc::SYS_prctl, vec![is(0, libc::PR_SET_NAME as u64)?])?;
-    allow(libc::SYS_prctl, vec![is(0, libc::PR_SET_NO_NEW_PRIVS as u64)?])?;
-    allow(libc::SYS_seccomp, vec![is(0, u64::from(libc::SECCOMP_SET_MODE_FILTER))?])?;
+    allow(
+        libc::SYS_prctl,
+        vec![is(0, libc::PR_SET_NO_NEW_PRIVS as u64)?],
+    )?;
+    allow(
+        libc::SYS_seccomp,
+        vec![is(0, u64::from(libc::SECCOMP_SET_MODE_FILTER))?],
+    )?;
     // Threads, and no processes.
     let thread = libc::CLONE_THREAD as u64;
     let thread = SeccompCondition::new(0, Len::Qword, Op::MaskedEq(thread), thread);
@@ -183,7 +189,11 @@ fn is(argument: u8, value: u64) -> Result<SeccompCondition, String> {
     SeccompCondition::new(argument, Len::Dword, Op::Eq, value).map_err(|e| e.to_string())
 }
 
-fn program(rules: Rules, other: SeccompAction, listed: SeccompAction) -> Result<BpfProgram, String> {
+fn program(
+    rules: Rules,
+    other: SeccompAction,
+    listed: SeccompAction,
+) -> Result<BpfProgram, String> {
     let machine = std::env::consts::ARCH.try_into();
     let machine = machine.map_err(|_| format!("not for {}", std::env::consts::ARCH))?;
     SeccompFilter::new(rules, other, listed, machine)

@@ -109,7 +109,8 @@ fn first(inbox: &mut Inbox, socket: &OwnedFd) -> io::Result<Option<Told>> {
         };
         let mut stations = Vec::new();
         for station in start.stations {
-            task.names.push(station.name.parse().map_err(io::Error::other)?);
+            task.names
+                .push(station.name.parse().map_err(io::Error::other)?);
             let definition = serde_json::from_str(station.definition)?;
             stations.push((definition, station.code as usize));
         }

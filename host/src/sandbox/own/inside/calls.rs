@@ -73,7 +73,9 @@ impl Answered {
         match answer {
             Answer::Failed(reason) => Self::Failed(reason.into()),
             Answer::Entered { workspace, joined } => {
-                let joined = joined.into_iter().map(|bytes| bytes.map(|bytes| path(bytes)));
+                let joined = joined
+                    .into_iter()
+                    .map(|bytes| bytes.map(|bytes| path(bytes)));
                 Self::Entered(path(workspace), joined.collect())
             }
             Answer::Left => Self::Left,

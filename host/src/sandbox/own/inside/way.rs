@@ -57,12 +57,15 @@ impl Out {
     /// Both directions of a call that begins.
     fn open(&self) -> io::Result<(Call, Incoming, Outgoing)> {
         let call = self.link.calls.number();
-        let (incoming, outgoing) =
-            (self.link.streams).open(call, self.visit, self.link.clone())?;
+        let (incoming, outgoing) = (self.link.streams).open(call, self.visit, self.link.clone())?;
         Ok((call, incoming, outgoing))
     }
 
-    fn ask(&self, call: Call, wish: Wish<'_>) -> impl Future<Output = Result<Answered, Refusal>> + use<> {
+    fn ask(
+        &self,
+        call: Call,
+        wish: Wish<'_>,
+    ) -> impl Future<Output = Result<Answered, Refusal>> + use<> {
         let answer = self.link.calls.expect(call);
         let said = self.link.say(&Word::Call { call, wish });
         async move {
@@ -97,7 +100,11 @@ impl Way for Out {
                 headers: headers
                     .map(|(name, value)| (name.as_str(), Bytes::new(value.as_bytes())))
                     .collect(),
-                patience: [patience.connect, patience.first_byte, patience.between_bytes],
+                patience: [
+                    patience.connect,
+                    patience.first_byte,
+                    patience.between_bytes,
+                ],
             },
         );
         tokio::spawn(give(body, outgoing));
