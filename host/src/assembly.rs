@@ -4,16 +4,22 @@
 //! Everything that can be known to be wrong is found here, before an item is taken, and told at once.
 
 pub mod assets;
+mod factory;
+mod granted;
+pub mod lock;
+mod reserved;
 mod revision;
 
 pub use assets::AssetError;
+pub use factory::file as factory_file;
+pub use granted::note_grants;
 pub use revision::Revision;
 
 use crate::{
     catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
     content::Content,
     factory::Factory,
-    grant::Rights,
+    grant::{Mount, Rights},
     journal::memory::Memory,
     line::{self, Draft, Line, Station, Vars, fit},
     name::Name,
@@ -27,6 +33,7 @@ use crate::{
 };
 use andon_build::{Options, Progress};
 use assets::Tree;
+use reserved::{Reserved, resolve};
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     fs,
@@ -38,6 +45,8 @@ use std::{
 pub struct Assembly<'a> {
     /// The factory's file; without one, the nearest `andon.toml` in the line's folder or above.
     pub factory: Option<&'a Path>,
+    /// The state folder that is used; without one, `.andon` beside the line.
+    pub state: Option<&'a Path>,
     /// The program whose `compile` compiles: andon itself.
     pub exe: PathBuf,
     /// Told what takes its time: `building scan`, `compiling scan`.
@@ -51,12 +60,18 @@ pub struct Assembled {
     pub draft: Draft,
     /// The folder that the line's paths are relative to.
     pub folder: PathBuf,
-    /// Where values of `vars` came from, if there is a factory file.
-    pub factory: Option<PathBuf>,
+    /// What the factory's file says.
+    pub factory: Factory,
     /// Each station's component.
     pub parts: BTreeMap<Name, Part>,
+    /// What each station may do, its folders resolved.
+    rights: BTreeMap<Name, Rights>,
+    /// Where the line's lock is, or would be; none for a station on its own.
+    pub lock: Option<PathBuf>,
     /// Each station's assets, in the order of the line file.
     assets: BTreeMap<Name, Vec<Tree>>,
+    /// The values of variables that go into assets and grants.
+    vars: BTreeMap<String, String>,
 }
 
 /// A station's component, compiled.
@@ -116,11 +131,20 @@ enum Subject {
 
 impl Assembly<'_> {
     /// Assembles the line at `path`: a `line.toml`, or its folder; or a station folder or component,
-    /// which becomes a line of its own with every port leading to `done`.
+    /// which becomes a line of its own with every port leading to `done`. A line that has a lock is held
+    /// to it.
+    ///
+    /// # Errors
+    /// All that is wrong with it; where that is nothing, all that the lock does not admit.
+    pub fn assemble(&self, path: &Path) -> Result<Assembled, AssemblyError> {
+        self.assemble_unlocked(path)?.held_to_its_lock()
+    }
+
+    /// The same without a look at the lock: to show what has changed, and to accept it.
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub fn assemble(&self, path: &Path) -> Result<Assembled, AssemblyError> {
+    pub fn assemble_unlocked(&self, path: &Path) -> Result<Assembled, AssemblyError> {
         match subject(path)? {
             Subject::Line(file) => self.line(&file),
             Subject::Station(path) => self.station(&path),
@@ -134,10 +158,16 @@ impl Assembly<'_> {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let (factory, vars) = self.vars(&folder)?;
-        let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &vars)
+        let factory = factory::find(self.factory, &folder)?;
+        let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &factory.vars)
             .map_err(AssemblyError::Problems)?;
-        self.complete(draft, folder, factory)
+        let vars = lock::vars(&bytes, &factory.vars);
+        let assembled = self.complete(draft, folder, factory)?;
+        Ok(Assembled {
+            lock: Some(lock::beside(here(file))),
+            vars,
+            ..assembled
+        })
     }
 
     fn station(&self, path: &Path) -> Result<Assembled, AssemblyError> {
@@ -179,35 +209,16 @@ impl Assembly<'_> {
             _ if path.is_dir() => path.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        self.complete(draft, folder, None)
-    }
-
-    /// The values of the factory file that is meant.
-    fn vars(&self, folder: &Path) -> Result<(Option<PathBuf>, Vars), AssemblyError> {
-        let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
-        let file = match self.factory {
-            Some(file) => Some(file.to_path_buf()),
-            None => absolute
-                .ancestors()
-                .map(|above| above.join("andon.toml"))
-                .find(|file| file.is_file()),
-        };
-        let Some(file) = file else {
-            return Ok((None, Vars::default()));
-        };
-        let bytes = fs::read(&file)
-            .map_err(|e| unreadable(&file, &e, "a factory file is an `andon.toml`"))?;
-        let factory =
-            Factory::parse(&file.display().to_string(), &bytes).map_err(AssemblyError::Problems)?;
-        Ok((Some(file), factory.vars))
+        let factory = factory::find(self.factory, &folder)?;
+        self.complete(draft, folder, factory)
     }
 
     /// Finds, compiles and checks all that a line names.
     fn complete(
         &self,
-        draft: Draft,
+        mut draft: Draft,
         folder: PathBuf,
-        factory: Option<PathBuf>,
+        factory: Factory,
     ) -> Result<Assembled, AssemblyError> {
         let place = Cache::default_folder().ok_or(AssemblyError::NoCache)?;
         let key = engine_key().map_err(|e| AssemblyError::Engine(e.to_string()))?;
@@ -219,9 +230,11 @@ impl Assembly<'_> {
                 allowance: Allowance::default(),
             },
         )?;
-        let mut problems = Vec::new();
+        let mut problems = line::lower(&mut draft, &factory);
         let mut parts = BTreeMap::new();
         let mut assets = BTreeMap::new();
+        let mut rights = BTreeMap::new();
+        let reserved = Reserved::new(&draft, &folder, self.state, &factory);
         // Side by side: loading is mostly reading and hashing.
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -254,20 +267,24 @@ impl Assembly<'_> {
         for (name, station) in &draft.line.stations {
             let mut trees = Vec::new();
             for (i, asset) in station.assets.iter().enumerate() {
+                let place = format!("stations.{name}.assets.{i}.host");
+                if let Some(problem) = reserved.asset(&draft, &place, asset, &factory) {
+                    problems.push(problem);
+                    continue;
+                }
                 match Tree::read(here(&folder.join(&asset.host))) {
                     Ok(tree) => trees.push(tree),
-                    Err(error) => {
-                        let place = format!("stations.{name}.assets.{i}.host");
-                        problems.push(told(&draft, &place, &error.to_string()));
-                    }
+                    Err(error) => problems.push(told(&draft, &place, &error.to_string())),
                 }
             }
             assets.insert(name.clone(), trees);
             for (i, mount) in station.grants.fs.iter().enumerate() {
                 let host = folder.join(&mount.host);
                 let host = here(&host);
-                if !host.is_dir() {
-                    let place = format!("stations.{name}.grants.fs.{i}.host");
+                let place = format!("stations.{name}.grants.fs.{i}.host");
+                if let Some(problem) = reserved.mount(&draft, &place, &mount.host, mount.access) {
+                    problems.push(problem);
+                } else if !host.is_dir() {
                     let message = format!("`{}` is no folder", shown(&host.display().to_string()));
                     problems.push(
                         draft
@@ -276,19 +293,28 @@ impl Assembly<'_> {
                     );
                 }
             }
+            let mut grants = station.grants.clone();
+            for mount in &mut grants.fs {
+                mount.host = resolve(&folder.join(&mount.host));
+            }
+            let ceiling = factory.ceiling.clone();
+            rights.insert(name.clone(), Rights { grants, ceiling });
         }
         let known = parts
             .iter()
-            .map(|(name, part)| (name.clone(), part.known()))
+            .map(|(name, part)| (name.clone(), part.known(rights[name].clone())))
             .collect();
-        problems.extend(fit::fit(&draft, &known));
+        problems.extend(fit::fit(&draft, &factory, &known));
         if problems.is_empty() {
             return Ok(Assembled {
                 draft,
                 folder,
                 factory,
                 parts,
+                rights,
+                lock: None,
                 assets,
+                vars: BTreeMap::new(),
             });
         }
         problems.sort();
@@ -334,8 +360,9 @@ pub fn tell(progress: Progress<'_>, say: &dyn Fn(&str)) {
 }
 
 impl Part {
-    fn known(&self) -> fit::Known {
+    fn known(&self, rights: Rights) -> fit::Known {
         fit::Known {
+            rights,
             kind: match self.kind {
                 catalogue::Kind::Typed | catalogue::Kind::TypedAsync => fit::Kind::Typed,
                 catalogue::Kind::Command(_) => fit::Kind::Command,
@@ -354,6 +381,12 @@ impl Part {
 }
 
 impl Assembled {
+    /// What a station of the line may do: what the line grants it and the ceiling admits, its folders
+    /// resolved. Nothing where the line has no such station.
+    pub fn rights(&self, station: &Name) -> Rights {
+        self.rights.get(station).cloned().unwrap_or_default()
+    }
+
     /// The line that runs, with its assets copied below `shelf` and every path absolute; and what the
     /// journal keeps of it.
     ///
@@ -375,10 +408,15 @@ impl Assembled {
                     asset.host = tree.digest().to_string().into();
                 }
             }
-            for mount in &mut station.grants.fs {
-                let host = self.folder.join(&mount.host);
-                mount.host = fs::canonicalize(&host).unwrap_or(host);
+            let left: Vec<_> = self.rights[name].mounts().collect();
+            if let Some(kept) = kept.stations.get_mut(name) {
+                let as_written = |(n, mount): &(usize, Mount)| Mount {
+                    host: station.grants.fs[*n].host.clone(),
+                    ..mount.clone()
+                };
+                kept.grants.fs = left.iter().map(as_written).collect();
             }
+            station.grants.fs = left.into_iter().map(|(_, mount)| mount).collect();
         }
         let components = self
             .parts
@@ -411,13 +449,11 @@ impl Assembled {
         };
         let sandbox = InProcess::new(settings).map_err(|e| AssemblyError::Engine(e.to_string()))?;
         let mut line = self.draft.line.clone();
-        for station in line.stations.values_mut() {
+        for (name, station) in &mut line.stations {
             for asset in &mut station.assets {
                 asset.host = self.folder.join(&asset.host);
             }
-            for mount in &mut station.grants.fs {
-                mount.host = self.folder.join(&mount.host);
-            }
+            station.grants.fs = self.rights[name].mounts().map(|(_, mount)| mount).collect();
         }
         self.prepare(&sandbox, &line, 1)
     }
@@ -428,10 +464,7 @@ impl Assembled {
             let part = self.parts.get(name)?;
             let place = self.draft.place(&format!("stations.{name}.grants"));
             let terms = Terms {
-                rights: Rights {
-                    grants: station.grants.clone(),
-                    ceiling: None,
-                },
+                rights: self.rights(name),
                 rate: station.rate.clone(),
                 limits: station.limits.clone(),
                 violation: station.violation,
@@ -463,9 +496,19 @@ impl Assembled {
             let component = match loaded.entry(part.component.digest) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
-                    let component = sandbox.engine().load_cached(&part.compiled);
-                    let failed = |e| AssemblyError::Engine(format!("station `{name}`: {e:#}"));
-                    entry.insert(component.map_err(failed)?)
+                    // It has more of something than there is for one visit.
+                    match sandbox.engine().load_cached(&part.compiled) {
+                        Ok(component) => entry.insert(component),
+                        Err(error) => {
+                            let error = PrepareError::Import {
+                                station: name.clone(),
+                                reason: format!("{error:#}"),
+                            };
+                            let place = format!("stations.{name}.use");
+                            problems.push(told(&self.draft, &place, &error.to_string()));
+                            continue;
+                        }
+                    }
                 }
             };
             if let Err(error) = sandbox.prepare(&line.name, revision, name, station, component) {
@@ -518,7 +561,10 @@ impl Assembled {
 
 /// The path without a `./` that nobody wrote.
 fn here(path: &Path) -> &Path {
-    path.strip_prefix(".").unwrap_or(path)
+    match path.strip_prefix(".") {
+        Ok(rest) if !rest.as_os_str().is_empty() => rest,
+        _ => path,
+    }
 }
 
 fn subject(path: &Path) -> Result<Subject, AssemblyError> {

@@ -3,9 +3,10 @@
 
 use crate::{digest::Digest, item::ItemId, name::Name, visit::Millis};
 use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
 
 /// What an entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deed {
     /// A line's revision gave a station a right.
@@ -22,6 +23,52 @@ pub enum Deed {
     File,
     /// A visit ran into a limit.
     Limit,
+}
+
+impl Deed {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 7] = [
+        Self::Grant,
+        Self::Http,
+        Self::Tcp,
+        Self::LookUp,
+        Self::Secret,
+        Self::File,
+        Self::Limit,
+    ];
+
+    /// Its name.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::LookUp => "look-up",
+            Self::Secret => "secret",
+            Self::File => "file",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+/// The text is no [`Deed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("deeds are `grant`, `http`, `tcp`, `look-up`, `secret`, `file` and `limit`")]
+pub struct NotADeed;
+
+impl FromStr for Deed {
+    type Err = NotADeed;
+
+    fn from_str(text: &str) -> Result<Self, NotADeed> {
+        let fits = |deed: &Self| deed.key() == text;
+        Self::ALL.into_iter().find(fits).ok_or(NotADeed)
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.key())
+    }
 }
 
 /// One entry.
@@ -53,8 +100,48 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The longest `what` that is kept, in bytes: the guest chooses it.
+    /// The longest `what` that is kept, in bytes: the guest chooses it. The other texts, in which it may
+    /// be quoted, are held to the same.
     pub const WHAT: usize = 2 << 10;
+
+    /// The entry with every text cut to [`Self::WHAT`].
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let texts = [Some(&mut self.what), self.rule.as_mut(), self.why.as_mut()];
+        for text in texts.into_iter().flatten() {
+            if text.len() > Self::WHAT {
+                text.truncate(text.floor_char_boundary(Self::WHAT - '…'.len_utf8()));
+                text.push('…');
+            }
+        }
+        self
+    }
+
+    /// What it is found by.
+    pub fn heading(&self) -> Heading {
+        Heading {
+            at: self.at,
+            deed: self.deed,
+            allowed: self.allowed,
+            line: self.line.clone(),
+            revision: self.revision,
+            station: self.station.clone(),
+            item: self.item.clone(),
+        }
+    }
+}
+
+/// What an entry is found by: kept beside its bytes, and still there when those were erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "they are those of `Entry`")]
+pub struct Heading {
+    pub at: Millis,
+    pub deed: Deed,
+    pub allowed: bool,
+    pub line: Name,
+    pub revision: u64,
+    pub station: Name,
+    pub item: Option<ItemId>,
 }
 
 /// The chain up to an entry: the digest of the one before and of the entry's own bytes. Over digests,
@@ -71,4 +158,39 @@ pub fn link(before: &Digest, entry: &Digest) -> Digest {
 pub trait Auditor: Send + Sync + 'static {
     /// Hands entries over, to be kept in the order of the calls.
     fn note(&self, entries: Vec<Entry>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deeds_have_the_names_that_are_written() {
+        for deed in Deed::ALL {
+            assert_eq!(serde_json::json!(deed), deed.key());
+            assert_eq!(deed.key().parse(), Ok(deed));
+        }
+        assert_eq!("Grant".parse::<Deed>(), Err(NotADeed));
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let entry = Entry {
+            at: 0,
+            deed: Deed::File,
+            allowed: false,
+            line: "l".parse().expect("a name"),
+            revision: 1,
+            station: "s".parse().expect("a name"),
+            component: None,
+            item: None,
+            what: "ü".repeat(Entry::WHAT),
+            rule: Some("x".repeat(Entry::WHAT)),
+            why: Some("x".repeat(Entry::WHAT + 1)),
+        };
+        let bounded = entry.clone().bounded();
+        assert!(bounded.what.len() <= Entry::WHAT && bounded.what.ends_with("ü…"));
+        assert_eq!(bounded.rule, entry.rule);
+        assert_eq!(bounded.why.expect("kept").len(), Entry::WHAT);
+    }
 }

@@ -14,7 +14,7 @@ pub use compiler::{Allowance, Compiler};
 pub use facts::{Facts, Format};
 pub use kind::{Kind, OtherWorld, Wasi};
 
-use crate::digest::Digest;
+use crate::{digest::Digest, escape};
 use andon_build::{BuildError, Options, manifest::Manifest};
 use bytes::Bytes;
 use std::{
@@ -196,7 +196,7 @@ fn read(path: &Path) -> Result<Component, CatalogueError> {
     let manifest =
         andon_build::manifest::extract(&wasm).map_err(|error| CatalogueError::Manifest {
             path: path.into(),
-            reason: error.to_string(),
+            reason: short(&error.to_string()),
         })?;
     Ok(Component {
         source: path.into(),
@@ -217,8 +217,19 @@ fn parse_text(bytes: &[u8]) -> Result<Vec<u8>, String> {
     }
     match wat::parse_str(text) {
         Ok(wasm) => Ok(wasm),
-        Err(error) => Err(compiler::printable(&on_one_line(&error.to_string()))),
+        Err(error) => Err(escape::block(&on_one_line(&error.to_string()))),
     }
+}
+
+/// The beginning of a text in which there may be names of the component's own, of any length.
+fn short(text: &str) -> String {
+    const MOST: usize = 400;
+    let mut text = escape::block(text);
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push('…');
+    }
+    text
 }
 
 /// What the text's parser says: the reason, then its place below an arrow, then a picture of it.

@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 all is well, 1 the
 //! command could not do what was asked, 2 some items jammed, 130 interrupted and to be gone on with.
 
+mod audit;
 mod build;
 mod check;
 mod clear;
@@ -12,6 +13,7 @@ mod diff;
 mod explain;
 mod inputs;
 mod items;
+mod lock;
 mod new;
 mod print;
 mod progress;
@@ -19,8 +21,10 @@ mod results;
 mod run;
 mod runner;
 mod schema;
+mod secret;
 mod show;
 mod state;
+mod terminal;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{fmt::Write as _, process::ExitCode};
@@ -46,11 +50,14 @@ enum Command {
     Schema(schema::Schema),
     Check(check::Check),
     Explain(explain::Explain),
+    Lock(lock::Lock),
     Run(run::Run),
     Items(items::Items),
     Show(show::Show),
     Diff(diff::Diff),
+    Audit(audit::Audit),
     Clear(clear::Clear),
+    Secret(secret::Secret),
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -61,10 +68,18 @@ enum Command {
 /// The groups of the help text; a test holds them against the commands.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Author a station", &["new", "build", "schema"]),
-    ("Run a line", &["check", "explain", "run"]),
+    ("Run a line", &["check", "explain", "lock", "run"]),
     (
         "Operate",
-        &["items", "show", "diff", "clear", "completions"],
+        &[
+            "items",
+            "show",
+            "diff",
+            "audit",
+            "clear",
+            "secret",
+            "completions",
+        ],
     ),
 ];
 
@@ -97,7 +112,8 @@ pub fn main() -> ExitCode {
         });
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("ANDON_LOG"))
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| print::Log)
         // It would say so on standard error, and panic where that is closed.
         .log_internal_errors(false)
         .init();
@@ -107,11 +123,14 @@ pub fn main() -> ExitCode {
         Command::Schema(command) => command.execute(),
         Command::Check(command) => command.execute(),
         Command::Explain(command) => command.execute(),
+        Command::Lock(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Items(command) => command.execute(),
         Command::Show(command) => command.execute(),
         Command::Diff(command) => command.execute(),
+        Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
+        Command::Secret(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),
         Command::Runner(command) => command.execute().map(|()| Done::Well),

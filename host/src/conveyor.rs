@@ -4,6 +4,7 @@
 //! It decides nothing about an item: [`crate::item::step`] does. It knows a runner only as something
 //! that turns a visit into a report, and a store only as the journal's trait.
 
+mod audit;
 mod belts;
 mod board;
 mod error;
@@ -22,12 +23,13 @@ use crate::{
     sandbox::Runner,
     visit::{Millis, Outcome, Report, Usage, Visit},
 };
+use audit::Attempt;
 use belts::Belts;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet},
+    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::SystemTime,
@@ -44,6 +46,8 @@ pub struct Conveyor {
     pub line: Arc<Line>,
     /// Its revision.
     pub revision: u64,
+    /// The digest of each station's component, for the audit.
+    pub components: BTreeMap<Name, Digest>,
     /// Counts for whoever watches.
     pub board: Arc<Board>,
     /// Called on the conveyor's own task, so it has to be quick.
@@ -383,8 +387,16 @@ impl Running {
             reason,
         };
         let (before, was) = (item.wants(), item.kind());
+        let attempt = Attempt::ended_by(item, &event);
         let records =
             item::step(item, &self.conveyor.line, now, event).map_err(|e| wrong(e.to_string()))?;
+        if let Some(attempt) = attempt {
+            let entries = attempt.entries(&self.conveyor, item, &records, now);
+            if !entries.is_empty() {
+                // Not waited for: the append that follows fails where this does.
+                drop(self.conveyor.journal.audit(entries));
+            }
+        }
         if !records.is_empty() {
             let expected = item.seq;
             for record in &records {
@@ -470,6 +482,12 @@ impl Running {
                 ..
             } = item.phase
             else {
+                // It has had its visits.
+                let notice = news(item);
+                let underway = &mut self.underway;
+                (self.conveyor).append(underway, item, expected, records, Vec::new(), notice);
+                self.conveyor.board.gone(&station);
+                self.settle(&id);
                 continue;
             };
             let visit = Visit {
@@ -515,6 +533,8 @@ impl Running {
                         usage: Usage::default(),
                         workspace: None,
                         blobs: Vec::new(),
+                        denied: Vec::new(),
+                        denied_more: 0,
                     });
                 // The receiver is gone only when the run is over.
                 let _ = reports.send((id, report));

@@ -1,5 +1,6 @@
 //! Content addresses: the BLAKE3 hash of bytes. Knows nothing of where the bytes are kept.
 
+use crate::escape::shown;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr};
 
@@ -54,7 +55,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, NotADigest> {
         blake3::Hash::from_hex(text)
             .map(|hash| Self(*hash.as_bytes()))
-            .map_err(|_| NotADigest(text.chars().take(80).collect()))
+            .map_err(|_| NotADigest(shown(text)))
     }
 }
 

@@ -7,6 +7,8 @@
 mod address;
 mod folder;
 mod http;
+mod left;
+mod path;
 mod rate;
 mod rights;
 mod secret;
@@ -16,6 +18,7 @@ mod tcp;
 pub use address::{AddressClass, BadAddress, address_class, admit_address};
 pub use folder::{Access, BadGuestPath, Mount, guest_path, within};
 pub use http::{BadRule, HttpGrant, HttpRule, Methods};
+pub use left::{Lack, Left};
 pub use rate::{BadPace, Pace, Rates};
 pub use rights::{Ceiling, Denied, HttpGiven, Rights, TcpGiven};
 pub use secret::{BadHeader, SecretGrant, SecretPlace};
@@ -47,3 +50,6 @@ pub struct Grants {
     /// Secrets, each for one destination.
     pub secrets: Vec<SecretGrant>,
 }
+
+#[cfg(test)]
+mod tests;

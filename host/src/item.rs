@@ -3,6 +3,7 @@
 //! `record` is what the journal keeps, `fold` turns records into the `state` of where the item is,
 //! `step` decides what an event leads to, with `route` for where a port leads. None of them reads a clock, a file or randomness.
 
+mod budget;
 mod fold;
 mod jam;
 mod payload;
@@ -15,8 +16,9 @@ mod summary;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::one_of_each_kind;
+pub(crate) use tests::{one_of_each_kind, with_later_facts};
 
+pub use budget::{Budget, Shares};
 pub use fold::FoldError;
 pub use jam::Jam;
 pub use payload::{Body, LabelProblem, Labels, Payload};
@@ -25,6 +27,7 @@ pub use state::{Item, Phase, Split, Wants};
 pub use step::{Clear, Event, Refused, messages, step, take};
 pub use summary::{PhaseKind, Seq, Summary};
 
+use crate::escape::shown;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -107,12 +110,7 @@ impl FromStr for ItemId {
         if fits {
             Ok(Self(text.into()))
         } else {
-            Err(NotAnItem(
-                text.chars()
-                    .take(40)
-                    .flat_map(char::escape_default)
-                    .collect(),
-            ))
+            Err(NotAnItem(shown(text)))
         }
     }
 }

@@ -5,6 +5,7 @@
 //! one item only, messages come at least once and in any order, listings are a projection that may
 //! lag and can be rebuilt. One suite of tests runs against every store.
 
+pub mod audit;
 pub mod memory;
 pub mod sqlite;
 
@@ -12,14 +13,17 @@ pub mod sqlite;
 mod conformance;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
+pub use audit::JournalAuditor;
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 
 use crate::{
+    audit::Entry,
     digest::Digest,
     item::{ItemId, Message, Record},
     name::Name,
 };
+use audit::{AuditFilter, Chain, Flaw, Kept, Verified};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::path::Path;
@@ -83,6 +87,25 @@ pub trait Journal: Send + Sync + 'static {
     /// once and is applied in order with the appends; the future ends when it is durable. An item
     /// that has no result, or that there is not, is passed over.
     fn delivered(&self, items: Vec<ItemId>) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// Hands over entries of the audit to be kept, their texts cut to [`Entry::WHAT`]. The call returns
+    /// at once and is applied in order with the appends; the entries of one call are kept together. The
+    /// future ends when they are durable. Dropping it drops the news, not the entries: a store that
+    /// could not keep them fails every later append.
+    fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// The entries of the audit that fit, the oldest first. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn audited(&self, filter: &AuditFilter) -> Result<Vec<Kept>, JournalError>;
+
+    /// Follows the audit's chain over all entries, to its head; and past the head that somebody
+    /// `noted` elsewhere, if one is given. Inside: the first flaw.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn verify(&self, noted: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError>;
 
     /// A line's revision as it was kept.
     ///

@@ -6,11 +6,13 @@
 // floor 0, nouns: no IO, no wasm, no tokio
 pub mod audit;
 pub mod digest;
+pub mod escape;
 pub mod factory;
 pub mod grant;
 pub mod item;
 pub mod limits;
 pub mod line;
+pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod problem;
@@ -20,6 +22,7 @@ pub mod visit;
 pub mod catalogue;
 pub mod content;
 pub mod journal;
+pub mod secrets;
 pub mod workspace;
 
 // floor 2, sandbox: the only floor that names wasmtime

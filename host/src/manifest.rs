@@ -4,4 +4,5 @@
 
 pub use andon_build::manifest::{
     Access, ConfigKey, ConfigType, FsNeed, HttpNeed, Inputs, Manifest, Port, Requires, SecretNeed,
+    TcpNeed,
 };

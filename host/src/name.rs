@@ -1,5 +1,6 @@
 //! Names of lines, stations and ports: short, printable, safe in a path and on a terminal.
 
+use crate::escape::shown;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{fmt, ops::Deref, str::FromStr, sync::Arc};
 
@@ -42,12 +43,7 @@ impl FromStr for Name {
         if Self::fits(text) {
             Ok(Self(text.into()))
         } else {
-            Err(NotAName(
-                text.chars()
-                    .take(80)
-                    .flat_map(char::escape_default)
-                    .collect(),
-            ))
+            Err(NotAName(shown(text)))
         }
     }
 }

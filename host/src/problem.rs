@@ -1,5 +1,7 @@
 //! What is wrong with a file that a person wrote: where, what, and what to do about it.
 
+pub use crate::escape::shown;
+
 use serde::Serialize;
 use std::fmt;
 
@@ -27,26 +29,6 @@ pub struct Place {
     pub line: usize,
     /// Column in characters, counted from 1.
     pub column: usize,
-}
-
-/// A text as it may stand in a message: cut after 80 characters, control characters escaped.
-pub fn shown(text: &str) -> String {
-    let mut chars = text.chars();
-    let mut shown = String::new();
-    for c in chars.by_ref().take(80) {
-        // what steers a terminal or turns the direction of writing is escaped too
-        if c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-        {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    if chars.next().is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 impl Problem {

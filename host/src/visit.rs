@@ -53,6 +53,21 @@ pub struct Report {
     pub workspace: Option<Digest>,
     /// Small blobs that the workspace or a body names and the journal has to keep with the record.
     pub blobs: Vec<(Digest, Bytes)>,
+    /// File calls that were denied, the first 32 of them. The guest saw an error, and went on.
+    pub denied: Vec<DeniedFile>,
+    /// How many more were denied.
+    pub denied_more: u64,
+}
+
+/// A file call that a station was denied: out of its folders, on one that it may only read, over a
+/// mount's quota, or on what is neither file nor folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeniedFile {
+    /// What it tried: `write \`/rules/strict.txt\``. Paths are not escaped; with the
+    /// reason at most 2 KiB.
+    pub what: String,
+    /// Why it was denied. Not escaped either.
+    pub why: String,
 }
 
 /// How an attempt ended.

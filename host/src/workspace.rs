@@ -40,15 +40,22 @@ use std::{
 };
 use trash::Trash;
 
-/// How much a workspace may hold after a visit.
+/// How much a folder holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Bytes of all files: their lengths, and a file with two names counts twice.
+    pub bytes: u64,
+    /// Files, folders and links.
+    pub entries: u64,
+}
+
+/// What a workspace may be like after a visit, beside how much it holds.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Files, folders and links. Default 200,000.
-    pub entries: usize,
     /// How deep folders nest. Default 64.
     pub depth: usize,
-    /// Bytes of all files. Default 4 GiB.
-    pub bytes: u64,
+    /// Bytes of all paths and of the texts of links: the host holds them at once. Default 64 MiB.
+    pub names: usize,
     /// Bytes of small files that one snapshot hands over to be kept in the journal's commit; what is
     /// over it goes to the content store, file by file. Default 64 MiB.
     pub riding: usize,
@@ -57,9 +64,8 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            entries: 200_000,
             depth: 64,
-            bytes: 4 << 30,
+            names: 64 << 20,
             riding: 64 << 20,
         }
     }
@@ -105,6 +111,7 @@ struct Mark {
     at: Option<Digest>,
     tree: Tree,
     stamps: Stamps,
+    held: Held,
 }
 
 impl Known {
@@ -236,6 +243,7 @@ struct Entered {
     folder: OwnedFd,
     tree: Tree,
     stamps: Stamps,
+    held: Held,
 }
 
 /// Where the directories of an attempt are. Their parents belong to the host alone, so a station can
@@ -292,17 +300,18 @@ impl Workspace {
     ) -> Result<Entered, WorkspaceError> {
         let inner = &self.all.0;
         let name = self.item.as_str();
-        let (folder, tree, stamps) = match mark.filter(|mark| mark.at == self.base) {
+        let (folder, tree, stamps, held) = match mark.filter(|mark| mark.at == self.base) {
             Some(mark) => {
                 let folder = folder::open_one(&base.work, name)
                     .map_err(|errno| WorkspaceError::system("open", name)(errno))?;
-                (folder, mark.tree, mark.stamps)
+                (folder, mark.tree, mark.stamps, mark.held)
             }
             None => {
                 let tree = inner.snapshots.tree(self.base)?;
                 let folder = fresh(base, name)?;
                 let stamps = restore::restore(&folder, &tree, &inner.snapshots)?;
-                (folder, tree, stamps)
+                let held = tree.held();
+                (folder, tree, stamps, held)
             }
         };
         let mut mounts = Mounts {
@@ -329,26 +338,29 @@ impl Workspace {
             folder,
             tree,
             stamps,
+            held,
         })
     }
 
-    /// Ends the attempt: of one that passed, what it made of the workspace; nothing where it changed
-    /// nothing, or failed. After a failed one the directory is made again when it is next entered.
+    /// What it held when it was entered; none before.
+    pub fn held(&self) -> Option<Held> {
+        self.entered.as_ref().map(|entered| entered.held)
+    }
+
+    /// Ends the attempt: of one that passed, what it made of the workspace, which may hold `most`; nothing
+    /// where it changed nothing, or failed, which is what no `most` says. After a failed one the directory is made again when it is next entered.
     ///
     /// # Errors
     /// When the workspace holds what cannot be kept ([`WorkspaceError::is_stations`]), or the disk is
     /// full. The attempt counts as failed then.
-    pub fn leave(mut self, passed: bool) -> Result<Option<Snapshot>, WorkspaceError> {
-        if !passed {
-            return Ok(None);
-        }
-        let Some(entered) = &self.entered else {
+    pub fn leave(mut self, most: Option<Held>) -> Result<Option<Snapshot>, WorkspaceError> {
+        let (Some(most), Some(entered)) = (most, &self.entered) else {
             return Ok(None);
         };
         let inner = &self.all.0;
         let content = inner.snapshots.content();
         let (tree, stamps) = (&entered.tree, &entered.stamps);
-        let mut found = scan::scan(&entered.folder, tree, stamps, content, &inner.bounds)?;
+        let mut found = scan::scan(&entered.folder, tree, stamps, content, &inner.bounds, most)?;
         let (mut at, mut snapshot) = (self.base, None);
         if found.tree != *tree {
             let manifest = found.tree.encode();
@@ -366,6 +378,7 @@ impl Workspace {
             at,
             tree: found.tree,
             stamps: found.stamps,
+            held: found.held,
         };
         self.give_back((!found.shared).then_some(mark));
         Ok(snapshot)

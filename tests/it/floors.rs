@@ -6,11 +6,14 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "audit", "digest", "factory", "grant", "item", "limits", "line", "manifest", "name",
-            "problem", "visit",
+            "audit", "digest", "escape", "factory", "grant", "item", "limits", "line", "lock",
+            "manifest", "name", "problem", "visit",
         ],
     ),
-    (1, &["catalogue", "content", "journal", "workspace"]),
+    (
+        1,
+        &["catalogue", "content", "journal", "secrets", "workspace"],
+    ),
     (2, &["sandbox"]),
     (3, &["assembly", "conveyor"]),
     (4, &["cli"]),

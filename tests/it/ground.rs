@@ -64,7 +64,9 @@ impl Ground {
         command
             .current_dir(self.folder.path())
             .args(arguments)
-            .env("USER", "tester");
+            .env("USER", "tester")
+            // What the user of this machine keeps is none of a test's.
+            .env("XDG_DATA_HOME", self.path("data-home"));
         command
     }
 

@@ -81,6 +81,7 @@ struct Stores {
 fn assemble(ground: &Ground) -> anyhow::Result<Assembled> {
     let assembly = Assembly {
         factory: None,
+        state: None,
         exe: env!("CARGO_BIN_EXE_andon").into(),
         say: &|text| eprintln!("  {text}"),
     };
@@ -222,6 +223,7 @@ impl Hall {
             runner,
             line: self.line.clone(),
             revision: 1,
+            components: Default::default(),
             board: Arc::new(Board::new(&self.line)),
             notify: Box::new(move |notice| match notice {
                 Notice::Ended { .. } => {

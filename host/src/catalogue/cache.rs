@@ -149,6 +149,26 @@ impl Cache {
             .map(|cache| cache.join("andon/compiled"))
     }
 
+    /// Folders below which andon keeps what is a user's and no line's: compiled code, settings, data.
+    pub fn homes() -> Vec<PathBuf> {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        [
+            ("XDG_CACHE_HOME", ".cache"),
+            ("XDG_CONFIG_HOME", ".config"),
+            ("XDG_DATA_HOME", ".local/share"),
+            ("XDG_STATE_HOME", ".local/state"),
+        ]
+        .into_iter()
+        .filter_map(|(name, default)| {
+            let set = std::env::var_os(name).map(PathBuf::from);
+            let place = set
+                .filter(|path| path.is_absolute())
+                .or_else(|| home.as_ref().map(|home| home.join(default)))?;
+            Some(place.join("andon"))
+        })
+        .collect()
+    }
+
     /// The cache in the folder `path`, which is made if it is not there. `engine` names all that code
     /// depends on besides the component: the engine, its version and settings.
     ///

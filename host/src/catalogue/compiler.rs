@@ -4,6 +4,7 @@
 //! [`Compiler::run`] expects there: the code, then the facts of the component as JSON, then the
 //! length of that JSON in four bytes, little end first.
 
+use crate::escape;
 use std::{
     fs::File,
     io::{Read, Seek, Write},
@@ -89,7 +90,7 @@ impl Compiler {
             }
         };
         let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
-        let said = printable(said.trim());
+        let said = escape::block(said.trim());
         if status.success() {
             return Ok(());
         }
@@ -110,16 +111,4 @@ impl Compiler {
             None => said,
         })
     }
-}
-
-/// Text from a child or of a station, safe on a terminal: lines stay, other control characters are
-/// escaped.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' => "\n".into(),
-            c if c.is_control() => c.escape_default().to_string(),
-            c => c.to_string(),
-        })
-        .collect()
 }

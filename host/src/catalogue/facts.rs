@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use wasmparser::{Chunk, Encoding, Parser, Payload};
 
+/// The most imports and exports together: what is kept of them is kept in the host. Toolchains make
+/// some hundreds.
+const NAMES: usize = 100_000;
+
 /// What a component or core module imports and exports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -35,7 +39,8 @@ impl Facts {
     pub fn of(wasm: &[u8]) -> Result<Self, String> {
         Self::read(wasm).map_err(|broken| match broken {
             Broken::CutShort => format!("it ends after {} bytes, before its time", wasm.len()),
-            Broken::Malformed(error) => super::compiler::printable(&error.to_string()),
+            Broken::TooMany => format!("it has more than {NAMES} imports and exports"),
+            Broken::Malformed(error) => crate::escape::block(&error.to_string()),
         })
     }
 
@@ -73,22 +78,22 @@ impl Facts {
                 }
                 Payload::ComponentImportSection(section) => {
                     for import in section {
-                        facts.imports.insert(import?.name.name.into());
+                        facts.import(import?.name.name)?;
                     }
                 }
                 Payload::ComponentExportSection(section) => {
                     for export in section {
-                        facts.exports.insert(export?.name.name.into());
+                        facts.export(export?.name.name)?;
                     }
                 }
                 Payload::ImportSection(section) => {
                     for import in section.into_imports() {
-                        facts.imports.insert(import?.module.into());
+                        facts.import(import?.module)?;
                     }
                 }
                 Payload::ExportSection(section) => {
                     for export in section {
-                        facts.exports.insert(export?.name.into());
+                        facts.export(export?.name)?;
                     }
                 }
                 Payload::End(_) => return Ok(facts),
@@ -96,10 +101,30 @@ impl Facts {
             }
         }
     }
+
+    fn import(&mut self, name: &str) -> Result<(), Broken> {
+        self.room()?;
+        self.imports.insert(name.into());
+        Ok(())
+    }
+
+    fn export(&mut self, name: &str) -> Result<(), Broken> {
+        self.room()?;
+        self.exports.insert(name.into());
+        Ok(())
+    }
+
+    fn room(&self) -> Result<(), Broken> {
+        if self.imports.len() + self.exports.len() >= NAMES {
+            return Err(Broken::TooMany);
+        }
+        Ok(())
+    }
 }
 
 enum Broken {
     CutShort,
+    TooMany,
     Malformed(wasmparser::BinaryReaderError),
 }
 

@@ -2,6 +2,7 @@
 //! of its imports andon knows.
 
 use super::{Facts, Format};
+use crate::escape;
 use std::fmt;
 
 /// A way to be a station.
@@ -187,10 +188,7 @@ impl Facts {
             .exports
             .iter()
             .take(12)
-            .map(|name| {
-                let name: String = name.chars().take(100).collect();
-                format!("`{}`", name.escape_debug())
-            })
+            .map(|name| format!("`{}`", escape::shown(name)))
             .collect();
         match self.exports.len() {
             0 => names.push("nothing".into()),

@@ -28,6 +28,7 @@ impl Check {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
         let assembly = Assembly {
             factory: self.factory.path(),
+            state: None,
             exe: std::env::current_exe()?,
             say: &print::note,
         };
@@ -39,6 +40,9 @@ impl Check {
             Err(AssemblyError::Problems(problems)) => problems,
             Err(_) => return Err(checked.map(|_| ()).unwrap_err().into()),
         };
+        if let Ok(assembled) = &checked {
+            super::secret::note_missing(assembled, &self.factory);
+        }
         if self.json {
             print::json(&json!({ "ok": problems.is_empty(), "problems": problems }))?;
             return Ok(if problems.is_empty() {

@@ -148,12 +148,20 @@ fn show(state: &State, before: &Moment, after: &Moment) -> anyhow::Result<()> {
     }
     for (name, value) in before.payload.labels.iter() {
         if after.payload.labels.get(name) != Some(value) {
-            print::text(&format!("-label {name}: {}", print::line(value)))?;
+            print::text(&format!(
+                "-label {}: {}",
+                print::line(name),
+                print::line(value)
+            ))?;
         }
     }
     for (name, value) in after.payload.labels.iter() {
         if before.payload.labels.get(name) != Some(value) {
-            print::text(&format!("+label {name}: {}", print::line(value)))?;
+            print::text(&format!(
+                "+label {}: {}",
+                print::line(name),
+                print::line(value)
+            ))?;
         }
     }
     let body = |moment: &Moment| state.body(&moment.payload, moment.workspace);

@@ -1,17 +1,28 @@
 //! `andon explain`: what a station may do on a line, and why.
 
+mod grants;
+mod text;
+mod would;
+
 use super::{Done, print, state::FactoryArg};
 use crate::{
     assembly::{Assembled, Assembly, AssemblyError},
-    limits::Limit,
-    line::{Line, Missing, Rule, Station, Target},
+    limits::{Limit, Limits},
+    line::{
+        Line, Missing, Rule, Station, Target,
+        would::{Call, Would},
+    },
     name::Name,
     problem::Place,
 };
+use grants::Grants;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Show what a station may do on a line: rights, limits, and where each comes from
+///
+/// With `--would`, whether one call would pass, who decides that, and what would have to be added where:
+/// exit code 1 says that it would not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
     /// The line: its folder or `line.toml`.
@@ -21,14 +32,19 @@ pub(super) struct Explain {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// Ask about one call: `POST https://…`, `connect db:5432`, `read /data/x` or `write /data/x`.
+    #[arg(long, value_name = "CALL")]
+    would: Option<String>,
     #[command(flatten)]
     factory: FactoryArg,
 }
 
 impl Explain {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
+        let call: Option<Call> = self.would.as_deref().map(str::parse).transpose()?;
         let assembly = Assembly {
             factory: self.factory.path(),
+            state: None,
             exe: std::env::current_exe()?,
             say: &print::note,
         };
@@ -42,11 +58,20 @@ impl Explain {
             .stations
             .get_key_value(self.station.as_str())
             .ok_or_else(|| unknown(&assembled.draft.line, &self.station))?;
+        if let Some(call) = call {
+            let would = Would {
+                draft: &assembled.draft,
+                factory: &assembled.factory,
+                station: name,
+                rights: &assembled.rights(name),
+            };
+            return would::print(&call, &would.pass(&call), self.json);
+        }
         let about = about(&assembled, name, station);
         if self.json {
             print::json(&about)?;
         } else {
-            text(&about)?;
+            text::text(&about)?;
         }
         Ok(Done::Well)
     }
@@ -81,72 +106,59 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
     let setting = |key: &str, value: Value| json!({ "value": value, "from": from(at(key)) });
     let part = &assembled.parts[name];
     let manifest = part.component.manifest.as_ref();
+    let defaults = Limits::default();
+    let most = &assembled.factory.most;
     let limits: serde_json::Map<String, Value> = Limit::ALL
         .iter()
         .map(|limit| {
             let key = limit.key();
-            (
-                key.to_string(),
-                setting(
-                    &format!("limits.{key}"),
-                    json!(station.limits.written(*limit)),
-                ),
-            )
+            let path = format!("limits.{key}");
+            let mut limits = setting(&path, json!(station.limits.written(*limit)));
+            let lowered = at(&path).is_none() && defaults.above(*limit, most);
+            let place = assembled.factory.place(&format!("ceiling.limits.{key}"));
+            if let (true, Some((file, place))) = (lowered, place) {
+                limits["from"] = json!(format!("the ceiling, {file}:{}", place.line));
+            }
+            (key.to_string(), limits)
         })
         .collect();
-    let mounts: Vec<Value> = std::iter::once(json!({
-        "guest": "/workspace", "access": "write", "host": "the item's own directory", "from": "always",
-    }))
-    .chain(station.assets.iter().enumerate().map(|(i, asset)| {
-        json!({
-            "guest": asset.guest, "access": "read", "host": asset.host,
-            "from": from(draft.stated(&format!("stations.{name}.assets.{i}.guest"))),
-        })
-    }))
-    .chain(station.grants.fs.iter().enumerate().map(|(i, mount)| {
-        json!({
-            "guest": mount.guest, "access": mount.access, "host": mount.host,
-            "from": from(draft.stated(&format!("stations.{name}.grants.fs.{i}.guest"))),
-        })
-    }))
+    let rate = &station.rate;
+    let rates: serde_json::Map<String, Value> = [
+        ("requests", rate.requests.written(false)),
+        ("connections", rate.connections.written(false)),
+        ("bytes", rate.bytes.written(true)),
+    ]
+    .into_iter()
+    .map(|(key, pace)| (key.into(), setting(&format!("rate.{key}"), json!(pace))))
     .collect();
-    let given: Vec<&str> = station
-        .assets
-        .iter()
-        .map(|asset| asset.guest.as_str())
-        .chain(station.grants.fs.iter().map(|mount| mount.guest.as_str()))
-        .collect();
-    let missing: Vec<Value> = manifest
-        .iter()
-        .flat_map(|manifest| &manifest.requires.fs)
-        .filter(|need| !given.contains(&need.guest.as_str()))
-        .map(|need| json!({ "fs": need.guest, "access": need.access, "why": need.why, "optional": need.optional }))
-        .collect();
-    let closed: Vec<&str> = part
-        .compiled
-        .facts()
-        .imports
-        .iter()
-        .map(String::as_str)
-        .filter(|import| {
-            import.starts_with("wasi:sockets")
-                || import.starts_with("wasi:http/outgoing")
-                || import.starts_with("wasi:http/client")
-        })
-        .collect();
+    let grants = Grants {
+        assembled,
+        name,
+        station,
+        rights: assembled.rights(name),
+    };
+    let requires = manifest.map(|manifest| &manifest.requires);
+    let worker = match draft.line.worker {
+        Some(worker) => json!(worker),
+        None => json!("not said"),
+    };
     json!({
         "station": name,
         "component": part.component.source.display().to_string(),
         "digest": part.component.digest,
         "kind": part.kind.to_string(),
         "manifest": manifest.map(|m| json!({ "name": m.name, "version": m.version, "description": m.description })),
-        "factory": assembled.factory.as_ref().map(|file| file.display().to_string()),
-        "mounts": mounts,
-        "not-given": missing,
-        "closed-imports": closed,
-        "network": [],
-        "secrets": [],
+        "factory": assembled.factory.file,
+        "mounts": grants.mounts(),
+        "http": grants.http(),
+        "tcp": grants.tcp(),
+        "secrets": grants.secrets(),
+        "not-given": requires.map(|requires| grants.not_given(requires)).unwrap_or_default(),
+        "closed-imports": grants.closed(&part.compiled.facts().imports),
         "limits": limits,
+        "rate": rates,
+        "violation": setting("violation", json!(station.violation)),
+        "worker": { "value": worker, "from": from(draft.stated("worker")) },
         "workers": setting("workers", json!(station.workers)),
         "queue": setting("queue", json!(station.queue)),
         "retry": setting("retry", json!(format!(
@@ -177,89 +189,4 @@ fn rule(rule: &Rule) -> Value {
     } else {
         json!({ "when": rule.when, "to": to })
     }
-}
-
-/// The same for people: what it is, what it may touch, what it may use, where it leads.
-fn text(about: &Value) -> anyhow::Result<()> {
-    let word = |value: &Value| {
-        print::line(
-            &value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_string),
-        )
-    };
-    print::text(&format!(
-        "station   {} ({})",
-        word(&about["station"]),
-        word(&about["kind"])
-    ))?;
-    if let Some(manifest) = about["manifest"].as_object() {
-        let (name, version) = (word(&manifest["name"]), word(&manifest["version"]));
-        print::text(&format!(
-            "          {name} {version}: {}",
-            word(&manifest["description"])
-        ))?;
-    }
-    print::text(&format!("component {}", word(&about["component"])))?;
-    let digest: String = word(&about["digest"]).chars().take(12).collect();
-    print::text(&format!("digest    {digest}"))?;
-    print::text("files")?;
-    for mount in about["mounts"].as_array().into_iter().flatten() {
-        print::text(&format!(
-            "  {:<5} {} = {} ({})",
-            word(&mount["access"]),
-            word(&mount["guest"]),
-            word(&mount["host"]),
-            word(&mount["from"])
-        ))?;
-    }
-    for need in about["not-given"].as_array().into_iter().flatten() {
-        print::text(&format!(
-            "  asked for and not given: {} {} ({})",
-            word(&need["access"]),
-            word(&need["fs"]),
-            word(&need["why"])
-        ))?;
-    }
-    print::text("network   none")?;
-    for import in about["closed-imports"].as_array().into_iter().flatten() {
-        print::text(&format!("  linked closed: {}", word(import)))?;
-    }
-    print::text("secrets   none")?;
-    print::text("limits of a visit")?;
-    for (name, limit) in about["limits"].as_object().into_iter().flatten() {
-        print::text(&format!(
-            "  {name:<8} {:<10} ({})",
-            word(&limit["value"]),
-            word(&limit["from"])
-        ))?;
-    }
-    print::text("on the line")?;
-    for name in ["workers", "queue", "retry"] {
-        let setting = &about[name];
-        print::text(&format!(
-            "  {name:<8} {:<10} ({})",
-            word(&setting["value"]),
-            word(&setting["from"])
-        ))?;
-    }
-    for (name, title) in [
-        ("visits", "visits"),
-        ("join", "join"),
-        ("config", "config"),
-        ("args", "args"),
-        ("env", "env"),
-    ] {
-        let value = &about[name];
-        let empty = value.is_null() || *value == json!({}) || *value == json!([]);
-        if !empty {
-            print::text(&format!("  {title:<8} {}", word(value)))?;
-        }
-    }
-    print::text("ports")?;
-    for (port, rules) in about["ports"].as_object().into_iter().flatten() {
-        let rules: Vec<String> = rules.as_array().into_iter().flatten().map(word).collect();
-        print::text(&format!("  {port:<8} → {}", rules.join(", ")))?;
-    }
-    Ok(())
 }

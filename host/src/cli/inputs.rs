@@ -3,6 +3,7 @@
 use crate::{
     conveyor::Input,
     digest::Digest,
+    escape::line as shown,
     item::{Body, Labels, Payload},
 };
 use bytes::Bytes;
@@ -36,17 +37,19 @@ pub(super) enum Source {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InputError {
     #[error(
-        "input `{path}` cannot be read: {reason}\n  hint: name a file, a folder, or `-` for standard input"
+        "input `{}` cannot be read: {reason}\n  hint: name a file, a folder, or `-` for standard input",
+        shown(path)
     )]
     Unreadable { path: String, reason: io::Error },
-    #[error("input `{0}` is gone: it was there when the run began")]
+    #[error("input `{}` is gone: it was there when the run began", shown(.0))]
     Gone(String),
-    #[error("input `{path}` is larger than {} MiB\n  hint: split it, or mount its folder with `grants.fs` and pass its name", MOST >> 20)]
+    #[error("input `{}` is larger than {} MiB\n  hint: split it, or mount its folder with `grants.fs` and pass its name", shown(path), MOST >> 20)]
     TooLarge { path: String },
-    #[error("input `{0}` is a link to a file that does not exist")]
+    #[error("input `{}` is a link to a file that does not exist", shown(.0))]
     Dangling(String),
     #[error(
-        "`{path}` is not JSON at {line}:{column}: {reason}\n  hint: each line is one JSON value"
+        "`{}` is not JSON at {line}:{column}: {reason}\n  hint: each line is one JSON value",
+        shown(path)
     )]
     NotJson {
         path: String,
@@ -54,7 +57,7 @@ pub(super) enum InputError {
         column: usize,
         reason: String,
     },
-    #[error("folder `{0}` has no files in it\n  hint: hidden ones do not count; name those")]
+    #[error("folder `{}` has no files in it\n  hint: hidden ones do not count; name those", shown(.0))]
     EmptyFolder(String),
 }
 

@@ -1,42 +1,12 @@
 //! What goes to a person's terminal. Nothing that a guest, a file name or an input says is printed
-//! as it is: controls and direction overrides could change what the lines around them seem to say.
+//! as it is: [`crate::escape`] says what is escaped. Whoever puts such a text into a line of others
+//! escapes it with [`line`], so that it cannot forge one; all that goes out is escaped once more as a
+//! [`block`]. Only results that do not go to a terminal are written byte for byte.
 
-use std::{
-    fmt::Write as _,
-    io::{self, IsTerminal, Write},
-};
+pub(super) use crate::escape::{block, line};
 
-/// The text on one line: line breaks, controls and direction overrides are escaped.
-pub(super) fn line(text: &str) -> String {
-    escape(text, false)
-}
-
-/// The text as a block: line breaks and tabs stay, all else that [`line`] escapes is escaped.
-pub(super) fn block(text: &str) -> String {
-    escape(text, true)
-}
-
-fn escape(text: &str, breaks: bool) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        let plain = match c {
-            '\n' | '\t' => breaks,
-            c => !misleads(c),
-        };
-        if plain {
-            safe.push(c);
-        } else {
-            let _ = write!(safe, "{}", c.escape_default());
-        }
-    }
-    safe
-}
-
-/// Whether a character could steer a terminal, or hide or reorder text (Unicode TR 36).
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
+use crate::escape;
+use std::io::{self, IsTerminal, Write};
 
 /// An error and its causes as people read them: without the numbers that the system gives its errors.
 pub(super) fn error(error: &anyhow::Error) -> String {
@@ -85,29 +55,15 @@ pub(super) fn data(bytes: &[u8]) -> Result<(), OutputError> {
     said(result.and_then(|()| out.flush()))
 }
 
-/// Writes a line of text that has been escaped already.
+/// Writes a line of text, or several, escaped as a [`block`].
 pub(super) fn text(text: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
-    said(writeln!(out, "{text}").and_then(|()| out.flush()))
+    said(writeln!(out, "{}", block(text)).and_then(|()| out.flush()))
 }
 
-/// Writes one JSON value on a line.
+/// Writes one JSON value on a line, with what [`line`] escapes escaped as JSON does it.
 pub(super) fn json(value: &serde_json::Value) -> Result<(), OutputError> {
-    text(&in_json(value))
-}
-
-/// JSON in which what [`line`] escapes is escaped as JSON does it.
-fn in_json(value: &serde_json::Value) -> String {
-    let mut safe = String::new();
-    // Such characters are within strings only.
-    for c in value.to_string().chars() {
-        if misleads(c) {
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
+    text(&escape::json(&value.to_string()))
 }
 
 fn said(result: io::Result<()>) -> Result<(), OutputError> {
@@ -121,6 +77,23 @@ fn said(result: io::Result<()>) -> Result<(), OutputError> {
 /// listens, which is no reason to stop.
 pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", block(text));
+}
+
+/// Where the log of the host itself goes: standard error, each event on a line of its own, whatever is
+/// quoted in it.
+pub(super) struct Log;
+
+impl Write for Log {
+    /// An event comes as a whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        writeln!(io::stderr().lock(), "{}", line(text.trim_end()))?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A number of things: `1 result`, `2 results`.
@@ -146,7 +119,7 @@ pub(super) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{block, in_json, line, plain};
+    use super::plain;
 
     #[test]
     fn errors_lose_their_numbers_only() {
@@ -161,29 +134,6 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(plain(text), expected);
-        }
-    }
-
-    #[test]
-    fn nothing_reaches_a_terminal_that_could_steer_it() {
-        let cases = [
-            ("plain ü", "plain ü", "plain ü"),
-            ("a\nb", "a\\nb", "a\nb"),
-            ("\u{1b}[31mred", "\\u{1b}[31mred", "\\u{1b}[31mred"),
-            ("abc\u{202e}fed", "abc\\u{202e}fed", "abc\\u{202e}fed"),
-            ("a\rb\u{7}", "a\\rb\\u{7}", "a\\rb\\u{7}"),
-            ("a\u{9b}31m", "a\\u{9b}31m", "a\\u{9b}31m"),
-        ];
-        for (text, on_a_line, as_a_block) in cases {
-            assert_eq!(line(text), on_a_line);
-            assert_eq!(block(text), as_a_block);
-            let value = serde_json::json!({ "text": text });
-            let json = in_json(&value);
-            assert_eq!(line(&json), json);
-            assert_eq!(
-                serde_json::from_str::<serde_json::Value>(&json).expect("JSON"),
-                value
-            );
         }
     }
 }

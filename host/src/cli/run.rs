@@ -9,21 +9,23 @@ use super::{
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
-    assembly::{Assembled, Assembly, AssemblyError},
+    assembly::{Assembled, Assembly, AssemblyError, note_grants},
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
+    digest::Digest,
     item::{Body, Item, ItemId},
-    journal::{Filter, PhaseKind, Summary},
-    line::Line,
+    journal::{Filter, JournalAuditor, PhaseKind, Summary},
+    line::{Line, Worker},
+    name::Name,
     sandbox::{
         Egress, InProcess, OwnSettings, Runner, Settings,
-        egress::{self, Gate, Means},
+        egress::{Gate, Means},
     },
 };
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     io,
     path::PathBuf,
     sync::{
@@ -63,7 +65,8 @@ pub(super) struct Run {
     /// Show no progress.
     #[arg(long, short)]
     quiet: bool,
-    /// Run visits in the host's own process, or in processes of their own behind a second wall.
+    /// Run visits in the host's own process, or in processes of their own behind a second wall,
+    /// whatever the line says.
     #[arg(long, value_name = "WHERE")]
     worker: Option<Where>,
     #[command(flatten)]
@@ -107,6 +110,7 @@ struct Work {
     state: Arc<State>,
     line: Arc<Line>,
     revision: u64,
+    components: BTreeMap<Name, Digest>,
     runner: Arc<dyn Runner>,
     board: Arc<Board>,
     progress: Arc<Progress>,
@@ -171,6 +175,7 @@ impl Run {
         };
         let assembly = Assembly {
             factory: self.factory.path(),
+            state: self.state.path(),
             exe: std::env::current_exe()?,
             say: &say,
         };
@@ -178,15 +183,28 @@ impl Run {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
             assembled => assembled?,
         };
+        if !self.quiet {
+            super::secret::note_missing(&assembled, &self.factory);
+        }
         raise_descriptors();
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
+        note_grants(&*state.journal, &line, (revision, &kept), wall_clock())?;
+        let gate = Gate::new(Means {
+            vault: super::secret::vault(&assembled)?,
+            auditor: Arc::new(JournalAuditor(state.journal.clone())),
+            resolvers: assembled.factory.network.resolvers.clone(),
+            clock: wall_clock,
+        });
+        for (station, terms) in assembled.terms(&line) {
+            gate.admit(&line.name, revision, &station, terms);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
         let inside = runtime.enter();
-        let runner = match self.runner(&assembled, &state, &line, revision) {
+        let runner = match self.runner(&assembled, &state, Arc::new(gate), &line, revision) {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
             runner => runner?,
         };
@@ -201,6 +219,7 @@ impl Run {
             state: state.clone(),
             line: line.clone(),
             revision,
+            components: kept.components,
             runner,
             board,
             progress: progress.clone(),
@@ -217,22 +236,18 @@ impl Run {
         &self,
         assembled: &Assembled,
         state: &State,
+        egress: Arc<dyn Egress>,
         line: &Line,
         revision: u64,
     ) -> Result<Arc<dyn Runner>, AssemblyError> {
         let folders = Arc::new(state.workspaces.clone());
         let contents = Arc::new(state.content.clone());
-        let gate = Gate::new(Means {
-            vault: Arc::new(egress::NoSecrets),
-            auditor: Arc::new(egress::Unaudited),
-            resolvers: Vec::new(),
-            clock: wall_clock,
-        });
-        for (station, terms) in assembled.terms(line) {
-            gate.admit(&line.name, revision, &station, terms);
-        }
-        let egress: Arc<dyn Egress> = Arc::new(gate);
-        if self.worker == Some(Where::Own) {
+        let worker = match self.worker {
+            Some(Where::Own) => Worker::Own,
+            Some(Where::Shared) => Worker::Shared,
+            None => line.worker.unwrap_or(Worker::Shared),
+        };
+        if worker == Worker::Own {
             let failed = |error: io::Error| AssemblyError::Runners(error.into());
             let cores = std::thread::available_parallelism().map_or(1, Into::into);
             let workers: u64 = line.stations.values().map(|s| u64::from(s.workers)).sum();
@@ -270,6 +285,7 @@ impl Run {
             state,
             line,
             revision,
+            components,
             runner,
             board,
             progress,
@@ -328,6 +344,7 @@ impl Run {
             runner,
             line: line.clone(),
             revision,
+            components,
             board,
             notify: Box::new({
                 let backlog = backlog.clone();

@@ -157,7 +157,11 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
         }
         let Some(facts) = facts else { continue };
         for line in &facts.log {
-            let mut text = format!("    {}: {}", line.level, print::line(&line.message));
+            let mut text = format!(
+                "    {}: {}",
+                print::line(&line.level),
+                print::line(&line.message)
+            );
             for (name, value) in &line.fields {
                 text.push_str(&format!(" {}={}", print::line(name), print::line(value)));
             }
@@ -340,7 +344,7 @@ fn payload_words(payload: &Payload) -> String {
     };
     let mut words = format!("{} of {}", body, print::line(&payload.content_type));
     for (name, value) in payload.labels.iter() {
-        words.push_str(&format!(", {name}={}", print::line(value)));
+        words.push_str(&format!(", {}={}", print::line(name), print::line(value)));
     }
     words
 }

@@ -36,6 +36,11 @@ pub(super) struct State {
 }
 
 impl StateArg {
+    /// The folder that was named.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// The folder of a line in `beside`.
     pub(super) fn of_line(&self, beside: &Path) -> PathBuf {
         match &self.folder {
@@ -141,8 +146,9 @@ pub(super) fn choose(text: &str, ids: &[ItemId]) -> anyhow::Result<ItemId> {
     match (fitting.next(), fitting.count()) {
         (Some(id), 0) => Ok(id.clone()),
         (Some(_), more) => anyhow::bail!(
-            "{} items begin with `{text}`\n  hint: give more of the id",
-            more + 1
+            "{} items begin with `{}`\n  hint: give more of the id",
+            more + 1,
+            super::print::line(text)
         ),
         (None, _) => anyhow::bail!(
             "there is no item `{}`\n  hint: `andon items` lists them",

@@ -103,6 +103,13 @@ impl Board {
         }
     }
 
+    /// One that waited has jammed instead.
+    pub(super) fn gone(&self, station: &Name) {
+        if let Some(live) = self.0.get(station) {
+            live.waiting.fetch_sub(1, Relaxed);
+        }
+    }
+
     pub(super) fn left(&self, station: &Name, report: &Report) {
         if let Some(live) = self.0.get(station) {
             live.working.fetch_sub(1, Relaxed);

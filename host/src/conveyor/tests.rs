@@ -90,6 +90,8 @@ fn report(outcome: Outcome) -> Report {
         usage: Usage::default(),
         workspace: None,
         blobs: Vec::new(),
+        denied: Vec::new(),
+        denied_more: 0,
     }
 }
 
@@ -194,6 +196,7 @@ impl Run {
             runner,
             line: self.line.clone(),
             revision: 1,
+            components: BTreeMap::from([("a".parse().expect("a name"), Digest::of("a"))]),
             board: self.board.clone(),
             notify: Box::new(move |notice| {
                 let mut notices = notices.lock().expect("no panics");

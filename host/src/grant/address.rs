@@ -70,6 +70,8 @@ fn class6(address: Ipv6Addr) -> AddressClass {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Private,
         [0xfe80..=0xfeff, ..] => Local,
+        // NAT64 of a network's own (RFC 8215): which IPv4 address is meant depends on its settings.
+        [0x64, 0xff9b, 1, ..] => Local,
         [0xfc00..=0xfdff, ..] => Private,
         // documentation, benchmarking and other assignments of the IETF, the discard prefix
         [0x2001, 0xdb8, ..] | [0x2001, 0..=0x1ff, ..] | [0x3fff, 0..=0xfff, ..] => Never,
@@ -131,7 +133,10 @@ mod tests {
             ("::ffff:169.254.169.254", Local),
             ("::ffff:93.184.216.34", Private),
             ("64:ff9b::a9fe:a9fe", Local),
-            ("64:ff9b:1::7f00:1", Private),
+            ("64:ff9b:1::7f00:1", Local),
+            ("64:ff9b:1:a9fe:a9:fe00::", Local),
+            ("2606:4700::5efe:7f00:1", Private),
+            ("2606:4700::200:5efe:a9fe:a9fe", Local),
             ("2002:7f00:1::", Private),
             ("2001:0:4136:e378:8000:63bf:5601:5601", Local),
             ("::127.0.0.1", Private),

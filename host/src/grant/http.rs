@@ -11,7 +11,10 @@
 //! `*` stands for any text within a segment, also for none; `**` stands for one or more whole
 //! segments. Every query is admitted.
 
-use super::target::{BadTarget, HostPattern, Scheme, Target};
+use super::{
+    path::PathPattern,
+    target::{BadTarget, HostPattern, Scheme, Target},
+};
 use crate::problem::shown;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
@@ -55,15 +58,6 @@ impl Methods {
     }
 }
 
-/// A part of a path's pattern.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Segment {
-    /// `**`.
-    Many,
-    /// Text; `*` in it stands for any.
-    One(String),
-}
-
 /// Which calls a grant is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HttpRule {
@@ -75,7 +69,7 @@ pub struct HttpRule {
     pub host: HostPattern,
     /// The port.
     pub port: u16,
-    path: Vec<Segment>,
+    path: PathPattern,
 }
 
 /// Why a text is no rule.
@@ -103,7 +97,7 @@ pub enum BadRule {
     #[error("`**` stands for whole segments only")]
     Stars,
     #[error(
-        "its path is not one that a URL could have; percent-encode it as `%20`, without `.`, `..` and empty segments"
+        "its path is not one that a URL could have; percent-encode it as `%20`, without `.`, `..`, and encoded slashes and dots"
     )]
     Path,
 }
@@ -121,6 +115,14 @@ impl HttpRule {
         }
     }
 
+    /// The same for one method only.
+    pub fn of_method(&self, method: &str) -> Self {
+        Self {
+            methods: Methods::Some([method.to_string()].into()),
+            ..self.clone()
+        }
+    }
+
     /// Whether a call is one of these.
     pub fn admits(&self, method: &str, target: &Target) -> bool {
         self.admits_known(method, target, target.ambiguous())
@@ -132,7 +134,7 @@ impl HttpRule {
             && self.scheme == target.scheme
             && self.host.admits(&target.host)
             && self.methods.admits(method)
-            && (self.path == [Segment::Many] || !ambiguous && path_admits(&self.path, &target.path))
+            && (self.path.is_all() || !ambiguous && self.path.admits(&target.path))
     }
 
     /// Whether every call that `other` is for is one of these. Where it cannot tell, it says no.
@@ -141,124 +143,29 @@ impl HttpRule {
             && self.scheme == other.scheme
             && self.port == other.port
             && self.host.covers(&other.host)
-            && path_covers(&self.path, &other.path)
+            && self.path.covers(&other.path)
     }
 
     /// Whether some call may be one of these and one of `other` too.
     pub fn meets(&self, other: &Self) -> bool {
         self.scheme == other.scheme
             && self.port == other.port
-            && (self.host.covers(&other.host) || other.host.covers(&self.host))
+            && self.host.meets(&other.host)
             && self.methods.meets(&other.methods)
-            && (path_covers(&self.path, &other.path) || path_covers(&other.path, &self.path))
+            && self.path.meets(&other.path)
     }
 
     /// The narrowest rule that is for this call: a `*` in its path stands for any text, since no rule can
     /// say otherwise, and an ambiguous path is one of all.
     pub fn just(method: &str, target: &Target) -> Self {
-        let segment = |text: &str| {
-            let mut one = String::with_capacity(text.len());
-            for c in text.chars() {
-                if c != '*' || !one.ends_with('*') {
-                    one.push(c);
-                }
-            }
-            Segment::One(one)
-        };
         Self {
             methods: Methods::Some([method.to_string()].into()),
             scheme: target.scheme,
             host: HostPattern::Exact(target.host.clone()),
             port: target.port,
-            path: if target.ambiguous() {
-                vec![Segment::Many]
-            } else {
-                target.path.split('/').skip(1).map(segment).collect()
-            },
+            path: PathPattern::just(target),
         }
     }
-}
-
-/// Whether a path, of a call, fits a pattern. Never looks back further than to the last `**`, so that a
-/// long path of the guest's is slow in no pattern, and takes no memory.
-fn path_admits(pattern: &[Segment], path: &str) -> bool {
-    let mut path = path.split('/').skip(1);
-    let mut p = 0;
-    let mut many = None;
-    loop {
-        let Some(segment) = path.next() else {
-            return p == pattern.len();
-        };
-        match pattern.get(p) {
-            Some(Segment::Many) => {
-                p += 1;
-                many = Some((p, path.clone()));
-            }
-            Some(Segment::One(text)) if glob(text, segment) => p += 1,
-            _ => {
-                // The last `**` stands for one more segment.
-                let Some((after, mut rest)) = many.take() else {
-                    return false;
-                };
-                if rest.next().is_none() {
-                    return false;
-                }
-
-                path = rest.clone();
-                many = Some((after, rest));
-                p = after;
-            }
-        }
-    }
-}
-
-/// Whether all paths that fit `theirs` fit `mine`. Where it cannot tell, it says no.
-fn path_covers(mine: &[Segment], theirs: &[Segment]) -> bool {
-    let (mut m, mut t) = (0, 0);
-    let mut many: Option<(usize, usize)> = None;
-    while let Some(their) = theirs.get(t) {
-        match (mine.get(m), their) {
-            (Some(Segment::Many), _) => {
-                (m, t) = (m + 1, t + 1);
-                many = Some((m, t));
-            }
-            // The other's stars are taken for text: a star of ours covers them, and nothing else does.
-            (Some(Segment::One(text)), Segment::One(other)) if glob(text, other) => {
-                (m, t) = (m + 1, t + 1);
-            }
-            _ => {
-                let Some((after, until)) = many else {
-                    return false;
-                };
-                (m, t) = (after, until + 1);
-                many = Some((after, until + 1));
-            }
-        }
-    }
-    m == mine.len()
-}
-
-/// Whether `text` fits `pattern`, in which `*` stands for any text. Never looks back further than to
-/// the last star, so that no pattern makes it slow.
-fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p, t));
-            p += 1;
-        } else if pattern.get(p) == Some(&text[t]) {
-            p += 1;
-            t += 1;
-        } else if let Some((at, from)) = star {
-            star = Some((at, from + 1));
-            (p, t) = (at + 1, from + 1);
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|b| *b == b'*')
 }
 
 impl FromStr for HttpRule {
@@ -296,7 +203,7 @@ impl FromStr for HttpRule {
             scheme,
             host: host.parse().map_err(BadRule::Host)?,
             port,
-            path: segments(path)?,
+            path: PathPattern::parse(path)?,
         })
     }
 }
@@ -331,23 +238,6 @@ pub(super) fn port_of(text: &str) -> Option<u16> {
     (port > 0 && port.to_string() == text).then_some(port)
 }
 
-fn segments(path: &str) -> Result<Vec<Segment>, BadRule> {
-    // What a call is matched with has gone through the same parser: a pattern that would come out of it
-    // otherwise could fit nothing.
-    let target = Target::parse(&format!("http://a{path}")).map_err(|_| BadRule::Path)?;
-    if target.path != path {
-        return Err(BadRule::Path);
-    }
-    path.split('/')
-        .skip(1)
-        .map(|segment| match segment {
-            "**" => Ok(Segment::Many),
-            text if text.contains("**") => Err(BadRule::Stars),
-            text => Ok(Segment::One(text.into())),
-        })
-        .collect()
-}
-
 impl fmt::Display for HttpRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.methods {
@@ -361,13 +251,7 @@ impl fmt::Display for HttpRule {
         if self.port != self.scheme.port() {
             write!(f, ":{}", self.port)?;
         }
-        for segment in &self.path {
-            match segment {
-                Segment::Many => f.write_str("/**")?,
-                Segment::One(text) => write!(f, "/{text}")?,
-            }
-        }
-        Ok(())
+        write!(f, "{}", self.path)
     }
 }
 

@@ -47,7 +47,12 @@ pub struct HttpGiven<'r> {
     ceiling: Option<&'r HttpGrant>,
 }
 
-impl HttpGiven<'_> {
+impl<'r> HttpGiven<'r> {
+    /// The ceiling's entry that admits it: the first that is for the call.
+    pub fn ceiling(&self) -> Option<&'r HttpGrant> {
+        self.ceiling
+    }
+
     /// The longest answer, in bytes.
     pub fn max_response(&self) -> u64 {
         let ceiling = self.ceiling.map_or(u64::MAX, |c| c.max_response);
@@ -81,7 +86,12 @@ pub struct TcpGiven<'r> {
     ceiling: Option<&'r TcpGrant>,
 }
 
-impl TcpGiven<'_> {
+impl<'r> TcpGiven<'r> {
+    /// The ceiling's entry that admits it: the first that is for the connection.
+    pub fn ceiling(&self) -> Option<&'r TcpGrant> {
+        self.ceiling
+    }
+
     /// Whether an address may be dialled; as for HTTP.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use super::http::HttpRule;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Where in a call a secret is put.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,15 @@ pub struct SecretGrant {
     pub place: SecretPlace,
     /// Which calls it is put into; they have to be granted as well.
     pub r#for: HttpRule,
+}
+
+impl fmt::Display for SecretPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header { name, .. } => write!(f, "the header `{name}`"),
+            Self::Query { name } => write!(f, "the parameter `{name}`"),
+        }
+    }
 }
 
 impl SecretGrant {

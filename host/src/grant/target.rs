@@ -114,9 +114,22 @@ impl HostPattern {
         }
     }
 
+    /// Whether some host is one of both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
+    /// The literal address that it is for.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Exact(Host::Address(address)) => Some(*address),
+            _ => None,
+        }
+    }
+
     /// Whether it names just this address.
     pub fn names(&self, address: IpAddr) -> bool {
-        *self == Self::Exact(Host::Address(address))
+        self.address() == Some(address)
     }
 }
 
@@ -295,11 +308,12 @@ pub(super) fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
             Some(of(high, low))
         }
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => Some(of(high, low)),
-        // NAT64, the well-known and the local prefix (RFC 6052, RFC 8215)
+        // NAT64, the well-known prefix (RFC 6052)
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(of(high, low)),
-        [0x64, 0xff9b, 1, .., high, low] => Some(of(high, low)),
         // 6to4 (RFC 3056)
         [0x2002, high, low, ..] => Some(of(high, low)),
+        // ISATAP (RFC 5214)
+        [.., 0 | 0x200, 0x5efe, high, low] => Some(of(high, low)),
         // Teredo (RFC 4380): the client's address, its bits turned
         [0x2001, 0, .., high, low] => Some(of(!high, !low)),
         _ => None,

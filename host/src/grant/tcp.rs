@@ -21,6 +21,11 @@ impl TcpRule {
     pub fn covers(&self, other: &Self) -> bool {
         self.port == other.port && self.host.covers(&other.host)
     }
+
+    /// Whether some connection may be one of these and one of `other` too.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.port == other.port && self.host.meets(&other.host)
+    }
 }
 
 /// The text is no place to connect to.

@@ -2,8 +2,8 @@
 //! not in a record is not so. Records are taken as they come from the store and may be nonsense.
 
 use super::{
-    Arrival, Child, Clearing, Destination, End, Item, ItemId, Jam, Payload, Phase, Record, Seq,
-    Split,
+    Arrival, Child, ChildEnd, Clearing, Destination, End, Item, ItemId, Jam, Payload, Phase,
+    Record, Seq, Split,
 };
 use crate::{name::Name, visit::Millis};
 use std::collections::BTreeMap;
@@ -53,6 +53,7 @@ impl Item {
             workspace,
             lineage,
             visits,
+            budget,
         } = record
         else {
             return Err(FoldError::NoBeginning(id));
@@ -72,6 +73,7 @@ impl Item {
             visits: visits.clone(),
             lineage: lineage.clone(),
             children: 0,
+            budget: *budget,
             last: None,
             late: Vec::new(),
             carried: Vec::new(),
@@ -114,10 +116,12 @@ impl Item {
                 workspace,
                 join,
                 until,
+                shares,
                 ..
             } => {
                 let (station, nth) = self.leave()?;
                 self.workspace = *workspace;
+                self.budget = shares.map(|shares| shares.own).or(self.budget);
                 let children = self.numbered(children)?;
                 self.phase = Phase::Split(Split {
                     station,
@@ -129,6 +133,7 @@ impl Item {
                     join: join.clone(),
                     workspace: *workspace,
                     visits: self.visits.clone(),
+                    each: shares.map(|shares| shares.each),
                 });
             }
             Record::Finished { .. } => {
@@ -137,7 +142,7 @@ impl Item {
             }
             Record::Failed { again, .. } => self.put_back(Some(*again))?,
             Record::Jammed { jam, .. } => self.jam(jam)?,
-            Record::ChildEnded { child, end, .. } => self.child_ended(*child, &end.arrivals)?,
+            Record::ChildEnded { child, end, .. } => self.child_ended(*child, end)?,
             Record::Gathered { join, .. } => self.gather(join.as_ref())?,
             Record::Cleared { how, .. } => self.clear(how)?,
         }
@@ -345,7 +350,7 @@ impl Item {
         Ok(())
     }
 
-    fn child_ended(&mut self, n: u32, arrivals: &[Arrival]) -> Result<(), FoldError> {
+    fn child_ended(&mut self, n: u32, end: &ChildEnd) -> Result<(), FoldError> {
         let waiting = match &mut self.phase {
             Phase::Split(split) => Some(split),
             Phase::Jammed { split, .. } => split.as_deref_mut(),
@@ -354,7 +359,8 @@ impl Item {
         if let Some(split) = waiting
             && split.children.remove(&n).is_some()
         {
-            split.arrivals.extend_from_slice(arrivals);
+            split.arrivals.extend_from_slice(&end.arrivals);
+            self.take_back(end);
             return Ok(());
         }
         let known = self
@@ -362,10 +368,16 @@ impl Item {
             .iter_mut()
             .any(|split| split.children.remove(&n).is_some());
         self.late.retain(|split| !split.children.is_empty());
-        if known {
-            Ok(())
-        } else {
-            Err(self.impossible(format!("it does not wait for a child {n}")))
+        if !known {
+            return Err(self.impossible(format!("it does not wait for a child {n}")));
+        }
+        self.take_back(end);
+        Ok(())
+    }
+
+    fn take_back(&mut self, end: &ChildEnd) {
+        if let Some(budget) = &mut self.budget {
+            budget.give_back(end.unused);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What an item carries: media type, body, labels.
 
-use crate::digest::Digest;
+use crate::{digest::Digest, escape::shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -103,12 +103,7 @@ impl Labels {
                 .bytes()
                 .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
         if !fits {
-            return Err(LabelProblem::Name(
-                name.chars()
-                    .take(64)
-                    .flat_map(char::escape_default)
-                    .collect(),
-            ));
+            return Err(LabelProblem::Name(shown(name)));
         }
         if value.len() > 1024 || value.chars().any(char::is_control) {
             return Err(LabelProblem::Value(name.into()));

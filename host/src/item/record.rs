@@ -1,7 +1,7 @@
 //! What the journal keeps of an item. A kind is never changed once released: what has to differ is
 //! a new kind, or a new version of one, and the old stays readable.
 
-use super::{ItemId, Jam, Labels, Payload};
+use super::{Budget, ItemId, Jam, Labels, Payload, Shares};
 use crate::{
     digest::Digest,
     name::Name,
@@ -33,6 +33,10 @@ pub enum Record {
         lineage: Vec<Name>,
         /// How often its ancestors were at each station: loops stay bounded through splits.
         visits: BTreeMap<Name, u32>,
+        /// How many descendants it may have, where an ancestor left it so many; else the limit of the
+        /// station that first splits it says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budget: Option<Budget>,
     },
     /// An attempt began.
     Started {
@@ -71,6 +75,10 @@ pub enum Record {
         join: Option<Name>,
         /// Until when a join waits for the children, where it is bounded.
         until: Option<Millis>,
+        /// How many descendants it may have after this, and each child; none in records of before
+        /// there was such a limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shares: Option<Shares>,
         /// Of the attempt.
         facts: Facts,
     },
@@ -190,6 +198,13 @@ pub struct ChildEnd {
     pub end: End,
     /// What it, or its own children, brought to joins that wait further up, in their order.
     pub arrivals: Vec<Arrival>,
+    /// How many descendants it was allowed and did not have.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub unused: u64,
+}
+
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A payload that arrived at a join.

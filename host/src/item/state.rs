@@ -1,8 +1,8 @@
 //! Where an item is. Knows nothing of how it got there (`fold`) nor of what comes next (`step`).
 
 use super::{
-    Arrival, Child, ChildEnd, End, ItemId, Jam, Labels, Message, Payload, PhaseKind, Record, Seq,
-    Summary,
+    Arrival, Budget, Child, ChildEnd, End, ItemId, Jam, Labels, Message, Payload, PhaseKind,
+    Record, Seq, Summary,
 };
 use crate::{digest::Digest, name::Name, visit::Millis};
 use std::collections::BTreeMap;
@@ -39,6 +39,8 @@ pub struct Item {
     pub lineage: Vec<Name>,
     /// The highest number that a child of it has.
     pub children: u32,
+    /// How many descendants it may still have; none where nobody has said so yet.
+    pub budget: Option<Budget>,
     /// The station that it was at last.
     pub last: Option<Name>,
     /// The splits that it went on from without some children; what those bring is dropped.
@@ -129,6 +131,8 @@ pub struct Split {
     pub workspace: Option<Digest>,
     /// How often the item had been at each station.
     pub visits: BTreeMap<Name, u32>,
+    /// How many descendants each child may have.
+    pub each: Option<Budget>,
 }
 
 impl Split {
@@ -235,6 +239,7 @@ impl Item {
                     workspace: split.workspace,
                     lineage: lineage.clone(),
                     visits: split.visits.clone(),
+                    budget: split.each,
                 }),
             })
         })
@@ -262,8 +267,14 @@ impl Item {
             end: ChildEnd {
                 end: *end,
                 arrivals: arrivals.clone(),
+                unused: self.budget.map_or(0, |budget| budget.left),
             },
         })
+    }
+
+    /// The visits that it, and its ancestors before it, had so far, at all stations together.
+    pub fn all_visits(&self) -> u64 {
+        self.visits.values().map(|&times| u64::from(times)).sum()
     }
 
     /// The station it is at; none of an item that waits for its children or has ended.

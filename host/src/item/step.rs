@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
+    limits::Limit,
     line::{Line, Missing, Station, Target},
     name::Name,
     visit::{Millis, Report},
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 /// Something that happens to an item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A worker takes it: the attempt begins.
+    /// A worker takes it: the attempt begins, or the item jams because it had its visits.
     Start,
     /// The attempt ended.
     Reported(Report),
@@ -129,6 +130,7 @@ pub fn take(
         workspace,
         lineage: Vec::new(),
         visits,
+        budget: None,
     }
 }
 
@@ -147,10 +149,7 @@ pub fn step(item: &Item, line: &Line, at: Millis, event: Event) -> Result<Vec<Re
     let step = Step { item, line, at };
     match event {
         Event::Start => match &item.phase {
-            Phase::Ready { station, .. } => {
-                step.station(station)?;
-                Ok(vec![Record::Started { at }])
-            }
+            Phase::Ready { station, nth, .. } => step.start(station, *nth),
             _ => Err(Refused::NotWaiting {
                 item: item.id.clone(),
                 phase: item.kind(),
@@ -200,6 +199,27 @@ impl Step<'_> {
                 station: name.clone(),
                 line: self.line.name.clone(),
             })
+    }
+
+    /// The start of an attempt; or a jam where the visit would be one too many. Looked at here and not
+    /// on the way: whichever way an item came, round a loop or out of a join, this is where it ends.
+    fn start(&self, station: &Name, nth: u32) -> Result<Vec<Record>, Refused> {
+        let at = self.at;
+        let limits = &self.station(station)?.limits;
+        let here = self.item.visits.get(station).copied().unwrap_or(0);
+        let all = self.item.all_visits() - u64::from(here) + u64::from(nth);
+        Ok(vec![if all > limits.visits {
+            Record::Jammed {
+                at,
+                jam: Jam::Overrun {
+                    limit: Limit::Visits,
+                    value: limits.written(Limit::Visits),
+                },
+                facts: None,
+            }
+        } else {
+            Record::Started { at }
+        }])
     }
 
     fn interrupted(&self) -> Result<Vec<Record>, Refused> {

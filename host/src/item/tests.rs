@@ -6,4 +6,4 @@ mod properties;
 mod samples;
 mod world;
 
-pub(crate) use samples::one_of_each_kind;
+pub(crate) use samples::{one_of_each_kind, with_later_facts};

@@ -23,6 +23,8 @@ macro_rules! suite {
     };
 }
 
+pub(super) mod audit;
+
 suite![
     nothing_is_there_at_first,
     what_is_appended_is_loaded,
@@ -68,6 +70,7 @@ pub(super) fn taken(at: u64, line: &str) -> Record {
         workspace: None,
         lineage: vec![],
         visits: BTreeMap::new(),
+        budget: None,
     }
 }
 
@@ -122,6 +125,7 @@ fn ended(parent: &ItemId, child: u32) -> Message {
         end: ChildEnd {
             end: End::Done,
             arrivals: vec![],
+            unused: 0,
         },
     }
 }
@@ -549,5 +553,6 @@ fn a_failure_lasts() {
     }
     assert!(journal.keep_revision(&name("line"), "x").is_err());
     assert!(block_on(journal.delivered(vec![])).is_err());
+    assert!(block_on(journal.audit(vec![])).is_err());
     assert_eq!(journal.load(&id("a")).unwrap().len(), 1);
 }

@@ -1,8 +1,14 @@
 //! The journal in memory: for tests, benchmarks and dry runs. Plain, it is as fast as a store can be;
 //! unruly, it treats messages as badly as the trait allows any store to.
 
-use super::{Append, Filter, Journal, JournalError, Seq, Summary};
+use super::{
+    Append, Filter, Journal, JournalError, Seq, Summary,
+    audit::{
+        self, AuditFilter, Chain, Encoded, Flaw, Following, Found, Kept as KeptEntry, Verified,
+    },
+};
 use crate::{
+    audit::Entry,
     digest::Digest,
     item::{ItemId, Message, Record},
     name::Name,
@@ -30,6 +36,9 @@ struct Kept {
     blobs: HashMap<Digest, Bytes>,
     revisions: HashMap<Name, Vec<String>>,
     messages: Vec<Message>,
+    /// Each with the chain up to it.
+    audit: Vec<(Encoded, Digest)>,
+    chain: Chain,
     failed: Option<JournalError>,
     closed: bool,
     mischief: Option<Dice>,
@@ -170,6 +179,75 @@ impl Journal for Memory {
             }
         }
         std::future::ready(result).boxed()
+    }
+
+    fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check().and_then(|()| {
+            let encoded: Result<Vec<_>, _> = entries.into_iter().map(audit::encode).collect();
+            let encoded = encoded.map_err(|reason| JournalError::Other {
+                path: "memory".into(),
+                reason,
+            });
+            if let Err(cause) = &encoded {
+                kept.failed = Some(cause.clone());
+            }
+            encoded
+        });
+        let result = result.map(|encoded| {
+            for entry in encoded {
+                kept.chain = kept.chain.with(&entry.digest);
+                let head = kept.chain.head;
+                kept.audit.push((entry, head));
+            }
+        });
+        std::future::ready(result).boxed()
+    }
+
+    fn audited(&self, filter: &AuditFilter) -> Result<Vec<KeptEntry>, JournalError> {
+        let kept = self.kept();
+        let mut fitting: Vec<_> = (1..)
+            .zip(&kept.audit)
+            .filter(|(seq, (entry, _))| filter.fits(*seq, &entry.heading))
+            .collect();
+        let most = filter.most.unwrap_or(usize::MAX).min(fitting.len());
+        if filter.newest {
+            fitting.drain(..fitting.len() - most);
+        } else {
+            fitting.truncate(most);
+        }
+        let damaged = |reason| JournalError::Damaged {
+            path: "memory".into(),
+            reason,
+        };
+        let kept_entry = |(seq, (entry, chain)): (u64, &(Encoded, Digest))| {
+            Ok(KeptEntry {
+                seq,
+                heading: entry.heading.clone(),
+                entry: Some(audit::decode(&entry.facts).map_err(damaged)?),
+                digest: entry.digest,
+                chain: *chain,
+            })
+        };
+        fitting.into_iter().map(kept_entry).collect()
+    }
+
+    fn verify(&self, noted: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError> {
+        let kept = self.kept();
+        let mut following = Following::new(noted);
+        for (seq, (entry, chain)) in (1..).zip(&kept.audit) {
+            let found = Found {
+                seq,
+                heading: Some(entry.heading.clone()),
+                facts: Some(&entry.facts),
+                digest: Some(entry.digest),
+                chain: Some(*chain),
+            };
+            if let Err(flaw) = following.next(&found) {
+                return Ok(Err(flaw));
+            }
+        }
+        Ok(following.end(Some(kept.chain)))
     }
 
     fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {

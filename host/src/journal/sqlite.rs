@@ -2,6 +2,7 @@
 //! together in one transaction; reads go over connections of their own. Knows records only by their
 //! kind and never looks at what they say.
 
+mod audit;
 mod read;
 mod schema;
 mod writer;
@@ -9,8 +10,12 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use super::{Append, Filter, Journal, JournalError, Seq, Summary};
+use super::{
+    Append, Filter, Journal, JournalError, Seq, Summary,
+    audit::{AuditFilter, Chain, Flaw, Kept, Verified, encode},
+};
 use crate::{
+    audit::Entry,
     digest::Digest,
     item::{ItemId, Message, Record},
     name::Name,
@@ -85,7 +90,7 @@ impl Sqlite {
         tune(&connection).map_err(|error| problem(&path, &error))?;
         let shared = Shared::new(path);
         let (orders, queue) = mpsc::channel();
-        let writer = Writer::new(connection, shared.clone());
+        let writer = Writer::new(connection, shared.clone())?;
         let writer = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(&queue))
@@ -223,6 +228,28 @@ impl Journal for Sqlite {
         answer(sent, receipt, &self.shared)
     }
 
+    fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
+        let encoded: Result<Vec<_>, String> = entries.into_iter().map(encode).collect();
+        let (reply, receipt) = oneshot::channel();
+        let sent = match encoded {
+            Ok(encoded) => self.order(Order::Audit(encoded, reply)),
+            // Nobody may wait for the answer, and nothing may follow what is not in the audit.
+            Err(reason) => Err(self.shared.fail(JournalError::Other {
+                path: self.shared.path.display().to_string(),
+                reason,
+            })),
+        };
+        answer(sent, receipt, &self.shared)
+    }
+
+    fn audited(&self, filter: &AuditFilter) -> Result<Vec<Kept>, JournalError> {
+        self.read(|connection, path| audit::list(connection, path, filter))
+    }
+
+    fn verify(&self, noted: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError> {
+        self.read(|connection, path| audit::verify(connection, path, noted))
+    }
+
     fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {
         let (reply, receipt) = mpsc::channel();
         self.order(Order::Revision(line.clone(), definition.into(), reply))?;
@@ -260,6 +287,13 @@ impl Shared {
             news: Notify::new(),
             pending: Mutex::default(),
         })
+    }
+
+    /// Lets everything from now on fail; the cause that it fails with.
+    fn fail(&self, cause: JournalError) -> JournalError {
+        let cause = self.failed.get_or_init(|| cause).clone();
+        self.close();
+        cause
     }
 
     fn ended(&self) -> JournalError {
@@ -377,6 +411,11 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
             reason,
         },
     }
+}
+
+/// SQLite's integers end at 2^63; no time or count comes near.
+fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn damaged(path: &Path, reason: impl Into<String>) -> JournalError {

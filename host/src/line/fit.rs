@@ -3,12 +3,13 @@
 //!
 //! Reads no component: what is known of each is handed in. What a component does not say passes.
 
+mod needs;
 mod neighbours;
 mod schema;
 mod station;
 
 use super::Draft;
-use crate::{manifest::Manifest, name::Name, problem::Problem};
+use crate::{factory::Factory, grant::Rights, manifest::Manifest, name::Name, problem::Problem};
 use std::collections::BTreeMap;
 
 /// In which of the ways a component is a station.
@@ -29,19 +30,22 @@ pub struct Known {
     pub kind: Kind,
     /// What it says of itself; none where it carries no manifest.
     pub manifest: Option<Manifest>,
+    /// What the line grants and the ceiling admits, folders resolved.
+    pub rights: Rights,
     /// The imports that the host has nothing for, granted or not.
     pub imports_unknown: Vec<String>,
 }
 
 /// All that is wrong with the line's stations as they are. A station that is not in `known` is not judged.
-pub fn fit(draft: &Draft, known: &BTreeMap<Name, Known>) -> Vec<Problem> {
+pub fn fit(draft: &Draft, factory: &Factory, known: &BTreeMap<Name, Known>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, station) in &draft.line.stations {
         if let Some(known) = known.get(name) {
             station::fit(draft, name, station, known, &mut problems);
+            needs::fit(draft, factory, name, known, &mut problems);
         }
     }
     neighbours::fit(draft, known, &mut problems);
-    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     problems
 }

@@ -1,7 +1,8 @@
 //! What a station answers, checked as what it is: input from somebody who may be hostile.
 
-use super::{folders::Contents, imports::Files, prepared::bounded};
+use super::{folders::Contents, imports::Files};
 use crate::{
+    escape::shown,
     item::{Body, Labels, Payload},
     limits::{Limit, Limits},
     name::Name,
@@ -112,7 +113,10 @@ impl<'a> Outputs<'a> {
         }
         let mut set = Labels::default();
         let mut size = content_type.len() as u64;
-        for (name, value) in labels {
+        for (count, (name, value)) in labels.into_iter().enumerate() {
+            if count as u64 >= self.limits.labels {
+                return Err(Unfit::Over(Limit::Labels));
+            }
             size += (name.len() + value.len()) as u64;
             set.set(name, value)
                 .map_err(|problem| Unfit::Label(n, problem))?;
@@ -247,16 +251,9 @@ pub(crate) fn regular_file(workspace: &Path, path: &str) -> Result<(), String> {
     }
 }
 
-fn shown(text: &str) -> String {
-    bounded(&text.escape_default().to_string(), 80)
-}
-
 /// A port that a station may name.
 pub(crate) fn port_name(n: usize, port: &str) -> Result<Name, Unfit> {
-    let unfit = |reason| {
-        let shown = bounded(&port.escape_default().to_string(), 80);
-        Err(Unfit::Port(n, shown, reason))
-    };
+    let unfit = |reason| Err(Unfit::Port(n, shown(port), reason));
     match port.parse::<Name>() {
         Ok(name) if name == *Name::REJECT => {
             unfit("`reject` is reserved for the stop of that name")

@@ -88,7 +88,7 @@ fn workspace_file(state: &mut State, n: usize, path: &str) -> io::Result<File> {
     if !dir.symlink_metadata(path)?.is_file() {
         return Err(io::Error::other(format!(
             "`{}` is no regular file of the workspace",
-            path.escape_default()
+            crate::escape::shown(path)
         )));
     }
     Ok(dir.open(path)?.into_std())

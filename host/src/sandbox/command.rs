@@ -86,7 +86,7 @@ fn code(run: wasmtime::Result<Result<(), ()>>) -> wasmtime::Result<i32> {
 async fn give(state: &mut State, contents: &Arc<dyn Contents>) -> io::Result<()> {
     let source = Source::of(state, contents).await?;
     let station = &state.prepared.station;
-    let mut wasi = State::closed(&state.prepared, &state.tape);
+    let mut wasi = State::closed(&state.tape);
     wasi.stdin(Stdin::new(source)).stdout(Sink {
         tape: state.tape.clone(),
         channel: Channel::Body,

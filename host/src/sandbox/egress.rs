@@ -14,8 +14,13 @@ mod names;
 mod passage;
 mod pool;
 mod rate;
+mod redact;
+mod secrets;
 mod spool;
 mod tcp;
+#[cfg(test)]
+mod tests;
+mod unpack;
 
 pub use exchange::{Ended, Exchange};
 pub use passage::Closed;

@@ -6,6 +6,7 @@
 
 use crate::catalogue::{Compiled, Verified};
 use std::{
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -20,11 +21,21 @@ use wasmtime::{
 
 /// Linear memories that one visit may have. Toolchains make one; adapters and composed components
 /// a few.
-pub(crate) const MEMORIES_PER_VISIT: usize = 8;
+pub(crate) const MEMORIES_PER_VISIT: u32 = 8;
 /// Tables that one visit may have.
-const TABLES_PER_VISIT: u32 = 32;
-/// Core instances that one visit may have; CPython's component has some 30.
-const INSTANCES_PER_VISIT: u32 = 128;
+pub(crate) const TABLES_PER_VISIT: u32 = 32;
+/// The most elements of one table. CPython's function table has some 10,000.
+pub(crate) const TABLE_ELEMENTS: usize = 65_536;
+/// Core instances that one visit may have, whatever its `limits.instances` says: each is some
+/// kilobytes of the host's. CPython's component has some 30.
+const INSTANCES_PER_VISIT: u32 = 1_024;
+/// The guest's stack. wasmtime's own default, named since `Config` and [`STACK`] have to fit.
+const WASM_STACK: usize = 512 << 10;
+/// The guest's stack and that of the host calls it makes, behind a guard page: a guest that fills its
+/// part traps before host code can run out of it.
+const STACK: usize = 2 << 20;
+/// Frames that the text of a trap tells of: a deep recursion is no long text.
+const FRAMES: NonZeroUsize = NonZeroUsize::new(20).expect("20");
 /// How often a running guest gives way, and is measured.
 const TICK: Duration = Duration::from_millis(2);
 /// Ticks without a visit after which the ticker sleeps.
@@ -37,6 +48,17 @@ pub fn config() -> Config {
     config.wasm_component_model_async(true);
     // 64-bit memories need bounds checks and nothing that stations are built with needs them.
     config.wasm_memory64(false);
+    // What no toolchain emits is code of the host's that only a hostile guest would reach: pages of
+    // one byte, stacks to switch, wide integers, threads and debugging aids of the component model.
+    // (Threads, garbage collection and exceptions are not even built in.)
+    config.wasm_custom_page_sizes(false);
+    config.wasm_stack_switching(false);
+    config.wasm_wide_arithmetic(false);
+    config.wasm_component_model_threading(false);
+    config.wasm_component_model_error_context(false);
+    config.max_wasm_stack(WASM_STACK);
+    config.async_stack_size(STACK);
+    config.wasm_backtrace_max_frames(Some(FRAMES));
     // The same inputs give the same outputs on every machine: replays compare them bit by bit.
     config.cranelift_nan_canonicalization(true);
     config.wasm_relaxed_simd(true);
@@ -228,15 +250,14 @@ fn pool(visits: usize) -> PoolingAllocationConfig {
     pool.total_stacks(visits.saturating_mul(4)); // a task of WASI 0.3 has a stack of its own
     pool.total_core_instances(visits.saturating_mul(INSTANCES_PER_VISIT));
     pool.max_core_instances_per_component(INSTANCES_PER_VISIT);
-    pool.total_memories(visits.saturating_mul(MEMORIES_PER_VISIT as u32));
-    pool.max_memories_per_component(MEMORIES_PER_VISIT as u32);
+    pool.total_memories(visits.saturating_mul(MEMORIES_PER_VISIT));
+    pool.max_memories_per_component(MEMORIES_PER_VISIT);
     pool.total_tables(visits.saturating_mul(TABLES_PER_VISIT));
     pool.max_tables_per_component(TABLES_PER_VISIT);
     pool.max_tables_per_module(16);
     pool.max_core_instance_size(4 << 20);
     pool.max_component_instance_size(4 << 20);
-    // CPython's function table has some 10,000 elements.
-    pool.table_elements(65_536);
+    pool.table_elements(TABLE_ELEMENTS);
     // Reservation only; what a visit gets is `limits.memory`.
     pool.max_memory_size(4 << 30);
     // With the kernel's help, only the pages that a visit touched are reset, and stay resident:

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of how either is kept.
 
-use crate::{digest::Digest, item::ItemId, visit::Visit};
+use crate::{digest::Digest, item::ItemId, visit::Visit, workspace::Held};
 use bytes::Bytes;
 use std::{fs::File, io, path::Path};
 
@@ -27,11 +27,16 @@ pub trait Folder: Send + Sync {
     /// workspace was empty.
     fn joined(&self) -> Vec<Option<&Path>>;
 
-    /// Keeps what the visit changed. Blocks.
+    /// What the workspace held when it was entered; none where it has to be counted.
+    fn held(&self) -> Option<Held> {
+        None
+    }
+
+    /// Keeps what the visit changed, and refuses a workspace that holds more than `most`. Blocks.
     ///
     /// # Errors
     /// What the file system says, or what the station put there that cannot be kept.
-    fn leave(self: Box<Self>) -> Result<Left, LeaveError>;
+    fn leave(self: Box<Self>, most: Held) -> Result<Left, LeaveError>;
 }
 
 /// Why a workspace cannot be kept.

@@ -9,9 +9,11 @@ mod log;
 mod preopens;
 pub(crate) mod progress;
 mod random;
+mod sockets;
 pub(crate) mod stdio;
 
 pub(crate) use clocks::Clock;
+pub(crate) use filesystem::{Counted, Shared};
 pub(crate) use http::Out;
 pub(crate) use preopens::{Files, OUTPUT, WORKSPACE};
 pub(crate) use random::Random;
@@ -26,12 +28,13 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    // Ours stand in for the host's own time, randomness and folders.
+    // Ours stand in for the host's own time, randomness, folders and sockets.
     linker.allow_shadowing(true);
     clocks::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;
     preopens::add_to_linker(&mut linker)?;
     filesystem::add_to_linker(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     config::add_to_linker(&mut linker)?;
     log::add_to_linker(&mut linker)?;

@@ -7,10 +7,10 @@ use super::{
     engine::Engine,
     folders::{Contents, Folders, LeaveError, Left},
     handler,
-    imports::{self, Clock, Files, Out, Random, progress::Listener},
+    imports::{self, Clock, Counted, Files, Out, Random, progress::Listener},
     meter::{Meter, Over, metered},
     prepared::{Entrance, Kind, PrepareError, Prepared, bounded},
-    state::{HANDLES, State},
+    state::State,
     tape::{End, Tape},
     typed,
     way::Egress,
@@ -21,6 +21,7 @@ use crate::{
     line::Station,
     name::Name,
     visit::{LogLine, Outcome, Report, Usage, Visit},
+    workspace::Held,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -34,7 +35,7 @@ use std::{
 use tokio::sync::Semaphore;
 use wasmtime::{
     Store,
-    component::{Component, Linker, ResourceTable},
+    component::{Component, Linker, ResourceTable, ResourceTableError},
 };
 use wasmtime_wasi::I32Exit;
 
@@ -74,6 +75,8 @@ struct Inner {
     linker: Linker<State>,
     room: Semaphore,
     stations: RwLock<HashMap<Key, Arc<Prepared>>>,
+    /// The granted folders whose content is counted.
+    counted: Counted,
     folders: Arc<dyn Folders>,
     contents: Arc<dyn Contents>,
     egress: Arc<dyn Egress>,
@@ -97,6 +100,7 @@ impl InProcess {
             room: Semaphore::new(engine.visits()),
             engine,
             stations: RwLock::default(),
+            counted: Counted::default(),
             folders: settings.folders,
             contents: settings.contents,
             egress: settings.egress,
@@ -121,7 +125,7 @@ impl InProcess {
         station: &Station,
         component: &Component,
     ) -> Result<Kind, PrepareError> {
-        let prepared = Prepared::new(&self.0.linker, name, station, component)?;
+        let prepared = Prepared::new(&self.0.linker, name, station, component, &self.0.counted)?;
         let kind = prepared.entrance.kind();
         let key = (line.clone(), revision, name.clone());
         self.0
@@ -180,12 +184,13 @@ impl Inner {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => ended(&error, &state, &limits),
         };
-        if let Some(error) = state.files.broken.take() {
-            outcome = withheld(&error);
-        }
         let mut left = Left::default();
         if matches!(outcome, Outcome::Passed(_)) {
-            match state.files.leave().await {
+            let most = Held {
+                bytes: limits.disk,
+                entries: limits.files,
+            };
+            match state.files.leave(most).await {
                 Ok(changes) => left = changes,
                 Err(LeaveError::Station(reason)) => outcome = Outcome::Invalid(reason),
                 Err(LeaveError::Host(error)) => {
@@ -196,6 +201,7 @@ impl Inner {
                 }
             }
         }
+        let (denied, denied_more) = state.files.denials.take();
         Report {
             outcome,
             log: tape.take_log(),
@@ -206,13 +212,16 @@ impl Inner {
             },
             workspace: left.workspace,
             blobs: left.blobs,
+            denied,
+            denied_more,
         }
     }
 
     fn store(&self, prepared: &Arc<Prepared>, visit: Visit, tape: &Arc<Tape>) -> Store<State> {
         let limits = &prepared.station.limits;
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES);
+        let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
+        table.set_max_capacity(handles);
         let visit = Arc::new(visit);
         let mut store = Store::new(
             self.engine.wasmtime(),
@@ -235,12 +244,16 @@ impl Inner {
         // One tick, then the guest gives way: the meter looks, and other visits have their turn.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        // What the host allocates for one call of the guest's, and for its handles.
+        // What the host copies out of the guest for one call: lists, strings, and all outputs at once.
+        // Every element of a list counts with the size that it has in the host.
         let call = limits.output.saturating_add(CALL);
         store.set_hostcall_fuel(usize::try_from(call).unwrap_or(usize::MAX));
-        store.set_max_component_handles(HANDLES);
+        // The host keeps three tables for a guest, each of which it can fill by itself: what stands
+        // behind imports (above), the handles of all instances, and, in WASI 0.3, tasks, streams and
+        // futures with what waits for them.
+        store.set_max_component_handles(handles);
         if let Some(tasks) = store.concurrent_resource_table() {
-            tasks.set_max_capacity(HANDLES);
+            tasks.set_max_capacity(handles);
         }
         store
     }
@@ -335,18 +348,30 @@ fn ended(error: &wasmtime::Error, state: &State, limits: &Limits) -> Outcome {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return withheld(error);
     }
-    if state.meter.denied {
-        return overrun(Limit::Memory, limits);
-    }
-    // The engine's own error for it is private; its text is all there is to know it by.
-    if error
-        .root_cause()
-        .to_string()
-        .contains("fuel allocated for hostcalls")
-    {
-        return overrun(Limit::Output, limits);
+    if let Some(limit) = state.meter.denied.or_else(|| engines(error)) {
+        return overrun(limit, limits);
     }
     Outcome::Trapped(bounded(&format!("{error:?}"), TRAP))
+}
+
+/// The limit that the engine itself enforces and tells of.
+fn engines(error: &wasmtime::Error) -> Option<Limit> {
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return Some(Limit::Handles);
+    }
+    // The other errors are private to it: the text is all there is to know them by. Stations of the
+    // tests run into each of them.
+    let texts = [
+        (
+            "fuel allocated for hostcalls has been exhausted",
+            Limit::Output,
+        ),
+        ("store handle limit exceeded", Limit::Handles),
+        ("instance count too high", Limit::Instances),
+    ];
+    let said = error.root_cause().to_string();
+    let known = texts.into_iter().find(|(text, _)| said.contains(text));
+    known.map(|(_, limit)| limit)
 }
 
 /// The outcome of a visit that the host could not give what it was promised.
@@ -368,6 +393,8 @@ pub(crate) fn failed(reason: String) -> Report {
         usage: Usage::default(),
         workspace: None,
         blobs: Vec::new(),
+        denied: Vec::new(),
+        denied_more: 0,
     }
 }
 

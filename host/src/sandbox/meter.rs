@@ -3,7 +3,10 @@
 //! Wall time and processor time are watched from outside, by [`metered`]; memory, output and log
 //! from inside, where the guest asks for them.
 
-use super::tape::{End, Tape};
+use super::{
+    engine,
+    tape::{End, Tape},
+};
 use crate::limits::{Limit, Limits};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -14,37 +17,60 @@ use std::{
 };
 use wasmtime::ResourceLimiter;
 
-/// Elements of all tables together: pointers of 8 bytes that the guest may make the host keep.
-const TABLE_ELEMENTS: usize = 1_000_000;
-/// Instances, tables and memories of one component: far above what toolchains make (CPython: some 30
-/// instances), and within what the engine's pool has for each visit.
-const INSTANCES: usize = 1_000;
-
 /// The guest ran into a limit; travels through the engine as an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("over the limit `{}`", .0.key())]
 pub(crate) struct Over(pub(crate) Limit);
 
-/// Counts a store's memory. The engine asks it before every growth.
+/// Counts a store's memory and tables. The engine asks it before every growth.
 pub(crate) struct Meter {
+    memory: Sum,
+    peak: usize,
+    elements: Sum,
+    instances: usize,
+    /// What was refused to grow at last: a trap afterwards is likely its doing.
+    pub(crate) denied: Option<Limit>,
+}
+
+/// What grows and never shrinks.
+struct Sum {
     most: usize,
     now: usize,
-    peak: usize,
-    asked: usize,
-    elements: usize,
-    /// Whether a growth was refused: a trap afterwards is likely its doing.
-    pub(crate) denied: bool,
+    /// By how much it grew at last: taken back where the engine then cannot.
+    grown: usize,
+}
+
+impl Sum {
+    fn new(most: u64) -> Self {
+        Self {
+            most: most.try_into().unwrap_or(usize::MAX),
+            now: 0,
+            grown: 0,
+        }
+    }
+
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let by = desired.saturating_sub(current);
+        let sum = self.now.saturating_add(by);
+        let fits = sum <= self.most;
+        self.grown = if fits { by } else { 0 };
+        self.now += self.grown;
+        fits
+    }
+
+    fn take_back(&mut self) {
+        self.now -= std::mem::take(&mut self.grown);
+    }
 }
 
 impl Meter {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            most: usize::try_from(limits.memory).unwrap_or(usize::MAX),
-            now: 0,
+            memory: Sum::new(limits.memory),
             peak: 0,
-            asked: 0,
-            elements: 0,
-            denied: false,
+            elements: Sum::new(limits.tables),
+            instances: limits.instances.try_into().unwrap_or(usize::MAX),
+            denied: None,
         }
     }
 
@@ -61,21 +87,17 @@ impl ResourceLimiter for Meter {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        self.asked = desired.saturating_sub(current);
-        let sum = self.now.saturating_add(self.asked);
-        if sum > self.most {
-            self.denied = true;
-            self.asked = 0;
-            return Ok(false);
+        let fits = self.memory.grow(current, desired);
+        self.peak = self.peak.max(self.memory.now);
+        if !fits {
+            self.denied = Some(Limit::Memory);
         }
-        self.now = sum;
-        self.peak = self.peak.max(sum);
-        Ok(true)
+        Ok(fits)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        // Granted here and refused by the system; what was refused here was never added.
-        self.now -= std::mem::take(&mut self.asked);
+        // Granted here and refused by the system, or by what the memory itself says is its most.
+        self.memory.take_back();
         Ok(())
     }
 
@@ -85,24 +107,29 @@ impl ResourceLimiter for Meter {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let sum = self.elements + desired.saturating_sub(current);
-        let fits = sum <= TABLE_ELEMENTS;
-        if fits {
-            self.elements = sum;
+        // A single table is never larger than its place in the pool.
+        let fits = desired <= engine::TABLE_ELEMENTS && self.elements.grow(current, desired);
+        if !fits {
+            self.denied = Some(Limit::Tables);
         }
         Ok(fits)
     }
 
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.elements.take_back();
+        Ok(())
+    }
+
     fn instances(&self) -> usize {
-        INSTANCES
+        self.instances
     }
 
     fn tables(&self) -> usize {
-        INSTANCES
+        engine::TABLES_PER_VISIT as usize
     }
 
     fn memories(&self) -> usize {
-        super::engine::MEMORIES_PER_VISIT
+        engine::MEMORIES_PER_VISIT as usize
     }
 }
 

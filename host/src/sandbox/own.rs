@@ -33,7 +33,7 @@ use crate::{
     item::ItemId,
     line::Station,
     name::Name,
-    visit::{Outcome, Report, Usage, Visit},
+    visit::{Outcome, Report, Visit},
 };
 use futures::future::BoxFuture;
 use keeper::Keeper;
@@ -158,7 +158,19 @@ impl Own {
         revision: u64,
         stations: Vec<OwnStation>,
     ) -> Result<Self, StartError> {
-        let processes = settings.processes.max(1);
+        // What a granted folder holds is counted by one process.
+        let counted = |ready: &OwnStation| {
+            let mut mounts = ready.station.grants.fs.iter();
+            mounts.any(|mount| mount.quota.is_some() || mount.max_files.is_some())
+        };
+        let processes = match stations.iter().any(counted) {
+            true => 1,
+            false => settings.processes.max(1),
+        };
+        let settings = OwnSettings {
+            processes,
+            ..settings
+        };
         let numbers = (0..).zip(&stations);
         let host = Arc::new(Host {
             line: line.clone(),
@@ -355,9 +367,6 @@ impl Host {
 fn crashed(why: &str) -> Report {
     Report {
         outcome: Outcome::Trapped(format!("the runner process ended: {why}")),
-        log: Vec::new(),
-        usage: Usage::default(),
-        workspace: None,
-        blobs: Vec::new(),
+        ..failed(String::new())
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{
     bindings::{station::StationPre, station_async::StationAsyncPre},
+    imports::{Counted, Shared},
     state::State,
 };
 use crate::{
@@ -12,12 +13,14 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fmt,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
 use wasmtime::component::{Component, Linker};
-use wasmtime_wasi::{FsPerms, p2, p3};
+use wasmtime_wasi::{p2, p3};
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 /// How a component is a station.
@@ -100,7 +103,29 @@ impl Entrance {
 pub(crate) struct Mounted {
     pub(crate) guest: String,
     pub(crate) host: PathBuf,
-    pub(crate) perms: FsPerms,
+    pub(crate) access: Access,
+    /// Whether it is a folder of the host's: there may be pipes and devices in it, and it may lie on a
+    /// network.
+    pub(crate) foreign: bool,
+    pub(crate) quota: Option<u64>,
+    pub(crate) max_files: Option<u64>,
+    /// What is known of how much it holds, where that is bounded.
+    pub(crate) counted: Option<Shared>,
+}
+
+impl Mounted {
+    /// A folder of andon's own, to be read.
+    fn own(guest: String, host: PathBuf) -> Self {
+        Self {
+            guest,
+            host,
+            access: Access::Read,
+            foreign: false,
+            quota: None,
+            max_files: None,
+            counted: None,
+        }
+    }
 }
 
 /// A station made ready.
@@ -110,11 +135,6 @@ pub(crate) struct Prepared {
     /// Sorted by key; values that are no strings are JSON.
     pub(crate) config: Vec<(String, String)>,
     pub(crate) mounts: Vec<Mounted>,
-    /// Whether file calls are made on the visit's own thread, which saves waking another one for
-    /// each. Safe where all files are andon's own, since a guest can make nothing but regular files,
-    /// folders and links. A granted folder of the host's may hold a pipe or lie on a network, so
-    /// that a call could block for ever: then file calls get threads of their own.
-    pub(crate) quick_files: bool,
     /// Holds the assets that are single files.
     _assets: Option<TempDir>,
 }
@@ -125,6 +145,7 @@ impl Prepared {
         name: &Name,
         station: &Station,
         component: &Component,
+        counted: &Counted,
     ) -> Result<Self, PrepareError> {
         let entrance = entrance(linker, name, component)?;
         let mut config: Vec<_> = (station.config.iter())
@@ -139,13 +160,25 @@ impl Prepared {
         config.sort();
         let mut mounts = Vec::new();
         for mount in &station.grants.fs {
+            let host = folder(name, &mount.host)?;
+            let bounded = mount.access == Access::Write
+                && (mount.quota.is_some() || mount.max_files.is_some());
+            let shared = bounded
+                .then(|| File::open(&host).and_then(|open| counted.of(&open)))
+                .transpose()
+                .map_err(|error| PrepareError::Folder {
+                    station: name.clone(),
+                    path: host.display().to_string(),
+                    reason: error.to_string(),
+                })?;
             mounts.push(Mounted {
                 guest: mount.guest.clone(),
-                host: folder(name, &mount.host)?,
-                perms: match mount.access {
-                    Access::Read => FsPerms::ReadOnly,
-                    Access::Write => FsPerms::ReadWrite,
-                },
+                host,
+                access: mount.access,
+                foreign: true,
+                quota: mount.quota,
+                max_files: mount.max_files,
+                counted: shared,
             });
         }
         let assets = assets(name, &station.assets, &mut mounts)?;
@@ -154,7 +187,6 @@ impl Prepared {
             station: station.clone(),
             config,
             mounts,
-            quick_files: station.grants.fs.is_empty(),
             _assets: assets,
         })
     }
@@ -239,11 +271,7 @@ fn assets(
     for asset in assets {
         let failed = |error: io::Error| refuse(&asset.host, error.to_string());
         if fs::metadata(&asset.host).map_err(failed)?.is_dir() {
-            mounts.push(Mounted {
-                guest: asset.guest.clone(),
-                host: asset.host.clone(),
-                perms: FsPerms::ReadOnly,
-            });
+            mounts.push(Mounted::own(asset.guest.clone(), asset.host.clone()));
             continue;
         }
         let (parent, file) = match asset.guest.trim_end_matches('/').rsplit_once('/') {
@@ -255,7 +283,7 @@ fn assets(
                     &asset.host,
                     format!(
                         "`{}` is no place for a file: name one such as `/rules/{}`",
-                        asset.guest.escape_default(),
+                        crate::escape::shown(&asset.guest),
                         asset.host.file_name().unwrap_or_default().display()
                     ),
                 ));
@@ -272,11 +300,7 @@ fn assets(
         fs::create_dir_all(&*folder).map_err(failed)?;
         fs::copy(&asset.host, folder.join(file)).map_err(failed)?;
     }
-    mounts.extend(gathered.into_iter().map(|(guest, host)| Mounted {
-        guest: guest.into(),
-        host,
-        perms: FsPerms::ReadOnly,
-    }));
+    mounts.extend((gathered.into_iter()).map(|(guest, host)| Mounted::own(guest.into(), host)));
     Ok(holder)
 }
 

@@ -13,9 +13,6 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// Handles that a guest may hold at one time: open files, streams, bodies. Behind each the host keeps
-/// something, so together with what it keeps of each this bounds what a guest makes it keep.
-pub(crate) const HANDLES: usize = 1_024;
 /// The fields of a request or response; a handler's response may carry all labels that there are.
 const FIELDS: usize = 128 << 10;
 /// The same for requests that are sent: as long as heads usually may be at most.
@@ -54,7 +51,7 @@ impl State {
 
     /// The start of a context in which everything is closed: no environment, no input, no network.
     /// What the guest writes to its standard outputs goes to the log.
-    pub(crate) fn closed(prepared: &Prepared, tape: &Arc<Tape>) -> WasiCtxBuilder {
+    pub(crate) fn closed(tape: &Arc<Tape>) -> WasiCtxBuilder {
         let sink = |channel| Sink {
             tape: tape.clone(),
             channel,
@@ -65,8 +62,7 @@ impl State {
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
-            .initial_cwd(super::imports::WORKSPACE)
-            .allow_blocking_current_thread(prepared.quick_files);
+            .initial_cwd(super::imports::WORKSPACE);
         wasi
     }
 }
@@ -75,7 +71,7 @@ impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let ctx = self
             .wasi
-            .get_or_insert_with(|| Box::new(Self::closed(&self.prepared, &self.tape).build()));
+            .get_or_insert_with(|| Box::new(Self::closed(&self.tape).build()));
         WasiCtxView {
             ctx,
             table: &mut self.table,

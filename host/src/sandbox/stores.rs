@@ -1,14 +1,19 @@
 //! The stores as the sandbox needs them.
 
-use super::folders::{Contents, Folder, Folders, LeaveError, Left};
+use super::{
+    folders::{Contents, Folder, Folders, LeaveError, Left},
+    way::Vault,
+};
 use crate::{
     content::Content,
     digest::Digest,
     item::ItemId,
+    secrets::Secrets,
     visit::Visit,
-    workspace::{Mounts, Workspace, Workspaces},
+    workspace::{Held, Mounts, Workspace, Workspaces},
 };
 use std::{fs::File, io, path::Path};
+use zeroize::Zeroizing;
 
 impl Folders for Workspaces {
     fn enter(&self, visit: &Visit) -> io::Result<Box<dyn Folder>> {
@@ -46,8 +51,12 @@ impl Folder for Entered {
             .collect()
     }
 
-    fn leave(self: Box<Self>) -> Result<Left, LeaveError> {
-        match self.workspace.leave(true) {
+    fn held(&self) -> Option<Held> {
+        self.workspace.held()
+    }
+
+    fn leave(self: Box<Self>, most: Held) -> Result<Left, LeaveError> {
+        match self.workspace.leave(Some(most)) {
             Ok(Some(snapshot)) => Ok(Left {
                 workspace: Some(snapshot.digest),
                 blobs: snapshot.blobs,
@@ -68,5 +77,11 @@ impl Contents for Content {
         self.file(digest)?.ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("blob {digest} is gone"))
         })
+    }
+}
+
+impl Vault for Secrets {
+    fn secret(&self, name: &str) -> io::Result<Option<Zeroizing<String>>> {
+        self.get(name).map_err(io::Error::other)
     }
 }

@@ -182,7 +182,8 @@ impl Tape {
         Ok(())
     }
 
-    fn exceed(&self, limit: Limit) -> Over {
+    /// The visit ran into a limit, which ends it.
+    pub(crate) fn exceed(&self, limit: Limit) -> Over {
         self.end.get_or_init(|| End::Over(limit));
         Over(limit)
     }

@@ -2,5 +2,6 @@
 
 mod bench;
 mod command;
+mod files;
 mod handler;
 mod typed;

@@ -69,7 +69,7 @@ pub(crate) async fn judge(said: Said, mut answer: Answer<'_>) -> Result<Outcome,
         Err(work::Stop::Ask(question)) => {
             return Err(Unfit::Form(format!(
                 "the station asked `{}`, and this andon cannot ask people yet\n  hint: decide in the station, or send the item to a port of its own",
-                bounded(&question.id.escape_default().to_string(), 80)
+                crate::escape::shown(&question.id)
             )));
         }
     };

@@ -47,7 +47,8 @@ pub struct Patience {
     pub between_bytes: Option<Duration>,
 }
 
-/// A connection, counted and checked.
+/// A connection, counted and checked. What is written goes out by itself, without a flush. Where the
+/// egress ends it, its error is a [`Refusal`] inside of [`std::io::Error`].
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
@@ -68,15 +69,19 @@ pub trait Way: Send + Sync + 'static {
 }
 
 /// Why a call came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     /// It is not granted, and that ends the visit.
+    #[error("`{}`: {}", .0.what, .0.why)]
     Violation(Violation),
     /// It is not granted, and the station's `violation = "deny"` makes that an error in the guest.
+    #[error("`{}`: {}", .0.what, .0.why)]
     Denied(Violation),
     /// The visit ran into a limit.
+    #[error("over the limit `{}`", .0.key())]
     Over(Limit),
     /// It was granted and failed.
+    #[error("granted, and failed: {0:?}")]
     Failed(Failure),
 }
 

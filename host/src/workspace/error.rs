@@ -1,6 +1,6 @@
 //! What can go wrong with a workspace, and whose fault it is.
 
-use crate::{content::ContentError, digest::Digest, item::ItemId, journal::JournalError};
+use crate::{content::ContentError, digest::Digest, escape, item::ItemId, journal::JournalError};
 use std::{io, path::Path};
 
 /// Why a workspace could not be given or kept. Paths of the guest are escaped in the messages.
@@ -82,7 +82,7 @@ impl WorkspaceError {
             let error = error.into();
             Self::System {
                 doing,
-                path: path.as_ref().to_string_lossy().escape_debug().to_string(),
+                path: escape::bytes(path.as_ref().as_os_str().as_encoded_bytes()),
                 reason: error.to_string(),
                 kind: error.kind(),
             }
@@ -92,9 +92,9 @@ impl WorkspaceError {
     pub(super) fn unkept(path: &str, what: impl Into<String>, hint: &'static str) -> Self {
         // The path is the guest's own choice; its end is what tells it from others.
         let shown: String = path.chars().rev().take(200).collect();
-        let shown: String = shown.chars().rev().flat_map(char::escape_debug).collect();
+        let shown: String = shown.chars().rev().collect();
         Self::Unkept {
-            path: shown,
+            path: escape::line(&shown),
             what: what.into(),
             hint,
         }

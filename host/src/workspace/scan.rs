@@ -1,7 +1,7 @@
 //! Looking at a workspace after a visit: what stands there now, hashing only what may have changed.
 
-use super::{Bounds, Entry, Tree, WorkspaceError, folder};
-use crate::{content::Content, digest::Digest};
+use super::{Bounds, Entry, Held, Tree, WorkspaceError, folder};
+use crate::{content::Content, digest::Digest, escape};
 use bytes::Bytes;
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -79,6 +79,8 @@ pub(super) struct Scan {
     /// Whether two names share a file. A restored tree would have two files, so that what happens next
     /// would hang on whether the folder was restored: such a one always is.
     pub(super) shared: bool,
+    /// How much there is.
+    pub(super) held: Held,
 }
 
 /// Looks at all that is under `root`. `before` with `stamps` is what was known of it.
@@ -88,18 +90,19 @@ pub(super) fn scan(
     stamps: &Stamps,
     content: &Content,
     bounds: &Bounds,
+    most: Held,
 ) -> Result<Scan, WorkspaceError> {
     let mut scanner = Scanner {
         before,
         stamps,
         content,
         bounds,
+        most,
         started: now(),
         found: Scan::default(),
         kept: HashSet::new(),
-        bytes: 0,
         riding: 0,
-        entries: 0,
+        names: 0,
     };
     let mut folders = vec![String::new()];
     while let Some(path) = folders.pop() {
@@ -113,14 +116,14 @@ struct Scanner<'a> {
     stamps: &'a Stamps,
     content: &'a Content,
     bounds: &'a Bounds,
+    most: Held,
     started: Nanos,
     found: Scan,
     kept: HashSet<Digest>,
-    /// Bytes of all files.
-    bytes: u64,
     /// Bytes of `found.blobs`.
     riding: usize,
-    entries: usize,
+    /// Bytes of paths and links.
+    names: usize,
 }
 
 impl Scanner<'_> {
@@ -131,12 +134,14 @@ impl Scanner<'_> {
         folders: &mut Vec<String>,
     ) -> Result<(), WorkspaceError> {
         let fail = || unreadable(path);
+        let room = self.most.entries.saturating_sub(self.found.held.entries);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
         let (opened, names) = folder::open(root, path)
-            .and_then(|opened| folder::names(opened, self.bounds.entries - self.entries))
+            .and_then(|opened| folder::names(opened, room))
             .map_err(fail())?;
-        self.entries += names.len();
-        if self.entries > self.bounds.entries {
-            let what = format!("brings the workspace over {} entries", self.bounds.entries);
+        self.found.held.entries += names.len() as u64;
+        if self.found.held.entries > self.most.entries {
+            let what = format!("brings the workspace over {} entries", self.most.entries);
             return Err(WorkspaceError::unkept(path, what, "keep fewer files there"));
         }
         if !path.is_empty() && path.split('/').count() > self.bounds.depth {
@@ -145,6 +150,7 @@ impl Scanner<'_> {
         }
         for name in names {
             let path = join(path, &name)?;
+            self.named(path.len(), &path)?;
             match self.entry(&opened, &name, &path)? {
                 Entry::Folder => {
                     folders.push(path.clone());
@@ -152,6 +158,19 @@ impl Scanner<'_> {
                 }
                 entry => self.found.tree.insert(path, entry),
             }
+        }
+        Ok(())
+    }
+
+    /// Counts what the host has to hold to name an entry.
+    fn named(&mut self, len: usize, path: &str) -> Result<(), WorkspaceError> {
+        self.names += len;
+        if self.names > self.bounds.names {
+            let what = format!(
+                "brings paths and links of the workspace over {} bytes",
+                self.bounds.names
+            );
+            return Err(WorkspaceError::unkept(path, what, "use shorter names"));
         }
         Ok(())
     }
@@ -172,6 +191,7 @@ impl Scanner<'_> {
                     let what = "is a link to what is not UTF-8";
                     return Err(WorkspaceError::unkept(path, what, "use names in UTF-8"));
                 };
+                self.named(target.len(), path)?;
                 return Ok(Entry::Link { target });
             }
             FileType::Fifo => "is a pipe",
@@ -192,9 +212,10 @@ impl Scanner<'_> {
     ) -> Result<Entry, WorkspaceError> {
         self.found.shared |= stat.st_nlink > 1;
         let stamp = Stamp::of(stat);
-        self.bytes = self.bytes.saturating_add(stamp.len);
-        if self.bytes > self.bounds.bytes {
-            let what = format!("brings the workspace over {} bytes", self.bounds.bytes);
+        let bytes = self.found.held.bytes.saturating_add(stamp.len);
+        self.found.held.bytes = bytes;
+        if bytes > self.most.bytes {
+            let what = format!("brings the workspace over {} bytes", self.most.bytes);
             return Err(WorkspaceError::unkept(path, what, "keep less there"));
         }
         let before = match self.before.get(path) {
@@ -269,13 +290,13 @@ impl Scanner<'_> {
             }
             file.rewind().map_err(fail())?;
         }
-        Ok(self.content.copy(file, self.bounds.bytes)?)
+        Ok(self.content.copy(file, self.most.bytes)?)
     }
 }
 
 fn join(folder: &str, name: &CStr) -> Result<String, WorkspaceError> {
     let Ok(name) = name.to_str() else {
-        let shown = format!("{folder}/{}", name.to_string_lossy());
+        let shown = format!("{folder}/{}", escape::bytes(name.to_bytes()));
         return Err(WorkspaceError::unkept(
             &shown,
             "is no UTF-8",

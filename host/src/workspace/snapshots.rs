@@ -1,7 +1,7 @@
 //! Reading snapshots: what was in a workspace at one moment, and what is different between two.
 
 use super::{Change, Entry, Tree, WorkspaceError};
-use crate::{content::Content, digest::Digest, journal::Journal};
+use crate::{content::Content, digest::Digest, escape, journal::Journal};
 use bytes::Bytes;
 use std::{fs::File, io::Read, sync::Arc};
 
@@ -57,13 +57,13 @@ impl Snapshots {
     ) -> Result<Bytes, WorkspaceError> {
         match self.tree(snapshot)?.get(path) {
             Some(Entry::File { len, .. }) if *len > most => Err(WorkspaceError::TooLarge {
-                path: path.escape_debug().to_string(),
+                path: escape::line(path),
                 len: *len,
                 most,
             }),
             Some(Entry::File { digest, .. }) => self.blob(digest),
             _ => Err(WorkspaceError::NoFile {
-                path: path.escape_debug().to_string(),
+                path: escape::line(path),
                 snapshot: snapshot.map_or("none".into(), |digest| digest.short()),
             }),
         }

@@ -1,7 +1,10 @@
 use super::*;
 use crate::{
     item::Message,
-    journal::{Append, Filter, JournalError, Seq, Summary},
+    journal::{
+        Append, Filter, JournalError, Seq, Summary,
+        audit::{AuditFilter, Chain, Flaw, Kept, Verified},
+    },
     name::Name,
 };
 use futures::future::BoxFuture;
@@ -43,6 +46,15 @@ impl Journal for Blobs {
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
         Ok(self.0.lock().unwrap().get(digest).cloned())
     }
+    fn audit(&self, _: Vec<crate::audit::Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
+        unreachable!("workspaces note nothing")
+    }
+    fn audited(&self, _: &AuditFilter) -> Result<Vec<Kept>, JournalError> {
+        unreachable!("workspaces read no audit")
+    }
+    fn verify(&self, _: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError> {
+        unreachable!("workspaces read no audit")
+    }
     fn keep_revision(&self, _: &Name, _: &str) -> Result<u64, JournalError> {
         unreachable!("workspaces keep no lines")
     }
@@ -58,20 +70,32 @@ struct Bench {
     dir: tempfile::TempDir,
     journal: Arc<Blobs>,
     all: Workspaces,
+    most: Held,
 }
+
+/// More than any test makes.
+const ROOM: Held = Held {
+    bytes: 1 << 30,
+    entries: 100_000,
+};
 
 impl Bench {
     fn new() -> Self {
-        Self::bounded(Bounds::default())
+        Self::bounded(Bounds::default(), ROOM)
     }
 
-    fn bounded(bounds: Bounds) -> Self {
+    fn bounded(bounds: Bounds, most: Held) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let journal = Arc::new(Blobs::default());
         let content = Content::open(dir.path().join("blobs"));
         let work = dir.path().join("work");
         let all = Workspaces::with_bounds(work, content, journal.clone(), bounds);
-        Self { dir, journal, all }
+        Self {
+            dir,
+            journal,
+            all,
+            most,
+        }
     }
 
     /// The same state folder after a restart.
@@ -88,10 +112,12 @@ impl Bench {
     ) -> Result<Option<Digest>, WorkspaceError> {
         let mut workspace = self.all.of(&item(1), base, &[]);
         work(&workspace.enter()?.workspace);
-        Ok(workspace.leave(passed)?.map(|snapshot| {
-            self.journal.0.lock().unwrap().extend(snapshot.blobs);
-            snapshot.digest
-        }))
+        Ok(workspace
+            .leave(passed.then_some(self.most))?
+            .map(|snapshot| {
+                self.journal.0.lock().unwrap().extend(snapshot.blobs);
+                snapshot.digest
+            }))
     }
 
     /// A visit that passes and changes something.
@@ -160,7 +186,7 @@ fn listing(root: &Path) -> String {
 fn what_is_not_entered_touches_no_disk() {
     let bench = Bench::new();
     let workspace = bench.all.of(&item(1), Some(Digest::of(b"x")), &[None]);
-    assert_eq!(workspace.leave(true).unwrap(), None);
+    assert_eq!(workspace.leave(Some(ROOM)).unwrap(), None);
     bench.all.forget(&item(1)).unwrap();
     assert_eq!(listing(bench.dir.path()), "");
 }
@@ -201,12 +227,15 @@ fn what_cannot_be_kept_is_refused_by_name() {
 #[test]
 fn bounds_hold() {
     let bounds = Bounds {
-        entries: 10,
         depth: 3,
-        bytes: 1000,
+        names: 1000,
         riding: 100,
     };
-    let bench = Bench::bounded(bounds);
+    let most = Held {
+        bytes: 1000,
+        entries: 10,
+    };
+    let bench = Bench::bounded(bounds, most);
     let error = bench.refusal(|root| {
         for n in 0..11 {
             fs::write(root.join(n.to_string()), "").unwrap();
@@ -218,6 +247,12 @@ fn bounds_hold() {
         error.contains("`/workspace/a/b/c/d` lies deeper than 3 folders"),
         "{error}"
     );
+    let error = bench.refusal(|root| {
+        for n in 0..6 {
+            symlink("x".repeat(200), root.join(n.to_string())).unwrap();
+        }
+    });
+    assert!(error.contains("over 1000 bytes"), "{error}");
     // A hole of a terabyte takes no room; it must take no time either.
     let error = bench.refusal(|root| {
         let file = fs::File::create(root.join("hole")).unwrap();
@@ -367,7 +402,7 @@ fn only_what_changed_is_handed_over() {
     });
     let mut workspace = bench.all.of(&item(1), Some(first), &[]);
     fs::write(workspace.enter().unwrap().workspace.join("3"), "three").unwrap();
-    let snapshot = workspace.leave(true).unwrap().unwrap();
+    let snapshot = workspace.leave(Some(ROOM)).unwrap().unwrap();
     let kept: Vec<_> = snapshot.blobs.iter().map(|(digest, _)| *digest).collect();
     assert_eq!(kept, [Digest::of("three"), snapshot.digest]);
 }
@@ -431,7 +466,7 @@ fn a_join_sees_what_its_inputs_had() {
             "",
             "mounts are none of its entries"
         );
-        assert_eq!(workspace.leave(true).unwrap(), None);
+        assert_eq!(workspace.leave(Some(ROOM)).unwrap(), None);
     }
     bench.all.forget(&item(1)).unwrap();
     bench.all.forget(&item(2)).unwrap();
@@ -448,7 +483,7 @@ fn one_attempt_at_a_time() {
     assert!(matches!(error, WorkspaceError::InUse(_)), "{error}");
     drop(two);
     assert!(bench.all.forget(&item(1)).is_err());
-    one.leave(true).unwrap();
+    one.leave(Some(ROOM)).unwrap();
     bench.all.forget(&item(1)).unwrap();
 }
 
@@ -515,10 +550,13 @@ fn differences_by_path() {
 #[test]
 fn ten_thousand_files_ride_or_stay() {
     // One commit holds so much and no more; the rest goes to the content store.
-    let bench = Bench::bounded(Bounds {
-        riding: 50,
-        ..Bounds::default()
-    });
+    let bench = Bench::bounded(
+        Bounds {
+            riding: 50,
+            ..Bounds::default()
+        },
+        ROOM,
+    );
     let first = bench.visit(None, |root| {
         for n in 0..100 {
             fs::write(root.join(n.to_string()), n.to_string()).unwrap();

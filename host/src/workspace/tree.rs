@@ -1,6 +1,7 @@
 //! What a workspace holds at one moment, as data: sorted paths with what stands there. Knows no disk.
 
-use crate::digest::Digest;
+use super::Held;
+use crate::{digest::Digest, escape};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,6 +49,18 @@ impl Tree {
         self.entries.len()
     }
 
+    /// How much it is.
+    pub fn held(&self) -> Held {
+        let lens = self.entries.values().map(|entry| match entry {
+            Entry::File { len, .. } => *len,
+            Entry::Folder | Entry::Link { .. } => 0,
+        });
+        Held {
+            bytes: lens.fold(0, u64::saturating_add),
+            entries: self.entries.len() as u64,
+        }
+    }
+
     /// What stands at `path`: relative, parted by `/`, without `.` and `..`.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)
@@ -79,7 +92,7 @@ impl Tree {
             .map_err(|error| error.to_string())?;
         let tree = Self { entries };
         if let Some(path) = tree.entries.keys().find(|path| !tree.fits(path)) {
-            return Err(format!("`{}` is no path in it", path.escape_debug()));
+            return Err(format!("`{}` is no path in it", escape::shown(path)));
         }
         Ok(tree)
     }

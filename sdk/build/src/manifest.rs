@@ -79,6 +79,9 @@ pub struct Requires {
     /// Addresses on the network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub http: Vec<HttpNeed>,
+    /// Connections over TCP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tcp: Vec<TcpNeed>,
     /// Secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretNeed>,
@@ -119,6 +122,22 @@ pub struct HttpNeed {
     pub rule: String,
     /// Why, for the person who grants it.
     pub why: String,
+    /// Whether the station also works without it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+}
+
+/// A place that a station has to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TcpNeed {
+    /// `host:port`. Only its outer form is checked here, as of a rule.
+    pub to: String,
+    /// Why, for the person who grants it.
+    pub why: String,
+    /// Whether the station also works without it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
 }
 
 /// A secret that a station needs. It never enters the station; the host puts it in behind it.
@@ -129,6 +148,9 @@ pub struct SecretNeed {
     pub name: String,
     /// Why, for the person who grants it.
     pub why: String,
+    /// Whether the station also works without it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
 }
 
 /// A key of a station's configuration.
@@ -197,7 +219,7 @@ impl Inputs {
 
 impl Requires {
     fn is_nothing(&self) -> bool {
-        self.fs.is_empty() && self.http.is_empty() && self.secrets.is_empty()
+        self.fs.is_empty() && self.http.is_empty() && self.tcp.is_empty() && self.secrets.is_empty()
     }
 }
 

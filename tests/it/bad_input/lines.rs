@@ -294,7 +294,7 @@ fn factory_files_that_are_wrong() {
     assert_snapshot!(ground.andon(&["check"]).whole(), @r"
     exit 1
     -- stderr
-    DIR/andon.toml:1:2: unknown key `var` in a factory
+    andon.toml:1:2: unknown key `var` in a factory
       hint: did you mean `vars`?
     1 problem
     ");

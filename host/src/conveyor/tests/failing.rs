@@ -187,3 +187,39 @@ fn items_at_a_station_that_is_gone_are_told_of() {
         "{error}"
     );
 }
+
+#[test]
+fn every_limit_that_a_visit_ran_into_is_in_the_audit() {
+    use crate::{
+        audit::Deed,
+        journal::audit::AuditFilter,
+        limits::{Limit, Limits},
+    };
+    // One that may pass and is tried again, and one that jams at once.
+    for (limit, times) in [(Limit::Wall, 3), (Limit::Memory, 1)] {
+        let line = two("retry = { attempts = 3, backoff = '1ms..2ms' }");
+        let run = Run::new(Memory::new(), line);
+        let runner = Script::new(move |visit| match visit.station == *"a" {
+            true => report(Outcome::Overrun {
+                limit,
+                value: Limits::default().written(limit),
+            }),
+            false => passed(visit, &["pass"]),
+        });
+        assert_eq!(run.whole(&runner, 2).expect("it runs"), Ending::Idle);
+        let kept = run.journal.audited(&AuditFilter::default());
+        let kept = kept.expect("it reads");
+        assert_eq!(kept.len(), 2 * times);
+        let written = Limits::default().written(limit);
+        for entry in kept.into_iter().map(|kept| kept.entry.expect("it is kept")) {
+            assert_eq!((entry.deed, entry.allowed), (Deed::Limit, false));
+            assert_eq!(entry.what, format!("{} {written}", limit.key()));
+            assert_eq!(entry.component, Some(Digest::of("a")));
+            assert!(entry.item.is_some() && entry.station == *"a");
+        }
+    }
+    let run = Run::new(Memory::new(), two(""));
+    run.whole(&pass(), 3).expect("it runs");
+    let kept = run.journal.audited(&AuditFilter::default());
+    assert!(kept.expect("it reads").is_empty());
+}

@@ -4,7 +4,8 @@ use super::{Refused, Step};
 use crate::{
     digest::Digest,
     item::{
-        Child, Destination, Facts, Jam, LabelProblem, Payload, Phase, Record, route::Traveller,
+        Budget, Child, Destination, Facts, Jam, LabelProblem, Payload, Phase, Record,
+        route::Traveller,
     },
     line::Retry,
     name::Name,
@@ -150,6 +151,9 @@ impl Step<'_> {
                 facts: Facts::default(),
             });
         }
+        let most = self.line.stations.get(station);
+        let most = most.map_or(u64::MAX, |station| station.limits.children);
+        let shares = Budget::split(self.item.budget, most, routed.len() as u64)?;
         let children = self.children(routed)?;
         let (join, until) = match self.line.join_of(station) {
             Some((name, join)) => (
@@ -164,6 +168,7 @@ impl Step<'_> {
             workspace,
             join,
             until,
+            shares: Some(shares),
             facts: Facts::default(),
         })
     }

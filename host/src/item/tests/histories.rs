@@ -272,6 +272,62 @@ fn a_split_and_its_join() {
 }
 
 #[test]
+fn visits_are_counted_over_all_stations_and_ancestors() {
+    check(
+        "a = pass:b limit=4\nb = pass:a limit=4",
+        ":pass->ready b 1/1
+         :pass->ready a 2/1
+         :!retry->ready a 2/2
+         :pass->ready b 2/1
+         :pass->ready a 3/1
+         :start->jammed at a: over the limit `visits` of 4
+         :+retry->ready a 3/1
+         :start->jammed at a: over the limit `visits` of 4
+         :+skip pass->ready b 3/1
+         :start->jammed at b: over the limit `visits` of 4",
+    );
+    // children have their parent's behind them, and an item that joins has the most of any child's
+    check(
+        "a = pass:b limit=3\nb = pass:b out:j limit=3\nj = pass:done join=a limit=3",
+        ":pass pass->split 1,2
+         1:pass->ready b 2/1
+         1:out->joined
+         2:out->joined
+         :start->jammed at j: over the limit `visits` of 3 x2",
+    );
+}
+
+#[test]
+fn children_are_counted_over_the_whole_tree() {
+    let bomb = "a = pass:a children=7";
+    check(
+        bomb,
+        ":pass pass->split 1,2
+         1:pass pass pass->jammed at a: over the limit `children` of 7, of which 1 are left to this item
+         1:+retry->ready a 2/1
+         2:pass->ready a 3/1",
+    );
+    check(
+        bomb,
+        ":pass pass pass pass pass pass pass pass->jammed at a: over the limit `children` of 7",
+    );
+    // what children did not use comes back, and what they did does not
+    check(
+        "a = pass:j again:a children=9\nj = pass:a join=a",
+        ":again again->split 1,2
+         1:pass pass->ready j 1/1 x2
+         1:pass->ready a 3/1
+         1:-->done
+         2:pass->joined
+         :?->ready j 1/1
+         :pass->ready a 3/1
+         :pass pass pass pass pass pass->jammed at a: over the limit `children` of 9, of which 5 are left to this item
+         :+retry->ready a 3/1
+         :pass pass pass pass pass->ready j 2/1 x5",
+    );
+}
+
+#[test]
 fn labels_after_a_join_are_those_before_the_split() {
     let line = "z = pass:a\na = pass:j\nj = pass:e join=a\ne = pass:done";
     check(
@@ -469,6 +525,7 @@ fn histories_that_cannot_be() {
         workspace: None,
         join: None,
         until: None,
+        shares: None,
         facts: Default::default(),
     };
     for (records, says) in [

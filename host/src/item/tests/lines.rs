@@ -41,7 +41,8 @@ fn rule(text: &str) -> Rule {
 }
 
 /// A station from words: `pass:b?risk=high,done` is a port with its rules, `visits=2` a bound,
-/// `join=a`, `after=100` and `missing=pass` make a join, `attempts=2` is its retry.
+/// `join=a`, `after=100` and `missing=pass` make a join, `attempts=2` is its retry; `limit=9` is the
+/// limit `visits`, `children=9` that of children.
 fn station(words: &str) -> Station {
     let mut station = Station {
         r#use: "x".into(),
@@ -71,6 +72,8 @@ fn station(words: &str) -> Station {
         let (key, value) = word.split_once('=').unwrap();
         match key {
             "visits" => station.visits = Some(value.parse().unwrap()),
+            "limit" => station.limits.visits = value.parse().unwrap(),
+            "children" => station.limits.children = value.parse().unwrap(),
             "attempts" => station.retry.attempts = value.parse().unwrap(),
             "join" => {
                 station.join = Some(Join {
@@ -112,6 +115,8 @@ pub(crate) fn report(outcome: Outcome) -> Report {
         usage: Default::default(),
         workspace: None,
         blobs: vec![],
+        denied: vec![],
+        denied_more: 0,
     }
 }
 

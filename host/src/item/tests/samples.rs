@@ -3,7 +3,10 @@
 use super::lines::{name, payload};
 use crate::{
     digest::Digest,
-    item::{Arrival, Child, ChildEnd, Clearing, Destination, End, Facts, ItemId, Jam, Record},
+    item::{
+        Arrival, Budget, Child, ChildEnd, Clearing, Destination, End, Facts, ItemId, Jam, Record,
+        Shares,
+    },
     limits::Limit,
     visit::{LogLine, Usage},
 };
@@ -43,6 +46,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             workspace,
             lineage: vec![name("a")],
             visits: visits.clone(),
+            budget: None,
         },
         Record::Started { at },
         Record::Interrupted { at },
@@ -65,6 +69,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             workspace,
             join: Some(name("j")),
             until: Some(at + 1),
+            shares: None,
             facts: facts.clone(),
         },
         Record::Finished {
@@ -96,6 +101,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
                     workspace,
                     visits,
                 }],
+                unused: 0,
             },
         },
         Record::Gathered {
@@ -109,4 +115,25 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             how: Clearing::Edit(labelled),
         },
     ]
+}
+
+/// Those of them to which facts were added later, with these.
+pub(crate) fn with_later_facts() -> Vec<Record> {
+    let of = |left| Budget { left, of: 9 };
+    let mut records = one_of_each_kind();
+    records.retain_mut(|record| {
+        match record {
+            Record::Taken { budget, .. } => *budget = Some(of(3)),
+            Record::Split { shares, .. } => {
+                *shares = Some(Shares {
+                    own: of(2),
+                    each: of(1),
+                });
+            }
+            Record::ChildEnded { end, .. } => end.unused = 1,
+            _ => return false,
+        }
+        true
+    });
+    records
 }

@@ -145,6 +145,7 @@ impl World {
             end: ChildEnd {
                 end: End::Done,
                 arrivals: vec![],
+                unused: 0,
             },
         }
     }

@@ -3,6 +3,7 @@
 use super::{damaged, problem};
 use crate::{
     digest::Digest,
+    escape::shown,
     item::{ItemId, PhaseKind, Record, Summary},
     journal::{Filter, JournalError},
     name::Name,
@@ -58,7 +59,7 @@ fn record(row: &Row<'_>, path: &Path, item: &ItemId, seq: i64) -> Result<Record,
             path,
             format!(
                 "record {seq} of item `{item}` is of the kind `{}`, which this andon does not know",
-                text.escape_default()
+                shown(&text)
             ),
         ));
     }
@@ -165,7 +166,7 @@ fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
         phase: PhaseKind::ALL
             .into_iter()
             .find(|known| known.key() == phase)
-            .ok_or_else(|| damaged(path, format!("`{}` is no phase", phase.escape_default())))?,
+            .ok_or_else(|| damaged(path, format!("`{}` is no phase", shown(&phase))))?,
         station: station
             .map(|name| name.parse::<Name>())
             .transpose()

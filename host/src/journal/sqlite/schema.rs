@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Each makes the format of its number, counted from 1, out of the one before. A released one is
 /// never changed: what has to differ is one more.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     // 1: the first
     "
     CREATE TABLE meta (
@@ -55,7 +55,37 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (line, number)
     ) WITHOUT ROWID;
     ",
+    // 2: the audit
+    "
+    CREATE TABLE audit (
+        seq      INTEGER PRIMARY KEY,
+        at       INTEGER NOT NULL,
+        deed     TEXT NOT NULL,
+        allowed  INTEGER NOT NULL,
+        line     TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        station  TEXT NOT NULL,
+        item     TEXT,
+        facts    BLOB,
+        digest   BLOB NOT NULL,
+        chain    BLOB NOT NULL
+    );
+    CREATE INDEX audit_of_item ON audit (item) WHERE item IS NOT NULL;
+    CREATE INDEX audit_of_station ON audit (station);
+    CREATE INDEX audit_grants ON audit (line, revision) WHERE deed = 'grant';
+    CREATE INDEX audit_denied ON audit (seq) WHERE NOT allowed;
+
+    CREATE TABLE audit_head (
+        one     INTEGER PRIMARY KEY CHECK (one = 1),
+        entries INTEGER NOT NULL,
+        chain   BLOB NOT NULL
+    );
+    INSERT INTO audit_head VALUES (1, 0, zeroblob(32));
+    ",
 ];
+
+/// The format that brought the audit: in an older one, which is only looked at, there is none.
+pub(super) const AUDIT: u32 = 2;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;
@@ -87,19 +117,11 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<[u8; 16], 
     check(connection, path)
 }
 
-/// Whether it is a journal that this andon knows; the factory's id.
+/// Whether it is a journal that this andon can read, which it can in every format since the first: what
+/// an older one does not have reads as empty. The factory's id.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<[u8; 16], JournalError> {
-    match format(connection, path)? {
-        0 => return Err(damaged(path, "it is empty: no journal was ever made in it")),
-        NEWEST => {}
-        older => {
-            return Err(JournalError::Other {
-                path: path.display().to_string(),
-                reason: format!(
-                    "it is in the older format {older}\n  hint: a command that writes, such as `andon run`, brings it to format {NEWEST}"
-                ),
-            });
-        }
+    if format(connection, path)? == 0 {
+        return Err(damaged(path, "it is empty: no journal was ever made in it"));
     }
     let factory: Vec<u8> = connection
         .query_row(
@@ -113,7 +135,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<[u8; 16], Jo
         .map_err(|_| damaged(path, "the factory's id is not 16 bytes"))
 }
 
-fn format(connection: &Connection, path: &Path) -> Result<u32, JournalError> {
+pub(super) fn format(connection: &Connection, path: &Path) -> Result<u32, JournalError> {
     let number = |name: &str| {
         connection
             .query_row(&format!("SELECT * FROM pragma_{name}"), [], |row| {

@@ -1,5 +1,7 @@
 //! What only this store can get wrong: files, locks, formats, rows that nobody wrote.
 
+mod audit;
+
 use super::*;
 use crate::journal::conformance::{append, id, keep, name, payload, taken};
 use futures::executor::block_on;
@@ -90,6 +92,7 @@ fn others_may_look() {
     assert!(matches!(error, JournalError::Unwritable { .. }), "{error}");
     assert!(other.keep_revision(&name("line"), "x").is_err());
     assert!(block_on(other.delivered(vec![item.clone()])).is_err());
+    assert!(block_on(other.audit(vec![])).is_err());
     assert!(block_on(other.messages()).is_empty());
     drop(journal);
     assert_eq!(other.load(&item).unwrap().len(), 1);
@@ -342,6 +345,7 @@ fn the_log_stays_small() {
                     workspace: None,
                     lineage: vec![],
                     visits: Default::default(),
+                    budget: None,
                 }];
                 journal.append(append)
             })
@@ -403,11 +407,12 @@ fn a_crash_leaves_whole_appends() {
 }
 
 /// What was written by a released andon is read for ever: a line here is never changed, only added
-/// for a new kind or version.
+/// for a new kind or version, or for facts that older records do not have.
 #[test]
 fn records_of_the_first_format_are_read() {
     let lines: Vec<_> = include_str!("records-1.txt").lines().collect();
-    let records = crate::item::one_of_each_kind();
+    let mut records = crate::item::one_of_each_kind();
+    records.extend(crate::item::with_later_facts());
     let written: Vec<_> = records
         .iter()
         .map(|record| {

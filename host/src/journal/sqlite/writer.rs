@@ -1,11 +1,14 @@
 //! The thread that writes. It takes all that has come together, commits it as one transaction, and
 //! only then answers and passes messages on.
 
-use super::{Shared, problem};
+use super::{Shared, audit, damaged, int, problem};
 use crate::{
     digest::Digest,
     item::{ItemId, Message, Record},
-    journal::{Append, JournalError, Seq, Summary},
+    journal::{
+        Append, JournalError, Seq, Summary,
+        audit::{Chain, Encoded as EncodedEntry},
+    },
     name::Name,
 };
 use bytes::Bytes;
@@ -26,6 +29,7 @@ const GROUP_BYTES: usize = 8 << 20;
 pub(super) enum Order {
     Append(Encoded, oneshot::Sender<Result<Seq, JournalError>>),
     Delivered(Vec<ItemId>, oneshot::Sender<Result<(), JournalError>>),
+    Audit(Vec<EncodedEntry>, oneshot::Sender<Result<(), JournalError>>),
     Revision(Name, String, mpsc::Sender<Result<u64, JournalError>>),
 }
 
@@ -70,11 +74,6 @@ pub(super) fn encode(append: Append, path: &Path) -> Result<Encoded, JournalErro
     })
 }
 
-/// SQLite's integers end at 2^63; no time or count comes near.
-fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 impl Order {
     fn bytes(&self) -> usize {
         match self {
@@ -84,6 +83,7 @@ impl Order {
                 records + blobs
             }
             Self::Delivered(..) => 0,
+            Self::Audit(entries, _) => entries.iter().map(|entry| entry.facts.len()).sum(),
             Self::Revision(_, definition, _) => definition.len(),
         }
     }
@@ -93,6 +93,7 @@ impl Order {
 enum Outcome {
     Appended(Result<Seq, JournalError>),
     Delivered,
+    Audited,
     Revision(u64),
 }
 
@@ -100,15 +101,21 @@ pub(super) struct Writer {
     connection: Connection,
     shared: Arc<Shared>,
     known: HashMap<ItemId, Known>,
+    /// The end of the audit.
+    chain: Chain,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, shared: Arc<Shared>) -> Self {
-        Self {
+    /// A writer for an open journal of the newest format.
+    pub(super) fn new(connection: Connection, shared: Arc<Shared>) -> Result<Self, JournalError> {
+        let chain = audit::newest(&connection).map_err(|error| problem(&shared.path, &error))?;
+        let chain = chain.ok_or_else(|| damaged(&shared.path, "the head of the audit is gone"))?;
+        Ok(Self {
             connection,
             shared,
             known: HashMap::new(),
-        }
+            chain,
+        })
     }
 
     /// Writes until there is nobody left to give orders.
@@ -137,8 +144,7 @@ impl Writer {
                 let cause = problem(&self.shared.path, &error);
                 // a full disk may have rolled back by itself: then there is nothing to roll back
                 let _ = self.connection.execute_batch("ROLLBACK");
-                refuse(group, self.shared.failed.get_or_init(|| cause));
-                return self.shared.close();
+                return refuse(group, &self.shared.fail(cause));
             }
         };
         let mut digests = Vec::new();
@@ -154,6 +160,7 @@ impl Writer {
                     let _ = reply.send(result);
                 }
                 (Order::Delivered(_, reply), _) => drop(reply.send(Ok(()))),
+                (Order::Audit(_, reply), _) => drop(reply.send(Ok(()))),
                 (Order::Revision(_, _, reply), Outcome::Revision(number)) => {
                     let _ = reply.send(Ok(number));
                 }
@@ -178,6 +185,7 @@ impl Writer {
         let mut batch = Batch {
             outcomes: Vec::with_capacity(group.len()),
             known: &mut self.known,
+            chain: &mut self.chain,
             summaries: BTreeMap::new(),
         };
         batch.apply(&self.connection, group)?;
@@ -192,6 +200,7 @@ fn refuse(group: Vec<Order>, cause: &JournalError) {
         match order {
             Order::Append(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Delivered(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Audit(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Revision(_, _, reply) => drop(reply.send(Err(cause.clone()))),
         }
     }
@@ -224,6 +233,7 @@ struct Batch<'a> {
     /// Of the items that were appended to lately. Nobody else writes, and after a transaction that
     /// failed there is no other.
     known: &'a mut HashMap<ItemId, Known>,
+    chain: &'a mut Chain,
     /// The newest summaries by row: an item that moves often in one group is listed once.
     summaries: BTreeMap<i64, &'a Summary>,
 }
@@ -242,6 +252,10 @@ impl<'a> Batch<'a> {
                         update.execute([item.as_str()])?;
                     }
                     Outcome::Delivered
+                }
+                Order::Audit(entries, _) => {
+                    audit::add(connection, self.chain, entries)?;
+                    Outcome::Audited
                 }
                 Order::Revision(line, definition, _) => {
                     Outcome::Revision(keep_revision(connection, line, definition)?)

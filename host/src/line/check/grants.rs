@@ -1,13 +1,29 @@
 //! Checks of what one station is granted: nothing twice, nothing without effect.
 
 use crate::{
-    grant::{Grants, unreached},
+    grant::{AddressClass, Grants, address_class, unreached},
     line::Draft,
     problem::{Problem, shown},
 };
+use core::net::IpAddr;
 
 pub(super) fn check(draft: &Draft, path: &str, grants: &Grants, problems: &mut Vec<Problem>) {
     let path = format!("{path}.grants");
+    let http = grants.http.iter().map(|grant| &grant.rule.host).enumerate();
+    let tcp = grants.tcp.iter().map(|grant| &grant.rule.host).enumerate();
+    let all = http.map(|(n, host)| (format!("{path}.http.{n}"), host));
+    for (at, host) in all.chain(tcp.map(|(n, host)| (format!("{path}.tcp.{n}"), host))) {
+        let never = |address: &IpAddr| address_class(*address) == AddressClass::Never;
+        if let Some(address) = host.address().filter(never)
+            && draft.sound(&path)
+        {
+            problems.push(
+                draft
+                    .problem(&at, format!("`{address}` is no address of a machine"))
+                    .hint("nothing is dialled there; name another host"),
+            );
+        }
+    }
     if draft.sound(&format!("{path}.http")) {
         for (n, before) in unreached(&grants.http, |a, b| a.rule.covers(&b.rule)) {
             let before = grants.http[before].rule.to_string();
@@ -77,7 +93,7 @@ fn secrets(draft: &Draft, path: &str, grants: &Grants, problems: &mut Vec<Proble
                     )
                     .hint(format!(
                         "`grants.http = [\"{}\"]` grants them",
-                        shown(&secret.r#for.to_string())
+                        secret.r#for
                     )),
             );
         }

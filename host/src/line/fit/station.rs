@@ -2,9 +2,8 @@
 
 use super::{Kind, Known};
 use crate::{
-    grant,
     line::{Draft, Station, reader::known as hint},
-    manifest::{Access, ConfigKey, ConfigType, FsNeed, Manifest},
+    manifest::{ConfigKey, ConfigType, Manifest},
     name::Name,
     problem::{Problem, shown},
 };
@@ -52,7 +51,6 @@ pub(super) fn fit(
     ports(draft, name, station, known, problems);
     if let Some(manifest) = &known.manifest {
         config(draft, &path, station, manifest, problems);
-        needs(draft, &path, station, manifest, problems);
     }
 }
 
@@ -172,80 +170,4 @@ fn admits(key: &ConfigKey, value: &Value) -> bool {
         }
         _ => false,
     }
-}
-
-fn needs(
-    draft: &Draft,
-    path: &str,
-    station: &Station,
-    manifest: &Manifest,
-    problems: &mut Vec<Problem>,
-) {
-    let requires = &manifest.requires;
-    let whose = shown(&manifest.name);
-    for (what, any) in [
-        ("the network", !requires.http.is_empty()),
-        ("secrets", !requires.secrets.is_empty()),
-    ] {
-        if any {
-            problems.push(
-                draft
-                    .problem(
-                        &format!("{path}.use"),
-                        format!("`{whose}` needs {what}, which cannot be granted yet"),
-                    )
-                    .hint("use a station that does without"),
-            );
-        }
-    }
-    for need in requires.fs.iter().filter(|need| !need.optional) {
-        if let Some(problem) = unmet(draft, path, station, need, &whose) {
-            problems.push(problem);
-        }
-    }
-}
-
-/// What is wrong with what the line gives for a folder that the station needs.
-fn unmet(
-    draft: &Draft,
-    path: &str,
-    station: &Station,
-    need: &FsNeed,
-    whose: &str,
-) -> Option<Problem> {
-    let guest = shown(&need.guest);
-    let read = need.access == Access::Read;
-    let word = if read { "read" } else { "write" };
-    let problem = match station.access(&need.guest) {
-        Some(given) if read || given == grant::Access::Write => return None,
-        Some(_) => {
-            let mounts = &station.grants.fs;
-            let mount = mounts
-                .iter()
-                .position(|mount| grant::within(&need.guest, &mount.guest));
-            let at = match mount {
-                Some(n) => format!("{path}.grants.fs.{n}.access"),
-                None => format!("{path}.assets"),
-            };
-            draft
-                .problem(
-                    &at,
-                    format!("`{whose}` needs to write `{guest}`, which is granted for reading"),
-                )
-                .hint(format!(
-                    "`access = \"write\"` in `grants.fs` grants it; why it asks: {}",
-                    shown(&need.why)
-                ))
-        }
-        None => draft
-            .problem(
-                &format!("{path}.grants"),
-                format!("`{whose}` needs to {word} `{guest}`, which is not granted"),
-            )
-            .hint(format!(
-                "`grants.fs = [{{ host = \"…\", guest = \"{guest}\", access = \"{word}\" }}]` grants it; why it asks: {}",
-                shown(&need.why)
-            )),
-    };
-    Some(problem)
 }

@@ -98,12 +98,19 @@ static REQUIRES: Table = Table {
     keys: &[
         Key::new("fs", Kind::List(&Kind::Table(&FS)), "Folders."),
         Key::new("http", Kind::List(&Kind::Table(&HTTP)), "Addresses."),
+        Key::new("tcp", Kind::List(&Kind::Table(&TCP)), "Connections."),
         Key::new("secrets", Kind::List(&Kind::Table(&SECRET)), "Secrets."),
     ],
     later: &[],
 };
 
 const WHY: Key = Key::new("why", Kind::Text, "Why, for the person who grants it.").required();
+
+const OPTIONAL: Key = Key::new(
+    "optional",
+    Kind::Flag,
+    "Whether the station also works without it.",
+);
 
 static FS: Table = Table {
     what: "a folder",
@@ -116,11 +123,7 @@ static FS: Table = Table {
         )
         .required(),
         WHY,
-        Key::new(
-            "optional",
-            Kind::Flag,
-            "Whether the station also works without it.",
-        ),
+        OPTIONAL,
     ],
     later: &[],
 };
@@ -135,6 +138,17 @@ static HTTP: Table = Table {
         )
         .required(),
         WHY,
+        OPTIONAL,
+    ],
+    later: &[],
+};
+
+static TCP: Table = Table {
+    what: "a connection",
+    keys: &[
+        Key::new("to", Kind::Text, "Such as `db.internal:5432`.").required(),
+        WHY,
+        OPTIONAL,
     ],
     later: &[],
 };
@@ -144,6 +158,7 @@ static SECRET: Table = Table {
     keys: &[
         Key::new("name", Kind::Text, "1 to 64 of `A-Z0-9_`.").required(),
         WHY,
+        OPTIONAL,
     ],
     later: &[],
 };

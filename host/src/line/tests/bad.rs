@@ -255,6 +255,9 @@ fn grants() {
         ("connections", of(
             "grants.tcp = ['a', 'a:0', 'a:99999', '*:80', 'https://a:443', 'a b:1', '[::1]', { to = 'a' }, { to = 'a:1', private = 1 }]",
         )),
+        ("addresses of no machine", of(
+            "grants.http = ['GET http://0.0.0.0/**', 'GET http://[ff02::1]/**', 'GET http://10.0.0.1/**']\ngrants.tcp = ['255.255.255.255:1', '127.0.0.1:1']",
+        )),
         ("secrets", of(
             "grants.http = ['* https://a/**']\ngrants.secrets = [\n\
              { name = 'token', header = 'authorization', for = 'https://a/**' },\n\

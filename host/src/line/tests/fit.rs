@@ -1,7 +1,7 @@
 //! Lines against what their components say of themselves.
 
 use super::*;
-use crate::manifest::Manifest;
+use crate::{grant::Rights, manifest::Manifest};
 use serde_json::{Value, json};
 
 const LINE: &str = "
@@ -25,19 +25,35 @@ fn known(kind: Kind, manifest: Value) -> Known {
     Known {
         kind,
         manifest: Some(serde_json::from_value::<Manifest>(whole).unwrap()),
+        rights: Rights::default(),
         imports_unknown: Vec::new(),
     }
 }
 
 /// What is said of [`LINE`] with `a` having these settings and manifest, and `b` this manifest.
 fn said(settings: &str, kind: Kind, a: Value, b: Value) -> String {
+    said_below("", settings, kind, a, b)
+}
+
+/// The same below a factory's file.
+fn said_below(factory: &str, settings: &str, kind: Kind, a: Value, b: Value) -> String {
+    let factory = match factory {
+        "" => Factory::default(),
+        text => Factory::parse("andon.toml", text.as_bytes()).unwrap(),
+    };
     let text = LINE.replace("next = { pass = 'b' }", settings);
     let draft = good(&text, &Vars::default());
     let stations = [("a", known(kind, a)), ("b", known(Kind::Typed, b))];
     let known = stations
-        .map(|(name, known)| (name.parse().unwrap(), known))
+        .map(|(name, mut known)| {
+            known.rights = Rights {
+                grants: draft.line.stations[name].grants.clone(),
+                ceiling: factory.ceiling.clone(),
+            };
+            (name.parse().unwrap(), known)
+        })
         .into();
-    let problems = fit(&draft, &known);
+    let problems = fit(&draft, &factory, &known);
     if problems.is_empty() {
         "nothing\n".into()
     } else {
@@ -145,6 +161,75 @@ fn stations_fit_their_components() {
     insta::assert_snapshot!(report);
 }
 
+/// What is required against what is granted and what the ceiling admits.
+#[test]
+fn stations_get_what_they_require() {
+    let requires = json!({ "requires": {
+        "fs": [{ "guest": "/data", "access": "write", "why": "results" }],
+        "http": [{ "rule": "GET,POST https://api.example/v1/**", "why": "advice" },
+            { "rule": "GET https://more.example/**", "why": "more", "optional": true }],
+        "tcp": [{ "to": "db.internal:5432", "why": "rows" }, { "to": "x:1", "why": "more", "optional": true }],
+        "secrets": [{ "name": "TOKEN", "why": "advice" }, { "name": "MORE", "why": "more", "optional": true }] } });
+    let bad = json!({ "requires": {
+        "http": [{ "rule": "GET https://api.example", "why": "advice" }, { "rule": "GET https://*/**", "why": "all", "optional": true }],
+        "tcp": [{ "to": "*:5432", "why": "rows" }] } });
+    let all = "next = 'b'\ngrants.fs = [{ host = '/srv/data', guest = '/data', access = 'write' }]\n\
+        grants.http = ['GET https://api.example/**', 'POST https://api.example/v1/**']\ngrants.tcp = ['*.internal:5432']\n\
+        grants.secrets = [{ name = 'TOKEN', header = 'authorization', for = 'https://api.example/v1/**' }]";
+    let less = "next = 'b'\ngrants.fs = [{ host = '/srv/data', guest = '/data', access = 'write' }]\n\
+        grants.http = ['GET https://api.example/**']\ngrants.tcp = ['db.internal:5433']";
+    let open = "[ceiling.grants]\nfs = [{ host = '/srv', access = 'write' }]\nhttp = ['* https://api.example/**']\n\
+        tcp = ['db.internal:5432']\nsecrets = [{ name = 'TOKEN', for = 'https://api.example/**' }]";
+    let tight = "[ceiling.grants]\nfs = [{ host = '/srv', access = 'read' }]\nhttp = ['GET https://api.example/**']\n\
+        tcp = ['db.internal:5433']\nsecrets = [{ name = 'TOKEN', for = 'https://other.example/**' }]";
+    let cases = [
+        ("nothing granted", "", "next = 'b'", &requires),
+        ("all granted", "", all, &requires),
+        ("less granted", "", less, &requires),
+        ("all granted and admitted", open, all, &requires),
+        ("all granted, less admitted", tight, all, &requires),
+        (
+            "all granted, nothing admitted",
+            "[ceiling]\n",
+            all,
+            &requires,
+        ),
+        (
+            "nothing granted below a ceiling",
+            tight,
+            "next = 'b'",
+            &requires,
+        ),
+        ("what nobody can grant", "", all, &bad),
+    ];
+    let report = cases.into_iter().fold(
+        String::new(),
+        |report, (title, factory, settings, manifest)| {
+            let said = said_below(factory, settings, Kind::Typed, manifest.clone(), json!({}));
+            report + &format!("== {title}\n{said}\n")
+        },
+    );
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn limits_stay_below_the_ceiling() {
+    let factory = Factory::parse(
+        "andon.toml",
+        b"[ceiling]\nlimits = { wall = '20s', cpu = '1s', memory = '1MiB', requests = 200, files = 10 }\n",
+    )
+    .unwrap();
+    let text = "line = 'x'\nentry = 'a'\n[defaults]\nlimits = { cpu = '2s', files = 11 }\n\
+        [stations.a]\nuse = 'a'\nnext = 'b'\nlimits = { wall = '21s', files = 10 }\n\
+        [stations.b]\nuse = 'b'\nnext = 'done'\nlimits.cpu = '500ms'\n";
+    let mut draft = good(text, &Vars::default());
+    insta::assert_snapshot!(told(&lower(&mut draft, &factory)));
+    let limits = &draft.line.stations["b"].limits;
+    assert_eq!(limits.wall, std::time::Duration::from_secs(20));
+    assert_eq!(limits.memory, 1 << 20);
+    assert_eq!(limits.requests, 100);
+}
+
 #[test]
 fn neighbours_fit_each_other() {
     let types = |types: &[&str]| json!({ "types": types });
@@ -231,11 +316,11 @@ fn neighbours_fit_each_other() {
 #[test]
 fn unknown_imports_are_told_and_unknown_stations_pass() {
     let draft = good(LINE, &Vars::default());
-    assert!(fit(&draft, &BTreeMap::new()).is_empty());
+    assert!(fit(&draft, &Factory::default(), &BTreeMap::new()).is_empty());
     let mut a = known(Kind::Typed, json!({}));
     a.manifest = None;
     a.imports_unknown = vec!["acme:magic/wand@1.0.0".into()];
-    insta::assert_snapshot!(told(&fit(&draft, &[("a".parse().unwrap(), a)].into())), @r"
+    insta::assert_snapshot!(told(&fit(&draft, &Factory::default(), &[("a".parse().unwrap(), a)].into())), @r"
     line.toml:7:7: station `a` imports `acme:magic/wand@1.0.0`, which nobody knows
       hint: build it for the interfaces of andon and WASI only, or use a newer andon
     ");

@@ -228,6 +228,9 @@ optional = true
 [[requires.http]]
 rule = "GET https://api.example.com/v1/**"
 why = "advice"
+[[requires.tcp]]
+to = "db.internal:5432"
+why = "advice"
 [[requires.secrets]]
 name = "TOKEN"
 why = "advice"

@@ -4,6 +4,8 @@
 use super::{
     exchange::{self, Record},
     pool::Kept,
+    redact::{Needles, Redactor},
+    unpack::Unpacker,
 };
 use crate::sandbox::way::{Failure, Refusal};
 use bytes::Bytes;
@@ -31,7 +33,33 @@ pub(super) struct Answer {
     between: Option<(Duration, Pin<Box<Sleep>>)>,
     /// While the station is over its pace.
     pause: Option<Pin<Box<Sleep>>>,
-    ended: bool,
+    /// What came and is not unpacked yet.
+    packed: Bytes,
+    unpacker: Option<Unpacker>,
+    needles: Needles,
+    redactor: Redactor,
+    stage: Stage,
+}
+
+/// What bounds a body.
+pub(super) struct Bounds {
+    /// The most bytes that the guest gets, unpacked.
+    pub(super) most: u64,
+    /// When the whole exchange is over.
+    pub(super) deadline: Instant,
+    /// How long the guest waits between two pieces.
+    pub(super) between: Option<Duration>,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// More comes.
+    Reading,
+    /// Nothing more comes; what was held back is to be passed on.
+    Read,
+    /// The guest has all, or an error.
+    Ended,
 }
 
 impl Answer {
@@ -39,19 +67,24 @@ impl Answer {
         body: Incoming,
         kept: Kept,
         record: Record,
-        most: u64,
-        deadline: Instant,
-        between: Option<Duration>,
+        bounds: Bounds,
+        unpacker: Option<Unpacker>,
+        needles: Needles,
     ) -> Self {
+        let between = |time| (time, Box::pin(sleep(time)));
         let mut answer = Self {
             body,
             kept: Some(kept),
             record,
-            left: most,
-            deadline: Box::pin(sleep_until(deadline)),
-            between: between.map(|time| (time, Box::pin(sleep(time)))),
+            left: bounds.most,
+            deadline: Box::pin(sleep_until(bounds.deadline)),
+            between: bounds.between.map(between),
             pause: None,
-            ended: false,
+            packed: Bytes::new(),
+            unpacker,
+            needles,
+            redactor: Redactor::default(),
+            stage: Stage::Reading,
         };
         answer.end_early();
         answer
@@ -66,57 +99,103 @@ impl Answer {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
         loop {
+            if self.stage == Stage::Ended {
+                return Poll::Ready(Ok(None));
+            }
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
-            let data = match Pin::new(&mut self.body).poll_frame(cx) {
-                // Trailers are not passed on.
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => data,
-                    Err(_) => continue,
-                },
-                Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(Refusal::Failed(exchange::failure(&error)))));
-                }
-                Poll::Ready(None) => {
-                    self.end_early();
-                    return Poll::Ready(None);
-                }
-                Poll::Pending => {
-                    let quiet = |(_, timer): &mut (Duration, Pin<Box<Sleep>>)| {
-                        timer.as_mut().poll(cx).is_ready()
-                    };
-                    if self.between.as_mut().is_some_and(quiet)
-                        || self.deadline.as_mut().poll(cx).is_ready()
-                    {
-                        return Poll::Ready(Some(Err(Refusal::Failed(Failure::Timeout))));
+            let piece = if self.stage == Stage::Read {
+                self.stage = Stage::Ended;
+                Bytes::from(self.redactor.finish(&self.needles))
+            } else if let Some(unpacker) = &mut self.unpacker
+                && !self.packed.is_empty()
+            {
+                let piece = unpacker.next(&mut self.packed).map_err(Refusal::Failed)?;
+                self.look_through(piece.into())?
+            } else {
+                match ready!(self.read(cx)?) {
+                    Some(data) if self.unpacker.is_some() => {
+                        self.packed = data;
+                        continue;
                     }
-                    return Poll::Pending;
+                    Some(data) => self.look_through(data)?,
+                    None => {
+                        self.stage = Stage::Read;
+                        let rest = self.unpacker.as_mut().map(Unpacker::finish).transpose();
+                        let rest = rest.map_err(Refusal::Failed)?.unwrap_or_default();
+                        self.look_through(rest.into())?
+                    }
                 }
             };
-            if let Some((time, timer)) = &mut self.between {
-                timer.as_mut().reset(Instant::now() + *time);
+            if !piece.is_empty() {
+                return Poll::Ready(Ok(Some(piece)));
             }
-            return Poll::Ready(Some(self.take(data)));
         }
     }
 
-    /// A piece that came, counted.
-    fn take(&mut self, data: Bytes) -> Result<Bytes, Refusal> {
-        let bytes = data.len() as u64;
+    /// A piece from the server, counted.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers are not passed on.
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
+                    self.count(data.len() as u64)?;
+                    return Poll::Ready(Ok(Some(data)));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(Refusal::Failed(exchange::failure(&error))));
+                }
+                Poll::Ready(None) => {
+                    self.end_early();
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Pending => {}
+            }
+            let quiet =
+                |(_, timer): &mut (Duration, Pin<Box<Sleep>>)| timer.as_mut().poll(cx).is_ready();
+            if self.between.as_mut().is_some_and(quiet)
+                || self.deadline.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Err(Refusal::Failed(Failure::Timeout)));
+            }
+            return Poll::Pending;
+        }
+    }
+
+    fn count(&mut self, bytes: u64) -> Result<(), Refusal> {
+        if let Some((time, timer)) = &mut self.between {
+            timer.as_mut().reset(Instant::now() + *time);
+        }
         self.record.exchange.bytes_in += bytes;
+        // A server that always has something to say leaves nobody time to look at the timer.
+        if Instant::now() >= self.deadline.deadline() {
+            return Err(Refusal::Failed(Failure::Timeout));
+        }
         let visiting = &self.record.visiting;
         visiting.received(bytes)?;
         let wait = visiting.outlet.bytes.take(bytes);
         if !wait.is_zero() {
             self.pause = Some(Box::pin(sleep(wait)));
         }
-        self.left = (self.left.checked_sub(bytes)).ok_or(Refusal::Failed(Failure::TooLong))?;
         self.end_early();
-        Ok(data)
+        Ok(())
+    }
+
+    /// What of a piece, as it is unpacked, the guest may have.
+    fn look_through(&mut self, piece: Bytes) -> Result<Bytes, Refusal> {
+        let left = self.left.checked_sub(piece.len() as u64);
+        self.left = left.ok_or(Refusal::Failed(Failure::TooLong))?;
+        if self.needles.is_empty() {
+            return Ok(piece);
+        }
+        Ok(self.redactor.push(&self.needles, &piece).into())
     }
 }
 
@@ -129,13 +208,10 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Refusal>>> {
         let this = self.get_mut();
-        if this.ended {
-            return Poll::Ready(None);
-        }
         let polled = ready!(this.poll(cx));
-        if !matches!(polled, Some(Ok(_))) {
-            this.ended = true;
+        if polled.is_err() {
+            this.stage = Stage::Ended;
         }
-        Poll::Ready(polled.map(|piece| piece.map(Frame::data)))
+        Poll::Ready(polled.transpose().map(|piece| piece.map(Frame::data)))
     }
 }

@@ -1,11 +1,14 @@
 //! One request and its answer: decided, sent, and ended in one of three ways.
 
 use super::{
-    answer::Answer,
+    answer::{Answer, Bounds},
     head,
     passage::{Denial, Visiting},
     pool::{Kept, Purpose},
+    redact::Needles,
+    secrets::Secrets,
     spool::Spool,
+    unpack::{Packing, Unpacker},
 };
 use crate::{
     audit::Deed,
@@ -13,7 +16,11 @@ use crate::{
     grant::{BadAddress, BadTarget, Denied, Host, HttpGiven, HttpGrant, HttpRule, Scheme, Target},
     sandbox::way::{Failure, Patience, Refusal, WayBody},
 };
-use http::{Method, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+    uri::PathAndQuery,
+};
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -169,6 +176,7 @@ pub(super) async fn call(
         patience,
         deadline,
         record,
+        needles: Needles::default(),
     };
     if safe {
         return sending.run().await;
@@ -183,12 +191,14 @@ pub(super) async fn call(
 /// A request that may be sent, as far as its URL tells.
 struct Sending {
     method: Method,
-    headers: http::HeaderMap,
+    headers: HeaderMap,
     target: Target,
     spool: Option<Spool>,
     patience: Patience,
     deadline: Instant,
     record: Record,
+    /// The secrets that were put in.
+    needles: Needles,
 }
 
 impl Sending {
@@ -207,6 +217,10 @@ impl Sending {
         outlet.requests.wait(1).await;
         outlet.bytes.wait(self.record.exchange.bytes_out).await;
         let rights = &outlet.terms.rights;
+        let method = self.method.as_str();
+        let secrets = Secrets::find(&visiting.gate.means.vault, rights, method, &self.target)
+            .await
+            .map_err(|denial| self.deny(denial))?;
         let given = self.given()?;
         let position = |grant: &HttpGrant| std::ptr::eq(grant, given.grant);
         let purpose = Purpose {
@@ -214,7 +228,7 @@ impl Sending {
             host: self.target.host.clone(),
             port: self.target.port,
             grant: rights.grants.http.iter().position(position).unwrap_or(0),
-            secrets: Vec::new(),
+            secrets: secrets.names().map(Into::into).collect(),
         };
         let addresses = self.addresses(&given).await?;
         let allowed = visiting.entry(
@@ -224,10 +238,18 @@ impl Sending {
             Some(self.record.rule.clone()),
             None,
         );
-        visiting.note(vec![allowed]);
+        let used = secrets.names().map(|name| {
+            let what = format!("{name} → {}", self.target.without_query());
+            visiting.entry(Deed::Secret, true, &what, None, None)
+        });
+        visiting.note([allowed].into_iter().chain(used).collect());
         let addresses = addresses?;
         let kept = outlet.pool.take(&purpose, &addresses);
-        let mut request = self.request()?;
+        let path = secrets.put(&self.target, &mut self.headers);
+        let path = path.map_err(|denial| self.deny(denial))?;
+        self.needles = secrets.needles();
+        drop(secrets);
+        let mut request = self.request(Bytes::from_owner(path))?;
         if let Some(kept) = kept {
             match self.send(kept, request).await? {
                 Sent::Answered(response, kept) => return Ok((response, kept)),
@@ -306,9 +328,9 @@ impl Sending {
         }
     }
 
-    fn request(&mut self) -> Result<Request<Spool>, Refusal> {
+    fn request(&mut self, path: Bytes) -> Result<Request<Spool>, Refusal> {
         let bad = Refusal::Failed(Failure::Request);
-        let path = PathAndQuery::try_from(self.target.path_and_query());
+        let path = PathAndQuery::from_maybe_shared(path);
         let mut request = Request::new(self.spool.take().ok_or(bad.clone())?);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = Uri::from(path.map_err(|_| bad)?);
@@ -389,21 +411,61 @@ impl Sending {
                 StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
             );
         head::strip(&mut parts.headers);
+        let headers = &mut parts.headers;
+        let packing = match bare {
+            true => Packing::None,
+            false => Packing::of(headers),
+        };
         let most = self.given()?.max_response();
-        let length = (parts.headers.get(header::CONTENT_LENGTH))
+        let length = (headers.get(header::CONTENT_LENGTH))
             .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if !bare && length.is_some_and(|length| length > most) {
+        let unpacker = Unpacker::new(packing);
+        if !bare && unpacker.is_none() && length.is_some_and(|length| length > most) {
             return failed(Failure::TooLong);
+        }
+        if unpacker.is_some() {
+            headers.remove(header::CONTENT_ENCODING);
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        if !self.needles.is_empty() {
+            // What cannot be looked through is not passed on; nor is a part of something.
+            if packing == Packing::Other || parts.status == StatusCode::PARTIAL_CONTENT {
+                return failed(Failure::Protocol);
+            }
+            headers.remove(header::CONTENT_LENGTH);
+            redact(headers, &self.needles);
         }
         let answer = Answer::new(
             body,
             kept,
             self.record,
-            most,
-            self.deadline,
-            self.patience.between_bytes,
+            Bounds {
+                most,
+                deadline: self.deadline,
+                between: self.patience.between_bytes,
+            },
+            unpacker,
+            self.needles,
         );
         Ok(Response::from_parts(parts, answer.boxed_unsync()))
+    }
+}
+
+/// Takes secrets out of the head of an answer.
+fn redact(headers: &mut HeaderMap, needles: &Needles) {
+    let named: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| needles.in_name(name.as_str()))
+        .cloned()
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for value in headers.values_mut() {
+        if let Some(clean) = needles.redacted(value.as_bytes()) {
+            *value = HeaderValue::try_from(clean)
+                .unwrap_or_else(|_| HeaderValue::from_static("[redacted]"));
+        }
     }
 }
 
@@ -429,6 +491,7 @@ where
 {
     let (sender, driver) = http1::Builder::new()
         .max_buf_size(head::BYTES)
+        .max_header_size(head::BYTES)
         .max_headers(head::HEADERS)
         .handshake(TokioIo::new(connection))
         .await

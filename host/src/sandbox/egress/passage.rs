@@ -30,6 +30,8 @@ pub(super) struct Visiting {
     requests: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    /// What its look-ups answered.
+    pub(super) pins: tcp::Pins,
 }
 
 /// Why something is not done, for the audit and for whoever reads of the jam.
@@ -50,6 +52,7 @@ impl Passage {
             requests: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            pins: tcp::Pins::default(),
         }))
     }
 }
@@ -95,6 +98,23 @@ impl Visiting {
     pub(super) fn sent(&self, bytes: u64) -> Result<(), Refusal> {
         let most = self.outlet.terms.limits.sent;
         over(&self.sent, bytes, most, Limit::Sent)
+    }
+
+    /// How many of so many bytes more may be sent, at least one. They are counted; those that are
+    /// not sent after all are to be given back.
+    pub(super) fn may_send(&self, bytes: u64) -> Result<u64, Refusal> {
+        let most = self.outlet.terms.limits.sent;
+        let fits = |sent: u64| most.saturating_sub(sent).min(bytes);
+        let more = |sent: u64| (fits(sent) > 0).then(|| sent + fits(sent));
+        match self.sent.fetch_update(Relaxed, Relaxed, more) {
+            Ok(before) => Ok(fits(before)),
+            Err(_) => Err(Refusal::Over(Limit::Sent)),
+        }
+    }
+
+    /// Gives bytes back that [`Self::may_send`] counted.
+    pub(super) fn did_not_send(&self, bytes: u64) {
+        self.sent.fetch_sub(bytes, Relaxed);
     }
 
     /// So many bytes more that came.

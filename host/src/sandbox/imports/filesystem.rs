@@ -1,138 +1,129 @@
-//! `wasi:filesystem/types`, 0.2 and 0.3: wasmtime's own, with what it leaves to the host.
+//! `wasi:filesystem/types`, 0.2 and 0.3: our own, over the same calls on places.
 //!
-//! The folders that the guest was promised are made real at the first call that uses one. In folders
-//! of the host's, only regular files and folders are opened: opening a pipe or a device waits for
-//! somebody else, or does something.
+//! What the guest holds are numbers of nodes in the visit's table, so both versions and every stream
+//! go through [`Open`], where rights are checked, room is counted and denials are noted. Folders that
+//! the guest was promised are made real at the first call that uses one.
 
-use super::preopens::{is_promised, keep_promises};
+mod denials;
+mod listing;
+mod p2;
+mod p3;
+mod place;
+mod room;
+
+pub(crate) use denials::Denials;
+pub(crate) use place::{Open, Place};
+pub(crate) use room::{Bound, Counted, Room, Shared, Then, User};
+
+use super::preopens::{self, Promise};
 use crate::sandbox::state::State;
-use wasmtime::{
-    StoreContextMut,
-    component::{Accessor, Linker, Resource},
+use rustix::io::Errno;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
 use wasmtime_wasi::{
-    filesystem::{Descriptor, WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView as _},
-    p2::{self, bindings::filesystem::types as old},
-    p3::{bindings::filesystem::types as new, filesystem::FilesystemError},
+    filesystem::Descriptor, p2::bindings::filesystem::types as old,
+    p3::bindings::filesystem::types as new, runtime::spawn_blocking,
 };
 
-fn files(state: &mut State) -> WasiFilesystemCtxView<'_> {
-    keep_promises(state);
-    state.filesystem()
+/// Bytes that are read or taken at a time.
+const CHUNK: usize = 64 << 10;
+
+/// What a descriptor of the guest's stands for.
+enum Node {
+    /// A folder that the guest was told of and has not used yet.
+    Promised(Promise),
+    Open(Arc<Open>),
+}
+
+/// Says that the imports of this module stand on a visit's state.
+struct Ours;
+
+impl HasData for Ours {
+    type Data<'a> = &'a mut State;
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    old::add_to_linker::<State, WasiFilesystem>(linker, files)?;
-    new::add_to_linker::<State, WasiFilesystem>(linker, files)?;
-    let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
-    // The adapter of WASI 0.1 asks this of each folder at the start.
-    types.func_wrap_async(
-        "[method]descriptor.get-type",
-        |mut store: StoreContextMut<'_, State>, (descriptor,): (Resource<Descriptor>,)| {
-            Box::new(async move {
-                if is_promised(store.data(), &descriptor) {
-                    return Ok((Ok(old::DescriptorType::Directory),));
-                }
-                let mut view = files(store.data_mut());
-                let found = old::HostDescriptor::get_type(&mut view, descriptor).await;
-                Ok((result(found)?,))
-            })
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.open-at",
-        |mut store: StoreContextMut<'_, State>,
-         (descriptor, follow, path, how, flags): (
-            Resource<Descriptor>,
-            old::PathFlags,
-            String,
-            old::OpenFlags,
-            old::DescriptorFlags,
-        )| {
-            Box::new(async move {
-                let quick = store.data().prepared.quick_files;
-                let mut view = files(store.data_mut());
-                if !quick {
-                    let borrowed = Resource::new_borrow(descriptor.rep());
-                    let stat =
-                        old::HostDescriptor::stat_at(&mut view, borrowed, follow, path.clone())
-                            .await;
-                    if let Ok(stat) = stat
-                        && !plain(stat.type_)
-                    {
-                        return Ok((Err(old::ErrorCode::NotPermitted),));
-                    }
-                }
-                let opened =
-                    old::HostDescriptor::open_at(&mut view, descriptor, follow, path, how, flags)
-                        .await;
-                Ok((result(opened)?,))
-            })
-        },
-    )?;
-    let mut types = linker.instance("wasi:filesystem/types@0.3.0")?;
-    types.func_wrap_concurrent(
-        "[method]descriptor.open-at",
-        |accessor: &Accessor<State>,
-         (descriptor, follow, path, how, flags): (
-            Resource<Descriptor>,
-            new::PathFlags,
-            String,
-            new::OpenFlags,
-            new::DescriptorFlags,
-        )| {
-            Box::pin(async move {
-                let quick = accessor.with(|mut store| store.data_mut().prepared.quick_files);
-                let accessor = &accessor.with_getter::<WasiFilesystem>(files);
-                if !quick {
-                    let borrowed = Resource::new_borrow(descriptor.rep());
-                    let stat = <WasiFilesystem as new::HostDescriptorWithStore<State>>::stat_at(
-                        accessor,
-                        borrowed,
-                        follow,
-                        path.clone(),
-                    )
-                    .await;
-                    if let Ok(stat) = stat
-                        && !plain_new(&stat.type_)
-                    {
-                        return Ok((Err(new::ErrorCode::NotPermitted),));
-                    }
-                }
-                let opened = <WasiFilesystem as new::HostDescriptorWithStore<State>>::open_at(
-                    accessor, descriptor, follow, path, how, flags,
-                )
-                .await;
-                Ok((match opened {
-                    Ok(opened) => Ok(opened),
-                    Err(error) => Err(FilesystemError::downcast(error)?),
-                },))
-            })
-        },
-    )?;
+    old::add_to_linker::<State, Ours>(linker, |state| state)?;
+    new::add_to_linker::<State, Ours>(linker, |state| state)
+}
+
+/// Tells the guest of a folder.
+pub(super) fn promise(
+    table: &mut ResourceTable,
+    promise: Promise,
+) -> Result<Resource<Descriptor>, ResourceTableError> {
+    push(table, Node::Promised(promise))
+}
+
+fn push(table: &mut ResourceTable, node: Node) -> Result<Resource<Descriptor>, ResourceTableError> {
+    Ok(Resource::new_own(table.push(node)?.rep()))
+}
+
+fn drop_node(state: &mut State, descriptor: &Resource<Descriptor>) -> wasmtime::Result<()> {
+    let node = Resource::<Node>::new_own(descriptor.rep());
+    state.table.delete(node)?;
     Ok(())
 }
 
-fn plain(kind: old::DescriptorType) -> bool {
-    use old::DescriptorType as Type;
-    matches!(
-        kind,
-        Type::RegularFile | Type::Directory | Type::SymbolicLink
-    )
+/// Whether the descriptor is a folder that is not used yet.
+fn is_promised(state: &State, descriptor: &Resource<Descriptor>) -> wasmtime::Result<bool> {
+    let node = state
+        .table
+        .get(&Resource::<Node>::new_borrow(descriptor.rep()))?;
+    Ok(matches!(node, Node::Promised(_)))
 }
 
-fn plain_new(kind: &new::DescriptorType) -> bool {
-    use new::DescriptorType as Type;
-    matches!(
-        kind,
-        Type::RegularFile | Type::Directory | Type::SymbolicLink
-    )
+/// What the descriptor stands for. An error ends the visit: the host cannot give what it promised.
+fn node(state: &mut State, descriptor: &Resource<Descriptor>) -> wasmtime::Result<Arc<Open>> {
+    let place = Resource::<Node>::new_borrow(descriptor.rep());
+    let promise = match state.table.get(&place)? {
+        Node::Open(open) => return Ok(open.clone()),
+        Node::Promised(promise) => *promise,
+    };
+    let open = preopens::keep(state, promise)?;
+    *state.table.get_mut(&place)? = Node::Open(open.clone());
+    Ok(open)
 }
 
-/// What the guest sees, apart from what ends it.
-fn result<T>(found: p2::FsResult<T>) -> wasmtime::Result<Result<T, old::ErrorCode>> {
-    match found {
-        Ok(found) => Ok(Ok(found)),
-        Err(error) => Ok(Err(error.downcast()?)),
+/// Makes a call that blocks, where it holds nobody up.
+async fn on<R: Send + 'static>(
+    open: Arc<Open>,
+    call: impl FnOnce(&Arc<Open>) -> R + Send + 'static,
+) -> R {
+    if open.quick() {
+        call(&open)
+    } else {
+        spawn_blocking(move || call(&open)).await
     }
+}
+
+/// A time that is no number of seconds before or after 1970.
+fn time(seconds: i64, nanoseconds: u32) -> io::Result<SystemTime> {
+    let overflow = || io::Error::from(Errno::OVERFLOW);
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let time = if seconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(whole)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(whole)
+    };
+    (time.and_then(|time| time.checked_add(Duration::from_nanos(nanoseconds.into()))))
+        .ok_or_else(overflow)
+}
+
+/// A number that two names of one file share, and that tells nothing of the host.
+fn hash(facts: &place::Facts) -> (u64, u64) {
+    let (device, inode) = facts.id;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&device.to_le_bytes());
+    hasher.update(&inode.to_le_bytes());
+    let bytes = hasher.finalize();
+    let part = |from: usize| {
+        let part = bytes.as_bytes()[from..from + 8].try_into();
+        u64::from_le_bytes(part.expect("eight bytes"))
+    };
+    (part(0), part(8))
 }

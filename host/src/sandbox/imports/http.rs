@@ -109,7 +109,9 @@ fn told(tape: &Tape, refusal: &Refusal) -> Error {
             Failure::Tls => Error::TlsProtocolError,
             Failure::Broken => Error::ConnectionTerminated,
             Failure::Protocol => Error::HttpProtocolError,
-            Failure::Request => Error::HttpRequestDenied,
+            Failure::Request => {
+                Error::InternalError(Some("the request is no HTTP that may be sent".into()))
+            }
             Failure::TooLong => Error::HttpResponseBodySize(None),
         },
     }

@@ -4,19 +4,23 @@
 //! for it. So what it gets are promises, and the workspace comes into being with the first call that
 //! uses one of them. A visit that touches no file pays nothing.
 
+use super::filesystem::{self, Bound, Denials, Open, Place, Room, Then, User};
 use crate::{
+    grant::Access,
+    limits::Limit,
     sandbox::{
         folders::{Folder, Folders, LeaveError, Left},
         prepared::Kind,
         state::State,
     },
     visit::Visit,
+    workspace::Held,
 };
 use std::{
     fs::File,
     io::{self, Read as _},
     path::Path,
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 use tempfile::TempDir;
 use tokio::runtime::RuntimeFlavor;
@@ -24,10 +28,7 @@ use wasmtime::{
     StoreContextMut,
     component::{Linker, Resource},
 };
-use wasmtime_wasi::{
-    FsPerms, OpenMode,
-    filesystem::{Descriptor, Dir},
-};
+use wasmtime_wasi::filesystem::Descriptor;
 
 /// Where the guest sees its workspace.
 pub(crate) const WORKSPACE: &str = "/workspace";
@@ -37,37 +38,41 @@ const ANDON: &str = "/andon";
 /// The file in it, as the command is told.
 pub(crate) const OUTPUT: &str = "/andon/output.jsonl";
 
-/// A visit's workspace, once it was asked for.
+/// Entries that a command may make beside its one file there.
+const ANDON_ENTRIES: u64 = 64;
+
+/// A visit's folders, once they were asked for.
 pub(crate) struct Files {
     folders: Arc<dyn Folders>,
     entered: Option<Box<dyn Folder>>,
+    /// What the workspace held when it was entered, where that was known without counting.
+    held: Option<Held>,
     /// The folder that a command sees as [`ANDON`].
     aside: Option<TempDir>,
-    /// Descriptors that stand for folders until they are used, by their place in the table.
-    promised: Vec<(u32, Promise)>,
-    /// Why the promises could not be kept: the host's trouble, not the guest's.
-    pub(crate) broken: Option<io::Error>,
+    /// The promises that were kept: a guest may ask for its folders more than once.
+    kept: Vec<(Promise, Arc<Open>)>,
+    /// What the visit was denied.
+    pub(crate) denials: Arc<Denials>,
 }
 
 /// A folder that the guest was told of.
-enum Promise {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promise {
     Workspace,
     Joined(usize),
     Aside,
     Mount(usize),
 }
 
-/// What a promise holds on to until it is kept: every file call on it fails.
-static NOTHING: LazyLock<io::Result<File>> = LazyLock::new(|| File::open("/dev/null"));
-
 impl Files {
     pub(crate) fn new(folders: Arc<dyn Folders>) -> Self {
         Self {
             folders,
             entered: None,
+            held: None,
             aside: None,
-            promised: Vec::new(),
-            broken: None,
+            kept: Vec::new(),
+            denials: Arc::default(),
         }
     }
 
@@ -100,15 +105,25 @@ impl Files {
     pub(crate) fn enter(&mut self, visit: &Visit) -> io::Result<&dyn Folder> {
         let folder = match self.entered.take() {
             Some(folder) => folder,
-            None => self.folders.enter(visit)?,
+            None => {
+                let folder = self.folders.enter(visit)?;
+                self.held = folder.held();
+                folder
+            }
         };
         Ok(&**self.entered.insert(folder))
     }
 
-    /// Keeps what the visit changed.
-    pub(crate) async fn leave(&mut self) -> Result<Left, LeaveError> {
+    /// Keeps what the visit changed. `most` is what the workspace may hold; what it held before it may
+    /// hold still.
+    pub(crate) async fn leave(&mut self, most: Held) -> Result<Left, LeaveError> {
+        let before = self.held.unwrap_or_default();
+        let most = Held {
+            bytes: most.bytes.max(before.bytes),
+            entries: most.entries.max(before.entries),
+        };
         match self.entered.take() {
-            Some(folder) => tokio::task::spawn_blocking(move || folder.leave())
+            Some(folder) => tokio::task::spawn_blocking(move || folder.leave(most))
                 .await
                 .map_err(io::Error::from)?,
             None => Ok(Left::default()),
@@ -146,91 +161,112 @@ fn promise(state: &mut State) -> wasmtime::Result<Vec<(Resource<Descriptor>, Str
     }
     let mut directories = Vec::with_capacity(folders.len());
     for (promise, guest) in folders {
-        let nothing = NOTHING.as_ref().map_err(|e| io::Error::from(e.kind()))?;
-        let dir = Dir::new(
-            nothing.try_clone()?,
-            FsPerms::ReadOnly,
-            OpenMode::READ,
-            true,
-        );
-        let descriptor = state.table.push(Descriptor::Dir(dir))?;
-        state.files.promised.push((descriptor.rep(), promise));
-        directories.push((descriptor, guest));
+        directories.push((filesystem::promise(&mut state.table, promise)?, guest));
     }
     Ok(directories)
 }
 
-/// Whether the descriptor is a folder that is not used yet.
-pub(super) fn is_promised(state: &State, descriptor: &Resource<Descriptor>) -> bool {
-    let promised = &state.files.promised;
-    promised.iter().any(|(rep, _)| *rep == descriptor.rep())
-}
-
-/// Makes the folders that the guest was told of what they are said to be.
-pub(super) fn keep_promises(state: &mut State) {
-    if state.files.promised.is_empty() {
-        return;
+/// Makes a folder that the guest was told of what it is said to be.
+pub(super) fn keep(state: &mut State, promise: Promise) -> io::Result<Arc<Open>> {
+    let kept = state.files.kept.iter().find(|(of, _)| *of == promise);
+    if let Some((_, open)) = kept {
+        return Ok(open.clone());
     }
-    let promised = std::mem::take(&mut state.files.promised);
-    let kept = match tokio::runtime::Handle::try_current() {
+    let takes_time = match promise {
+        Promise::Workspace => state.visit.workspace.is_some(),
+        Promise::Joined(_) => true,
+        Promise::Aside | Promise::Mount(_) => false,
+    };
+    let open = match tokio::runtime::Handle::try_current() {
         // Restoring a workspace takes its time: other visits of this thread go on elsewhere.
         Ok(runtime)
-            if runtime.runtime_flavor() == RuntimeFlavor::MultiThread
-                && state.visit.workspace.is_some() =>
+            if takes_time
+                && state.files.entered.is_none()
+                && runtime.runtime_flavor() == RuntimeFlavor::MultiThread =>
         {
-            tokio::task::block_in_place(|| keep(state, promised))
+            tokio::task::block_in_place(|| make(state, promise))
         }
-        _ => keep(state, promised),
+        _ => make(state, promise),
+    }?;
+    let open = Arc::new(open);
+    state.files.kept.push((promise, open.clone()));
+    Ok(open)
+}
+
+fn make(state: &mut State, promise: Promise) -> io::Result<Open> {
+    let limits = &state.prepared.station.limits;
+    let place = |guest: String, access: Access| Place {
+        guest,
+        access,
+        foreign: false,
+        room: None,
+        denials: state.files.denials.clone(),
+        tape: state.tape.clone(),
     };
-    if let Err(error) = kept {
-        state.files.broken = Some(error);
+    let ending = |most: u64, limit: Limit| {
+        Some(Bound {
+            most,
+            then: Then::End(limit),
+        })
+    };
+    match promise {
+        Promise::Workspace => {
+            let mut place = place(WORKSPACE.into(), Access::Write);
+            let (bytes, entries) = (
+                ending(limits.disk, Limit::Disk),
+                ending(limits.files, Limit::Files),
+            );
+            let folder = open(state.files.enter(&state.visit)?.path())?;
+            place.room = Some(Room {
+                usage: User::alone(state.files.held),
+                bytes,
+                entries,
+            });
+            Ok(Open::place(place, folder))
+        }
+        Promise::Joined(n) => {
+            let place = place(format!("{WORKSPACE}/in/{n}"), Access::Read);
+            let folder = state.files.enter(&state.visit)?;
+            let path = folder.joined().get(n).copied().flatten();
+            let path = path.ok_or_else(|| {
+                io::Error::other(format!("the workspace of input {n} is not there"))
+            })?;
+            Ok(Open::place(place, open(path)?))
+        }
+        Promise::Aside => {
+            let mut place = place(ANDON.into(), Access::Write);
+            place.room = Some(Room {
+                usage: User::alone(Some(Held::default())),
+                bytes: ending(limits.output, Limit::Output),
+                entries: Some(Bound {
+                    most: ANDON_ENTRIES,
+                    then: Then::Refuse,
+                }),
+            });
+            let aside = state.files.aside.insert(tempfile::tempdir()?);
+            Ok(Open::place(place, open(aside.path())?))
+        }
+        Promise::Mount(n) => {
+            let mount = &state.prepared.mounts[n];
+            let mut place = place(mount.guest.clone(), mount.access);
+            place.foreign = mount.foreign;
+            let refusing = |most: Option<u64>| {
+                most.map(|most| Bound {
+                    most,
+                    then: Then::Refuse,
+                })
+            };
+            place.room = mount.counted.as_ref().map(|counted| Room {
+                usage: counted.enter(),
+                bytes: refusing(mount.quota),
+                entries: refusing(mount.max_files),
+            });
+            Ok(Open::place(place, open(&mount.host)?))
+        }
     }
 }
 
-fn keep(state: &mut State, promised: Vec<(u32, Promise)>) -> io::Result<()> {
-    let quick = state.prepared.quick_files;
-    for (rep, promise) in promised {
-        let dir = match promise {
-            Promise::Workspace => {
-                let folder = state.files.enter(&state.visit)?;
-                open(folder.path(), FsPerms::ReadWrite, quick)?
-            }
-            Promise::Joined(n) => {
-                let folder = state.files.enter(&state.visit)?;
-                let joined = folder.joined();
-                let path = joined.get(n).copied().flatten();
-                let path = path.ok_or_else(|| {
-                    io::Error::other(format!("the workspace of input {n} is not there"))
-                })?;
-                open(path, FsPerms::ReadOnly, quick)?
-            }
-            Promise::Aside => {
-                // A guest may ask for its folders more than once, and sees the same one each time.
-                let aside = match state.files.aside.take() {
-                    Some(aside) => aside,
-                    None => tempfile::tempdir()?,
-                };
-                let aside = state.files.aside.insert(aside);
-                open(aside.path(), FsPerms::ReadWrite, quick)?
-            }
-            Promise::Mount(n) => {
-                let mount = &state.prepared.mounts[n];
-                open(&mount.host, mount.perms, quick)?
-            }
-        };
-        let place = Resource::<Descriptor>::new_borrow(rep);
-        let descriptor = state.table.get_mut(&place).map_err(io::Error::other)?;
-        *descriptor = Descriptor::Dir(dir);
-    }
-    Ok(())
-}
-
-fn open(path: &Path, perms: FsPerms, quick: bool) -> io::Result<Dir> {
-    let mode = match perms {
-        FsPerms::ReadOnly => OpenMode::READ,
-        FsPerms::ReadWrite => OpenMode::READ | OpenMode::WRITE,
-    };
-    let dir = File::open(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))?;
-    Ok(Dir::new(dir, perms, mode, quick))
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))
 }

@@ -14,7 +14,7 @@ use crate::{
         prepared::bounded,
         tape,
     },
-    visit::{LogLine, Outcome, Output, Report, Violation},
+    visit::{DeniedFile, LogLine, Outcome, Output, Report, Violation},
 };
 use bytes::Bytes;
 use std::io;
@@ -55,7 +55,21 @@ pub(super) fn report(
         usage: said.usage,
         workspace: None,
         blobs: Vec::new(),
+        denied: denied(said.denied)?,
+        denied_more: said.denied_more,
     })
+}
+
+fn denied(said: Vec<(&str, &str)>) -> io::Result<Vec<DeniedFile>> {
+    // As many as a visit tells of, each as long as it tells.
+    if said.len() > 32 || said.iter().any(|(what, why)| what.len() + why.len() > TEXT) {
+        return Err(bad("more denied calls than a visit tells of".into()));
+    }
+    let denied = said.into_iter().map(|(what, why)| DeniedFile {
+        what: what.into(),
+        why: why.into(),
+    });
+    Ok(denied.collect())
 }
 
 fn outputs(
@@ -145,6 +159,8 @@ mod tests {
             outcome,
             log,
             usage,
+            denied: Vec::new(),
+            denied_more: 0,
         };
         let limits = Limits {
             output: 100 << 10,

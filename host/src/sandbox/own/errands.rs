@@ -16,6 +16,7 @@ use crate::{
         folders::{LeaveError, Left},
     },
     visit::{Outcome, Report},
+    workspace::Held,
 };
 use serde_bytes::Bytes;
 use std::{collections::HashMap, io, mem, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::Arc};
@@ -94,6 +95,7 @@ fn enter(link: &Arc<Link>, host: &Arc<Host>, call: Call, number: Number) -> io::
                 let answer = Answer::Entered {
                     workspace: Bytes::new(folder.path().as_os_str().as_bytes()),
                     joined: joined.collect(),
+                    held: folder.held().map(|held| (held.bytes, held.entries)),
                 };
                 link.answer(call, answer, None);
                 flight.files = Files::Entered(folder);
@@ -116,10 +118,17 @@ fn leave(link: &Arc<Link>, host: &Arc<Host>, call: Call, number: Number) -> io::
         _ => return Err(bad("it leaves a workspace that it is not in".into())),
     };
     flight.files = Files::Leaving(folder.path().into());
+    let limits = &host.stations[flight.station as usize].station.limits;
+    // What it held before it may hold still.
+    let before = folder.held().unwrap_or_default();
+    let most = Held {
+        bytes: limits.disk.max(before.bytes),
+        entries: limits.files.max(before.entries),
+    };
     drop(hall);
     let (link, host) = (link.clone(), host.clone());
     spawn_blocking(move || {
-        let left = folder.leave();
+        let left = folder.leave(most);
         let mut hall = host.hall();
         let here = hall.is_open(&link);
         let flight = hall.pool.running(number, link.slot).filter(|_| here);

@@ -15,8 +15,8 @@ use crate::{
     digest::Digest,
     item::{Body, ItemId, Labels, Payload},
     name::Name,
-    sandbox::{InProcess, Runner as _, imports::progress::Progress},
-    visit::{Outcome, Report, Usage, Visit},
+    sandbox::{InProcess, Runner as _, imports::progress::Progress, in_process::failed},
+    visit::{Outcome, Report, Visit},
 };
 use bytes::Bytes;
 use calls::Calls;
@@ -311,9 +311,6 @@ fn payload(said: wire::Payload<'_>) -> io::Result<Payload> {
 fn panicked() -> Report {
     Report {
         outcome: Outcome::Trapped("the host's own code panicked during the visit".into()),
-        log: Vec::new(),
-        usage: Usage::default(),
-        workspace: None,
-        blobs: Vec::new(),
+        ..failed(String::new())
     }
 }

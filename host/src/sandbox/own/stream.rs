@@ -249,7 +249,7 @@ impl AsyncRead for Incoming {
         if self.rest.is_empty() {
             match std::task::ready!(self.poll_part(cx)) {
                 None => return Poll::Ready(Ok(())),
-                Some(Err(refusal)) => return Poll::Ready(Err(broken(&refusal))),
+                Some(Err(refusal)) => return Poll::Ready(Err(io::Error::other(refusal))),
                 Some(Ok(bytes)) => self.rest = bytes,
             }
         }
@@ -258,10 +258,6 @@ impl AsyncRead for Incoming {
         self.rest.advance(n);
         Poll::Ready(Ok(()))
     }
-}
-
-fn broken(refusal: &Refusal) -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, format!("{refusal:?}"))
 }
 
 /// What goes to the other end. Dropped before its end, the other end sees it broken.

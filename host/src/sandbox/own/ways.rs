@@ -9,7 +9,7 @@ use super::{
     wire::{Answer, Call, Number, Wish},
 };
 use crate::{
-    sandbox::way::{Patience, Refusal, Way},
+    sandbox::way::{Failure, Patience, Refusal, Way},
     visit::Outcome,
 };
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
@@ -99,9 +99,17 @@ pub(super) fn run(
                 };
                 let back = async {
                     let mut buffer = bytes::BytesMut::with_capacity(16 << 10);
-                    while let Ok(n) = read.read_buf(&mut buffer).await {
-                        if n == 0 {
-                            return outgoing.end(Ok(()));
+                    loop {
+                        match read.read_buf(&mut buffer).await {
+                            Ok(0) => return outgoing.end(Ok(())),
+                            Ok(_) => {}
+                            Err(error) => {
+                                let inner = error.get_ref().and_then(|e| e.downcast_ref());
+                                let refusal = inner.cloned();
+                                let refusal = refusal.unwrap_or(Refusal::Failed(Failure::Broken));
+                                refuse(&host, &link, visit, &refusal);
+                                return outgoing.end(Err(&refusal));
+                            }
                         }
                         if !outgoing.send(buffer.split().freeze()).await {
                             return;

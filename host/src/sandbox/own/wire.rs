@@ -75,6 +75,8 @@ pub(super) enum Answer<'a> {
         /// Those of a join's inputs.
         #[serde(borrow)]
         joined: Vec<Option<&'a Bytes>>,
+        /// What it holds, where that is known: bytes and entries.
+        held: Option<(u64, u64)>,
     },
     /// What the visit made of its workspace is kept.
     Left,
@@ -287,6 +289,10 @@ pub(super) struct Report<'a> {
     #[serde(borrow)]
     pub(super) log: Vec<LogLine<'a>>,
     pub(super) usage: visit::Usage,
+    /// File calls that were denied, and how many more.
+    #[serde(borrow)]
+    pub(super) denied: Vec<(&'a str, &'a str)>,
+    pub(super) denied_more: u64,
 }
 
 /// How an attempt ended.
@@ -403,6 +409,12 @@ impl<'a> From<&'a visit::Report> for Report<'a> {
                 })
                 .collect(),
             usage: report.usage,
+            denied: report
+                .denied
+                .iter()
+                .map(|denied| (denied.what.as_str(), denied.why.as_str()))
+                .collect(),
+            denied_more: report.denied_more,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         egress,
     },
     visit::{Outcome, Report, Visit},
+    workspace::Held,
 };
 use bytes::Bytes;
 use std::{
@@ -90,7 +91,7 @@ pub(super) const ECHO: &str =
 /// What the adapter lacks: its `proc_exit` knows success and failure only, so programs call this one.
 const EXIT: &str = "package wasi:cli@0.2.12;
 interface exit { exit: func(status: result); exit-with-code: func(status-code: u8); }
-world exits { import exit; import wasi:sockets/tcp-create-socket@0.2.0; }";
+world exits { import exit; import wasi:sockets/udp-create-socket@0.2.0; }";
 
 /// What the tests use of `wasi:sockets`.
 const SOCKETS: &str = "package wasi:sockets@0.2.0;
@@ -102,11 +103,11 @@ interface network {
     connection-aborted, datagram-too-large, name-unresolvable, temporary-resolver-failure,
     permanent-resolver-failure }
 }
-interface tcp { resource tcp-socket; }
-interface tcp-create-socket {
+interface udp { resource udp-socket; }
+interface udp-create-socket {
   use network.{ip-address-family, error-code};
-  use tcp.{tcp-socket};
-  create-tcp-socket: func(address-family: ip-address-family) -> result<tcp-socket, error-code>;
+  use udp.{udp-socket};
+  create-udp-socket: func(address-family: ip-address-family) -> result<udp-socket, error-code>;
 }";
 
 /// A program of WASI 0.1: what it imports beside reading, writing and exiting, and the body of
@@ -366,7 +367,7 @@ impl Folder for Entered {
         self.1.iter().map(|dir| Some(dir.path())).collect()
     }
 
-    fn leave(self: Box<Self>) -> Result<Left, LeaveError> {
+    fn leave(self: Box<Self>, _: Held) -> Result<Left, LeaveError> {
         let mut left = self.2.left.lock().unwrap();
         left.clear();
         for entry in std::fs::read_dir(self.0.path())? {

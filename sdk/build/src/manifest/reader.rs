@@ -13,7 +13,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::{
     Access, ConfigKey, ConfigType, FsNeed, HttpNeed, Inputs, LIMIT, Language, Manifest, Port,
-    Problem, Requires, SecretNeed, StationFile,
+    Problem, Requires, SecretNeed, StationFile, TcpNeed,
 };
 
 impl Manifest {
@@ -132,7 +132,7 @@ impl Reader<'_> {
         let Some(table) = self.table(root, "", "requires") else {
             return requires;
         };
-        self.known(table, "requires", &["fs", "http", "secrets"]);
+        self.known(table, "requires", &["fs", "http", "tcp", "secrets"]);
         for (at, span, need) in self.entries(table, "requires", "fs") {
             self.known(need, &at, &["guest", "access", "why", "optional"]);
             let access = self.choice(need, &at, "access", &["read", "write"]);
@@ -151,17 +151,27 @@ impl Reader<'_> {
             });
         }
         for (at, span, need) in self.entries(table, "requires", "http") {
-            self.known(need, &at, &["rule", "why"]);
+            self.known(need, &at, &["rule", "why", "optional"]);
             requires.http.push(HttpNeed {
                 rule: self.required_string(need, &at, "rule", span.clone()),
                 why: self.required_string(need, &at, "why", span),
+                optional: self.boolean(need, &at, "optional"),
+            });
+        }
+        for (at, span, need) in self.entries(table, "requires", "tcp") {
+            self.known(need, &at, &["to", "why", "optional"]);
+            requires.tcp.push(TcpNeed {
+                to: self.required_string(need, &at, "to", span.clone()),
+                why: self.required_string(need, &at, "why", span),
+                optional: self.boolean(need, &at, "optional"),
             });
         }
         for (at, span, need) in self.entries(table, "requires", "secrets") {
-            self.known(need, &at, &["name", "why"]);
+            self.known(need, &at, &["name", "why", "optional"]);
             requires.secrets.push(SecretNeed {
                 name: self.required_string(need, &at, "name", span.clone()),
                 why: self.required_string(need, &at, "why", span),
+                optional: self.boolean(need, &at, "optional"),
             });
         }
         requires

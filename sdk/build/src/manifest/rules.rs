@@ -100,6 +100,18 @@ impl Manifest {
             found.why(&format!("requires.http.{i}.why"), &need.why);
         }
         seen.clear();
+        for (i, need) in self.requires.tcp.iter().enumerate() {
+            let at = format!("requires.tcp.{i}.to");
+            found.rule(
+                &at,
+                is_host_and_port(&need.to),
+                || format!("`{}` is no place to connect to", clip(&need.to)),
+                "a host and a port, as in `db.internal:5432`",
+            );
+            found.once(&at, &mut seen, &need.to);
+            found.why(&format!("requires.tcp.{i}.why"), &need.why);
+        }
+        seen.clear();
         for (i, need) in self.requires.secrets.iter().enumerate() {
             let at = format!("requires.secrets.{i}.name");
             found.rule(
@@ -294,6 +306,14 @@ fn is_http_rule(text: &str) -> bool {
         && methods.split(',').all(method)
         && (url.starts_with("https://") || url.starts_with("http://"))
         && !url.contains(|c: char| c.is_control() || c.is_whitespace())
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        (1..=256).contains(&host.len())
+            && !host.contains(|c: char| c.is_control() || c.is_whitespace() || c == '/')
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 /// A hostile manifest may hold anything; a message quotes only its beginning, on one line.

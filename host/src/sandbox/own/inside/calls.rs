@@ -16,6 +16,7 @@ use crate::{
         way::Refusal,
     },
     visit::Visit,
+    workspace::Held,
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -56,7 +57,7 @@ pub(super) struct Calls {
 #[derive(Debug)]
 pub(super) enum Answered {
     Failed(String),
-    Entered(PathBuf, Vec<Option<PathBuf>>),
+    Entered(PathBuf, Vec<Option<PathBuf>>, Option<Held>),
     Left,
     Unkept(String),
     Kept(Digest),
@@ -72,11 +73,16 @@ impl Answered {
         let path = |bytes: &[u8]| Path::new(std::ffi::OsStr::from_bytes(bytes)).to_path_buf();
         match answer {
             Answer::Failed(reason) => Self::Failed(reason.into()),
-            Answer::Entered { workspace, joined } => {
+            Answer::Entered {
+                workspace,
+                joined,
+                held,
+            } => {
+                let held = held.map(|(bytes, entries)| Held { bytes, entries });
                 let joined = joined
                     .into_iter()
                     .map(|bytes| bytes.map(|bytes| path(bytes)));
-                Self::Entered(path(workspace), joined.collect())
+                Self::Entered(path(workspace), joined.collect(), held)
             }
             Answer::Left => Self::Left,
             Answer::Unkept(reason) => Self::Unkept(reason.into()),
@@ -180,11 +186,12 @@ impl Folders for Arc<Link> {
     fn enter(&self, visit: &Visit) -> io::Result<Box<dyn Folder>> {
         let number = self.number(visit)?;
         match self.ask(Wish::Enter(number))?.0 {
-            Answered::Entered(workspace, joined) => Ok(Box::new(Entered {
+            Answered::Entered(workspace, joined, held) => Ok(Box::new(Entered {
                 link: self.clone(),
                 number,
                 workspace,
                 joined,
+                held,
             })),
             other => Err(other.other()),
         }
@@ -199,9 +206,14 @@ struct Entered {
     number: Number,
     workspace: PathBuf,
     joined: Vec<Option<PathBuf>>,
+    held: Option<Held>,
 }
 
 impl Folder for Entered {
+    fn held(&self) -> Option<Held> {
+        self.held
+    }
+
     fn path(&self) -> &Path {
         &self.workspace
     }
@@ -210,8 +222,8 @@ impl Folder for Entered {
         self.joined.iter().map(Option::as_deref).collect()
     }
 
-    /// The snapshot stays with the host, which puts it into the report.
-    fn leave(self: Box<Self>) -> Result<Left, LeaveError> {
+    /// The snapshot stays with the host, which puts it into the report, and knows the limits itself.
+    fn leave(self: Box<Self>, _: Held) -> Result<Left, LeaveError> {
         match self.link.ask(Wish::Leave(self.number))?.0 {
             Answered::Left => Ok(Left::default()),
             Answered::Unkept(reason) => Err(LeaveError::Station(reason)),

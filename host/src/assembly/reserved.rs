@@ -1,0 +1,224 @@
+//! What of the host's no line may be granted: andon's own state, caches and settings, and for writing
+//! also what a line is made of. A station that could change these would grant itself what it likes.
+
+use crate::{
+    catalogue::Cache,
+    escape::line as escaped,
+    factory::Factory,
+    grant::{Access, Mount},
+    line::{Asset, Draft},
+    problem::{Problem, shown},
+};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+/// The files beside a line that say what it may do.
+const FILES: [&str; 3] = ["line.toml", "line.lock", "andon.toml"];
+/// The default state folder of every line, and where stations are built.
+const STATE: &str = ".andon";
+
+/// What is not granted, links resolved.
+pub(super) struct Reserved {
+    /// Neither read nor written.
+    closed: Vec<(PathBuf, &'static str)>,
+    /// Not written.
+    fixed: Vec<(PathBuf, &'static str)>,
+    /// What stations may write: a link in there is a guest's.
+    writable: Vec<PathBuf>,
+    folder: PathBuf,
+}
+
+impl Reserved {
+    /// What a line in `folder` may not be granted.
+    pub(super) fn new(
+        draft: &Draft,
+        folder: &Path,
+        state: Option<&Path>,
+        factory: &Factory,
+    ) -> Self {
+        let own = folder.join(STATE);
+        let mut closed = vec![(resolve(state.unwrap_or(&own)), "the state folder")];
+        if state.is_some() {
+            closed.push((resolve(&own), "the state folder"));
+        }
+        for place in Cache::homes() {
+            closed.push((resolve(&place), "a folder of andon's own"));
+        }
+        let folder = resolve(folder);
+        let mut fixed: Vec<_> = FILES
+            .iter()
+            .map(|name| (folder.join(name), "says what the line may do"))
+            .collect();
+        fixed.push((resolve(Path::new(&draft.file)), "says what the line may do"));
+        let file = factory.file.as_deref().map(Path::new);
+        fixed.extend(file.map(|file| (resolve(file), "says what lines may do")));
+        let stations = draft.line.stations.values();
+        for station in stations.clone() {
+            fixed.push((
+                resolve(&folder.join(&station.r#use)),
+                "is what a station is made from",
+            ));
+        }
+        let writable = stations
+            .flat_map(|station| &station.grants.fs)
+            .filter(|mount| mount.access == Access::Write)
+            .map(|mount| resolve(&folder.join(&mount.host)))
+            .collect();
+        Self {
+            closed,
+            fixed,
+            writable,
+            folder,
+        }
+    }
+
+    /// What is wrong with granting a folder, written as `host` in the line file.
+    pub(super) fn mount(
+        &self,
+        draft: &Draft,
+        at: &str,
+        host: &Path,
+        access: Access,
+    ) -> Option<Problem> {
+        let name = shown(&host.display().to_string());
+        if let Some(problem) = self.reading(draft, at, host, &name) {
+            return Some(problem);
+        }
+        if access == Access::Read {
+            return None;
+        }
+        let place = resolve(&self.folder.join(host));
+        let (path, what) = overlaps(&self.fixed, &place)?;
+        Some(
+            draft
+                .problem(
+                    at,
+                    format!(
+                        "`{name}` cannot be granted for writing: `{}` {what}",
+                        shown(&path.display().to_string())
+                    ),
+                )
+                .hint("grant a folder beside it, or `access = \"read\"`"),
+        )
+    }
+
+    /// What is wrong with taking an asset from where it is. Below a ceiling it has to be in the line's
+    /// folder or in one of the ceiling's: else it would be a way around it.
+    pub(super) fn asset(
+        &self,
+        draft: &Draft,
+        at: &str,
+        asset: &Asset,
+        factory: &Factory,
+    ) -> Option<Problem> {
+        let name = shown(&asset.host.display().to_string());
+        if let Some(problem) = self.reading(draft, at, &asset.host, &name) {
+            return Some(problem);
+        }
+        let ceiling = factory.ceiling.as_ref()?;
+        let mount = Mount {
+            host: resolve(&self.folder.join(&asset.host)),
+            guest: asset.guest.clone(),
+            access: Access::Read,
+            quota: None,
+            max_files: None,
+        };
+        if mount.host.starts_with(&self.folder) || ceiling.mount(&mount).is_some() {
+            return None;
+        }
+        let host = escaped(&mount.host.display().to_string());
+        let file = shown(factory.file.as_deref().unwrap_or("andon.toml"));
+        let message = format!(
+            "the asset `{name}` is outside of the line's folder, and the ceiling does not admit it"
+        );
+        Some(draft.problem(at, message).hint(format!(
+            "`fs = [{{ host = \"{host}\", access = \"read\" }}]` in `[ceiling.grants]` of `{file}` admits it"
+        )))
+    }
+
+    fn reading(&self, draft: &Draft, at: &str, host: &Path, name: &str) -> Option<Problem> {
+        let place = resolve(&self.folder.join(host));
+        let within_state = place
+            .components()
+            .any(|part| part == Component::Normal(OsStr::new(STATE)));
+        if let Some((path, what)) = overlaps(&self.closed, &place) {
+            let message = if place.starts_with(path) {
+                format!("`{name}` cannot be granted: it is, or is in, {what}")
+            } else {
+                format!(
+                    "`{name}` cannot be granted: {what} `{}` is in it",
+                    shown(&path.display().to_string())
+                )
+            };
+            return Some(draft.problem(at, message).hint("grant a folder beside it"));
+        }
+        if within_state {
+            return Some(
+                draft
+                    .problem(
+                        at,
+                        format!("`{name}` cannot be granted: `{STATE}` is a folder of andon's own"),
+                    )
+                    .hint("grant a folder beside it"),
+            );
+        }
+        let link = self.guests_link(host)?;
+        Some(
+            draft
+                .problem(
+                    at,
+                    format!(
+                        "`{name}` cannot be granted: `{}` is a link in a folder that a station may write",
+                        shown(&link.display().to_string())
+                    ),
+                )
+                .hint("name what is meant without the link"),
+        )
+    }
+
+    /// A link on the way to `host` that a station may have put there.
+    fn guests_link(&self, host: &Path) -> Option<PathBuf> {
+        let mut way = self.folder.clone();
+        for part in host.components() {
+            let around = resolve(&way);
+            way.push(part);
+            let guests = self.writable.iter().any(|place| around.starts_with(place));
+            if guests && fs::symlink_metadata(&way).is_ok_and(|about| about.is_symlink()) {
+                return Some(way);
+            }
+        }
+        None
+    }
+}
+
+/// The first of these places that is `place`, in it or around it.
+fn overlaps<'a>(
+    places: &'a [(PathBuf, &'static str)],
+    place: &Path,
+) -> Option<(&'a Path, &'static str)> {
+    places
+        .iter()
+        .find(|(own, _)| own.starts_with(place) || place.starts_with(own))
+        .map(|(own, what)| (own.as_path(), *what))
+}
+
+/// The path with all links resolved, also where its end is not there yet.
+pub(super) fn resolve(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    for above in path.ancestors() {
+        let above_or_here = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        if let Ok(mut found) = fs::canonicalize(above_or_here) {
+            found.extend(missing.iter().rev());
+            return found;
+        }
+        missing.extend(above.file_name().map(OsStr::to_os_string));
+    }
+    path.to_path_buf()
+}

@@ -1,0 +1,16 @@
+;; Starts timers and drops none.
+(component
+  (import "wasi:io/poll@0.2.0" (instance $poll
+    (export "pollable" (type $p (sub resource)))))
+  (alias export $poll "pollable" (type $pollable))
+  (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+    (alias outer 1 $pollable (type $p))
+    (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
+  (core func $subscribe (canon lower (func $clock "subscribe-duration")))
+  (core module $m
+    (import "" "subscribe" (func $subscribe (param i64) (result i32)))
+    (func (export "run") (result i32) (loop (drop (call $subscribe (i64.const 1))) (br 0)) unreachable))
+  (core instance $i (instantiate $m (with "" (instance (export "subscribe" (func $subscribe))))))
+  (func $run (result (result)) (canon lift (core func $i "run")))
+  (instance $station (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.0" (instance $station)))
