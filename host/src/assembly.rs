@@ -25,7 +25,7 @@ use crate::{
     name::Name,
     problem::{Problem, shown},
     sandbox::{
-        InProcess, PrepareError, Settings,
+        InProcess, Own, OwnSettings, OwnStation, PrepareError, Settings, StartError,
         compile::engine_key,
         egress::{self, Terms},
     },
@@ -116,6 +116,9 @@ pub enum AssemblyError {
     /// Assets cannot be kept.
     #[error(transparent)]
     Asset(#[from] AssetError),
+    /// There are no runner processes.
+    #[error(transparent)]
+    Runners(StartError),
 }
 
 /// What a path on the command line means.
@@ -521,6 +524,38 @@ impl Assembled {
         } else {
             Err(AssemblyError::Problems(problems))
         }
+    }
+
+    /// Starts runner processes for `line`, this line's `revision`. To be called in a runtime.
+    ///
+    /// # Errors
+    /// When they do not start, or a component does not load or link.
+    pub fn start(
+        &self,
+        settings: OwnSettings,
+        line: &Line,
+        revision: u64,
+    ) -> Result<Own, AssemblyError> {
+        let mut stations = Vec::new();
+        for (name, station) in &line.stations {
+            let Some(part) = self.parts.get(name) else {
+                continue;
+            };
+            let code = part.compiled.verified().try_clone();
+            stations.push(OwnStation {
+                name: name.clone(),
+                station: station.clone(),
+                code: code.map_err(|error| AssemblyError::Runners(error.into()))?,
+            });
+        }
+        Own::start(settings, &line.name, revision, stations).map_err(|error| match error {
+            StartError::Station { station, reason } => AssemblyError::Problems(vec![told(
+                &self.draft,
+                &format!("stations.{station}.use"),
+                &reason,
+            )]),
+            error => AssemblyError::Runners(error),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ mod compiler;
 mod facts;
 mod kind;
 
-pub use cache::{Cache, Compiled};
+pub use cache::{Cache, Compiled, Verified};
 pub use compiler::{Allowance, Compiler};
 pub use facts::{Facts, Format};
 pub use kind::{Kind, OtherWorld, Wasi};

@@ -19,6 +19,7 @@ mod print;
 mod progress;
 mod results;
 mod run;
+mod runner;
 mod schema;
 mod secret;
 mod show;
@@ -60,6 +61,8 @@ enum Command {
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
+    #[command(hide = true)]
+    Runner(runner::Runner),
 }
 
 /// The groups of the help text; a test holds them against the commands.
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Secret(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),
+        Command::Runner(command) => command.execute().map(|()| Done::Well),
     };
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,

@@ -164,6 +164,16 @@ impl Workspaces {
         }
     }
 
+    /// The folder that all directories are in, brought into being and emptied of what an earlier process
+    /// left. Names with a `+` in them are those of no item.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn root(&self) -> Result<&Path, WorkspaceError> {
+        self.base()?;
+        Ok(&self.0.root)
+    }
+
     /// Whether this process made any directory for the item.
     pub fn holds(&self, item: &ItemId) -> bool {
         self.known().items.contains_key(item)

@@ -42,7 +42,16 @@ impl Trial {
             self.stations
         ));
         self.ground.write("in.txt", input);
-        self.ground.andon(&["run", ".", "in.txt", "-q"])
+        let run = ["run", ".", "in.txt", "-q"];
+        let shared = self
+            .ground
+            .andon(&[&run[..], &["--worker", "shared"]].concat());
+        // Where visits run makes no difference to what comes of them.
+        let own = ["--worker", "own", "--state", "own"];
+        let own = self.ground.andon(&[&run[..], &own].concat());
+        let plain = |came: &Came| steady(&came.whole()).replace(" --state own", "");
+        assert_eq!(plain(&own), plain(&shared), "in processes of their own");
+        shared
     }
 
     fn run(&self, input: impl AsRef<[u8]>) -> Came {
@@ -77,4 +86,18 @@ fn labels(labels: &str) -> String {
 /// The settings of a `does` station.
 fn does(script: &str) -> String {
     format!("config = {{ do = '''\n{script}''' }}")
+}
+
+/// A text without what differs from run to run: times and random numbers.
+fn steady(text: &str) -> String {
+    let word = |word: &str| {
+        let number = word.len() >= 8 && word.bytes().all(|b| b.is_ascii_hexdigit());
+        if number { "N" } else { word }.to_string()
+    };
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    let words = words.map(|part| match part.char_indices().next_back() {
+        Some((at, c)) if !c.is_ascii_alphanumeric() => word(&part[..at]) + &part[at..],
+        _ => word(part),
+    });
+    words.collect()
 }

@@ -18,6 +18,7 @@ mod name_server;
 mod review;
 mod rights;
 mod run;
+mod runners;
 mod secrets;
 mod sockets;
 mod stations;

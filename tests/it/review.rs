@@ -5,13 +5,19 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 #[test]
 fn the_example_gives_the_reports_that_are_checked_in() {
+    gives_the_expected_reports(&["--worker", "shared"]);
+}
+
+/// Runs the example with some more arguments.
+pub(crate) fn gives_the_expected_reports(more: &[&str]) {
     let ground = Ground::new();
     let example = root().join("examples/review");
     let line = example.display().to_string();
     let inputs = example.join("inputs").display().to_string();
-    let out = ground.andon(&[
+    let arguments = [
         "run", &line, &inputs, "--state", "state", "--out", "out", "-q",
-    ]);
+    ];
+    let out = ground.andon(&[&arguments, more].concat());
     assert_eq!(out.code, Some(0), "{}", out.whole());
     let came = reports(&ground.path("out"));
     let expected = example.join("expected");

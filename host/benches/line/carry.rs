@@ -11,7 +11,7 @@ use andon::{
     item::{Body, ItemId, Labels, Payload},
     journal::{Journal, memory::Memory, sqlite::Sqlite},
     line::Line,
-    sandbox::{InProcess, Runner as _, Settings, egress},
+    sandbox::{InProcess, Own, OwnSettings, Runner, Settings, egress},
     visit::{Outcome, Visit},
     workspace::Workspaces,
 };
@@ -33,6 +33,15 @@ use tokio::{
 pub(super) enum Store {
     Memory,
     Sqlite,
+}
+
+/// Where visits run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worker {
+    /// On the threads of this process.
+    Shared,
+    /// In so many processes of their own.
+    Own(usize),
 }
 
 /// What a run came to.
@@ -65,7 +74,8 @@ pub(super) struct Loaded {
 struct Stores {
     folder: TempDir,
     journal: Arc<dyn Journal>,
-    runner: InProcess,
+    content: Content,
+    workspaces: Workspaces,
 }
 
 fn assemble(ground: &Ground) -> anyhow::Result<Assembled> {
@@ -86,19 +96,25 @@ fn stores(place: &Path, store: Store) -> anyhow::Result<Stores> {
     };
     let content = Content::open(folder.path().join("blobs"));
     let workspaces = Workspaces::open(folder.path().join("work"), content.clone(), journal.clone());
-    let runner = InProcess::new(Settings {
-        visits: Settings::VISITS,
-        folders: Arc::new(workspaces),
-        contents: Arc::new(content),
-        egress: Arc::new(egress::Closed),
-        progress: None,
-    })
-    .map_err(|error| anyhow::anyhow!("{error:#}"))?;
     Ok(Stores {
         folder,
         journal,
-        runner,
+        content,
+        workspaces,
     })
+}
+
+impl Stores {
+    fn in_process(&self) -> anyhow::Result<InProcess> {
+        InProcess::new(Settings {
+            visits: Settings::VISITS,
+            folders: Arc::new(self.workspaces.clone()),
+            contents: Arc::new(self.content.clone()),
+            egress: Arc::new(egress::Closed),
+            progress: None,
+        })
+        .map_err(|error| anyhow::anyhow!("{error:#}"))
+    }
 }
 
 /// Loads a line from the compiled cache as `andon run` does.
@@ -107,7 +123,7 @@ pub(super) fn load(ground: &Ground) -> anyhow::Result<Loaded> {
     let started = Instant::now();
     let assembled = assemble(ground)?;
     let assembling = started.elapsed();
-    assembled.prepare(&stores.runner, &assembled.draft.line, 1)?;
+    assembled.prepare(&stores.in_process()?, &assembled.draft.line, 1)?;
     let largest = assembled
         .parts
         .values()
@@ -132,19 +148,79 @@ impl Hall {
 
     /// A runner with the line's stations.
     pub(super) fn runner(&self) -> anyhow::Result<InProcess> {
-        Ok(self.stores(Store::Memory)?.runner)
+        self.shared(&stores(&self.place, Store::Memory)?)
     }
 
-    fn stores(&self, store: Store) -> anyhow::Result<Stores> {
-        let stores = stores(&self.place, store)?;
-        self.assembled.prepare(&stores.runner, &self.line, 1)?;
-        Ok(stores)
+    fn shared(&self, stores: &Stores) -> anyhow::Result<InProcess> {
+        let runner = stores.in_process()?;
+        self.assembled.prepare(&runner, &self.line, 1)?;
+        Ok(runner)
     }
 
-    fn conveyor(&self, stores: &Stores, ended: mpsc::UnboundedSender<()>) -> Conveyor {
+    /// A runner with the line's stations. To be called in a runtime.
+    fn worker(&self, stores: &Stores, worker: Worker) -> anyhow::Result<Arc<dyn Runner>> {
+        Ok(match worker {
+            Worker::Shared => Arc::new(self.shared(stores)?),
+            Worker::Own(processes) => Arc::new(self.own(stores, processes)?),
+        })
+    }
+
+    fn own(&self, stores: &Stores, processes: usize) -> anyhow::Result<Own> {
+        let settings = OwnSettings {
+            exe: env!("CARGO_BIN_EXE_andon").into(),
+            processes,
+            visits: OwnSettings::VISITS,
+            root: stores.workspaces.root()?.into(),
+            folders: Arc::new(stores.workspaces.clone()),
+            contents: Arc::new(stores.content.clone()),
+            egress: Arc::new(egress::Closed),
+            progress: None,
+        };
+        Ok(self.assembled.start(settings, &self.line, 1)?)
+    }
+
+    /// From starting a runner process until it is ready, and how it describes itself.
+    pub(super) fn start_own(&self) -> anyhow::Result<(Duration, String)> {
+        let stores = stores(&self.place, Store::Memory)?;
+        let runtime = runtime(2)?;
+        let _inside = runtime.enter();
+        stores.workspaces.root()?;
+        let started = Instant::now();
+        let own = self.own(&stores, 1)?;
+        Ok((started.elapsed(), own.describe().into()))
+    }
+
+    /// One visit after the other from a task of a runtime: how long each took.
+    pub(super) fn visits(&self, visits: u32, worker: Worker) -> anyhow::Result<Vec<Duration>> {
+        let stores = stores(&self.place, Store::Memory)?;
+        let runtime = runtime(ground::threads())?;
+        let inside = runtime.enter();
+        let runner = self.worker(&stores, worker)?;
+        drop(inside);
+        let visit = self.visit();
+        runtime.block_on(async {
+            let mut all = Vec::with_capacity(visits as usize);
+            for _ in 0..visits {
+                let visit = visit.clone();
+                let started = Instant::now();
+                // As the conveyor does it.
+                let report = tokio::spawn(runner.visit(visit)).await?;
+                all.push(started.elapsed());
+                anyhow::ensure!(matches!(report.outcome, Outcome::Passed(_)), "{report:?}");
+            }
+            Ok(all)
+        })
+    }
+
+    fn conveyor(
+        &self,
+        stores: &Stores,
+        runner: Arc<dyn Runner>,
+        ended: mpsc::UnboundedSender<()>,
+    ) -> Conveyor {
         Conveyor {
             journal: stores.journal.clone(),
-            runner: Arc::new(stores.runner.clone()),
+            runner,
             line: self.line.clone(),
             revision: 1,
             components: Default::default(),
@@ -160,10 +236,8 @@ impl Hall {
         }
     }
 
-    /// One visit after the other through the runner alone: the processor time of one.
-    pub(super) fn alone(&self, visits: u32) -> anyhow::Result<Duration> {
-        let runner = self.runner()?;
-        let visit = Visit {
+    fn visit(&self) -> Visit {
+        Visit {
             item: ItemId::input(&[0; 16], "line", "input"),
             line: self.line.name.clone(),
             revision: 1,
@@ -175,7 +249,13 @@ impl Hall {
             inputs: vec![input(0).payload],
             workspace: None,
             joined: Vec::new(),
-        };
+        }
+    }
+
+    /// One visit after the other through the runner alone: the processor time of one.
+    pub(super) fn alone(&self, visits: u32) -> anyhow::Result<Duration> {
+        let runner = self.runner()?;
+        let visit = self.visit();
         runtime(1)?.block_on(async {
             let started = thread_time();
             for _ in 0..visits {
@@ -187,11 +267,20 @@ impl Hall {
     }
 
     /// Takes `items` inputs and carries them to their ends.
-    pub(super) fn run(&self, items: usize, store: Store, threads: usize) -> anyhow::Result<Run> {
-        let stores = self.stores(store)?;
+    pub(super) fn run(
+        &self,
+        items: usize,
+        store: Store,
+        threads: usize,
+        worker: Worker,
+    ) -> anyhow::Result<Run> {
+        let stores = stores(&self.place, store)?;
         let (ended, mut ends) = mpsc::unbounded_channel();
-        let conveyor = self.conveyor(&stores, ended);
         let runtime = runtime(threads)?;
+        let inside = runtime.enter();
+        let runner = self.worker(&stores, worker)?;
+        drop(inside);
+        let conveyor = self.conveyor(&stores, runner, ended);
         let (wall, cpu) = runtime.block_on(async {
             let (take, taken) = mpsc::channel(64);
             let (_drain, drained) = watch::channel(false);
@@ -216,11 +305,12 @@ impl Hall {
         let Stores {
             folder,
             journal,
-            runner,
+            content,
+            workspaces,
         } = stores;
         drop(runtime);
-        // The runner's workspaces hold the journal, too; its log is emptied when it closes.
-        drop((runner, journal));
+        // The workspaces hold the journal, too; its log is emptied when it closes.
+        drop((workspaces, content, journal));
         Ok(Run {
             visits: u32::try_from(items * self.line.stations.len())?,
             wall,
@@ -230,11 +320,20 @@ impl Hall {
     }
 
     /// Takes one input after the other, each when the one before has ended: how long each took.
-    pub(super) fn one_by_one(&self, items: usize, threads: usize) -> anyhow::Result<Vec<Duration>> {
-        let stores = self.stores(Store::Sqlite)?;
+    pub(super) fn one_by_one(
+        &self,
+        items: usize,
+        threads: usize,
+        worker: Worker,
+    ) -> anyhow::Result<Vec<Duration>> {
+        let stores = stores(&self.place, Store::Sqlite)?;
         let (ended, mut ends) = mpsc::unbounded_channel();
-        let conveyor = self.conveyor(&stores, ended);
-        runtime(threads)?.block_on(async {
+        let runtime = runtime(threads)?;
+        let inside = runtime.enter();
+        let runner = self.worker(&stores, worker)?;
+        drop(inside);
+        let conveyor = self.conveyor(&stores, runner, ended);
+        runtime.block_on(async {
             let (take, taken) = mpsc::channel(64);
             let (_drain, drained) = watch::channel(false);
             let running = tokio::spawn(conveyor.run(taken, drained));

@@ -9,7 +9,7 @@ mod ground;
 mod large;
 
 use bare::Bare;
-use carry::{Hall, Store};
+use carry::{Hall, Store, Worker};
 use ground::Ground;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ const PARTS: &[(&str, Part)] = &[
     ("line", line),
     ("files", files),
     ("single", single),
+    ("runners", runners),
     ("process", process),
     ("start", start),
     ("load", load),
@@ -126,9 +127,9 @@ fn ratio(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
         bares.push(bare.visit(sizes.bare)?);
         runners.push(hall.alone(sizes.bare)?);
         pairs.push(bare.visits_on_two_threads(sizes.bare)? / (2 * sizes.bare));
-        let run = hall.run(sizes.items / 4, Store::Memory, 2)?;
+        let run = hall.run(sizes.items / 4, Store::Memory, 2, Worker::Shared)?;
         busy.push(run.wall / run.visits);
-        let run = hall.run(sizes.items / 4, Store::Memory, 1)?;
+        let run = hall.run(sizes.items / 4, Store::Memory, 1, Worker::Shared)?;
         memories.push(run.cpu / run.visits);
     }
     let (bare, runner, memory) = (
@@ -169,7 +170,12 @@ fn line(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
     let two = bare.visits_on_two_threads(sizes.bare)?;
     let mut runs = Vec::new();
     for _ in 0..sizes.rounds.min(3) {
-        let run = hall.run(sizes.items, Store::Sqlite, ground::threads())?;
+        let run = hall.run(
+            sizes.items,
+            Store::Sqlite,
+            ground::threads(),
+            Worker::Shared,
+        )?;
         runs.push((run.wall, run.cpu, run.grown, run.visits));
     }
     let (wall, cpu, grown, visits) = median(&mut runs);
@@ -206,7 +212,12 @@ fn line(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
 fn files(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
     let ground = Ground::three("ten-files")?;
     let hall = Hall::new(&ground)?;
-    let run = hall.run(sizes.items / 10, Store::Sqlite, ground::threads())?;
+    let run = hall.run(
+        sizes.items / 10,
+        Store::Sqlite,
+        ground::threads(),
+        Worker::Shared,
+    )?;
     table.row(
         "visits a second that write ten files each, SQLite",
         rate(run.visits as usize, run.wall),
@@ -229,11 +240,70 @@ fn files(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
 fn single(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
     let ground = Ground::three("pass-on")?;
     let hall = Hall::new(&ground)?;
-    let mut all = hall.one_by_one(sizes.singles, ground::threads())?;
+    let mut all = hall.one_by_one(sizes.singles, ground::threads(), Worker::Shared)?;
     all.sort();
     let share = |of: usize| millis(all[all.len() * of / 100]);
     table.row("one item through three stations, p50", share(50), "3 ms");
     table.row("the same, p99", share(99), "");
+    Ok(())
+}
+
+/// Runner processes against the threads of this process, in turns.
+fn runners(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
+    let ground = Ground::three("pass-on")?;
+    let hall = Hall::new(&ground)?;
+    let workers = [Worker::Shared, Worker::Own(ground::threads())];
+    for (store, name) in [(Store::Memory, "in memory"), (Store::Sqlite, "SQLite")] {
+        let mut walls = [Vec::new(), Vec::new()];
+        let mut processor = Vec::new();
+        for _ in 0..sizes.rounds.min(3) {
+            for (worker, walls) in workers.iter().zip(&mut walls) {
+                let run = hall.run(sizes.items, store, ground::threads(), *worker)?;
+                walls.push(run.wall);
+                if *worker != Worker::Shared {
+                    processor.push(run.cpu / run.visits);
+                }
+            }
+        }
+        let [shared, own] = walls.map(|mut walls| median(&mut walls));
+        let visits = 3 * sizes.items;
+        let what = format!("three stations, journal {name}: visits a second");
+        table.row(&format!("{what}, shared"), rate(visits, shared), "");
+        table.row(&format!("{what}, own"), rate(visits, own), "");
+        table.row("own against shared", times(shared, own), "1.2x");
+        table.row(
+            "processor time of the host for a visit, own",
+            micros(median(&mut processor)),
+            "",
+        );
+    }
+    let middle = |mut all: Vec<Duration>| median(&mut all);
+    let [shared, own] = [0, 1].map(|n| hall.visits(sizes.singles as u32, workers[n]).map(middle));
+    let (shared, own) = (shared?, own?);
+    table.row("one visit, shared, p50", micros(shared), "");
+    table.row("one visit, own, p50", micros(own), "");
+    table.row("own against shared", times(own, shared), "1.5x");
+    let single = |n: usize| hall.one_by_one(sizes.singles, ground::threads(), workers[n]);
+    let (shared, own) = (middle(single(0)?), middle(single(1)?));
+    table.row(
+        "one item through three stations, shared, p50",
+        millis(shared),
+        "",
+    );
+    table.row("the same, own, p50", millis(own), "");
+    table.row("own against shared", times(own, shared), "1.5x");
+    let (mut starts, mut words) = (Vec::new(), String::new());
+    for _ in 0..sizes.starts {
+        let (start, described) = hall.start_own()?;
+        starts.push(start);
+        words = described;
+    }
+    table.row(
+        "a runner process is ready after",
+        millis(median(&mut starts)),
+        "20 ms",
+    );
+    println!("  {words}");
     Ok(())
 }
 

@@ -17,7 +17,7 @@
 use super::{CatalogueError, Compiler, Component, Facts};
 use crate::digest::Digest;
 use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd},
+    fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     fs::{
         AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, linkat, openat, renameat, statat,
         unlinkat,
@@ -51,16 +51,39 @@ pub struct Cache {
     most: u64,
 }
 
-/// Compiled code that was verified.
+/// Compiled code that was verified, with what is known of it.
 #[derive(Debug)]
 pub struct Compiled {
-    file: File,
+    code: Verified,
     /// Of the code.
     len: u64,
     facts: Facts,
 }
 
-impl Compiled {
+/// An open file whose code was verified.
+#[derive(Debug)]
+pub struct Verified(File);
+
+impl Verified {
+    /// The file that another process of this andon verified and handed over, open. Only a channel that
+    /// nobody else writes to may give such a file.
+    pub(crate) fn handed_over(file: OwnedFd) -> Self {
+        Self(file.into())
+    }
+
+    /// The same open file once more, to be handed over.
+    ///
+    /// # Errors
+    /// When there are too many open files.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
+    /// The open file.
+    pub(crate) fn into_file(self) -> OwnedFd {
+        self.0.into()
+    }
+
     /// A path to the open file itself, for a loader that takes none but paths. Good while this lives;
     /// it does not go through the file's name, which may be another file's by now. The code begins
     /// at the file's start; what follows it is the cache's and to be ignored.
@@ -70,7 +93,25 @@ impl Compiled {
         } else {
             "/dev/fd"
         };
-        Path::new(descriptors).join(self.file.as_raw_fd().to_string())
+        Path::new(descriptors).join(self.0.as_raw_fd().to_string())
+    }
+}
+
+impl AsFd for Verified {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Compiled {
+    /// The open file.
+    pub fn verified(&self) -> &Verified {
+        &self.code
+    }
+
+    /// See [`Verified::path`].
+    pub fn path(&self) -> PathBuf {
+        self.code.path()
     }
 
     /// The code's bytes, read from the open file.
@@ -79,7 +120,7 @@ impl Compiled {
     /// When it cannot be read.
     pub fn bytes(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.len as usize];
-        self.file.read_exact_at(&mut bytes, 0)?;
+        self.code.0.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     }
 
@@ -301,7 +342,7 @@ impl Cache {
         file.rewind().ok()?;
         self.touch(&file);
         Some(Compiled {
-            file,
+            code: Verified(file),
             len: start,
             facts,
         })

@@ -9,15 +9,15 @@ use super::{
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
-    assembly::{Assembly, AssemblyError, note_grants},
+    assembly::{Assembled, Assembly, AssemblyError, note_grants},
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
     digest::Digest,
     item::{Body, Item, ItemId},
     journal::{Filter, JournalAuditor, PhaseKind, Summary},
-    line::Line,
+    line::{Line, Worker},
     name::Name,
     sandbox::{
-        InProcess, Settings,
+        Egress, InProcess, OwnSettings, Runner, Settings,
         egress::{Gate, Means},
     },
 };
@@ -26,6 +26,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, HashSet},
+    io,
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -64,10 +65,23 @@ pub(super) struct Run {
     /// Show no progress.
     #[arg(long, short)]
     quiet: bool,
+    /// Run visits in the host's own process, or in processes of their own behind a second wall,
+    /// whatever the line says.
+    #[arg(long, value_name = "WHERE")]
+    worker: Option<Where>,
     #[command(flatten)]
     state: StateArg,
     #[command(flatten)]
     factory: FactoryArg,
+}
+
+/// Where visits run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Where {
+    /// In runner processes, up to one a core.
+    Own,
+    /// In the host's own process.
+    Shared,
 }
 
 /// The most notices that are looked at together.
@@ -97,7 +111,7 @@ struct Work {
     line: Arc<Line>,
     revision: u64,
     components: BTreeMap<Name, Digest>,
-    runner: InProcess,
+    runner: Arc<dyn Runner>,
     board: Arc<Board>,
     progress: Arc<Progress>,
 }
@@ -186,21 +200,18 @@ impl Run {
         for (station, terms) in assembled.terms(&line) {
             gate.admit(&line.name, revision, &station, terms);
         }
-        let sandbox = InProcess::new(Settings {
-            visits: Settings::VISITS,
-            folders: Arc::new(state.workspaces.clone()),
-            contents: Arc::new(state.content.clone()),
-            egress: Arc::new(gate),
-            progress: None,
-        })
-        .map_err(|e| anyhow::anyhow!("the engine does not start: {e:#}"))?;
-        assembled.prepare(&sandbox, &line, revision)?;
-        // What the components were read from is not needed any more.
-        drop(assembled);
-
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
+        let inside = runtime.enter();
+        let runner = match self.runner(&assembled, &state, Arc::new(gate), &line, revision) {
+            Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
+            runner => runner?,
+        };
+        drop(inside);
+        // What the components were read from is not needed any more.
+        drop(assembled);
+
         let line = Arc::new(line);
         let board = Arc::new(Board::new(&line));
         let progress = Arc::new(Progress::show(board.clone(), self.quiet));
@@ -209,7 +220,7 @@ impl Run {
             line: line.clone(),
             revision,
             components: kept.components,
-            runner: sandbox,
+            runner,
             board,
             progress: progress.clone(),
         };
@@ -218,6 +229,55 @@ impl Run {
         runtime.shutdown_background();
         progress.end();
         self.finish(&state, &line, &outcome?)
+    }
+
+    /// What executes the visits, its stations ready.
+    fn runner(
+        &self,
+        assembled: &Assembled,
+        state: &State,
+        egress: Arc<dyn Egress>,
+        line: &Line,
+        revision: u64,
+    ) -> Result<Arc<dyn Runner>, AssemblyError> {
+        let folders = Arc::new(state.workspaces.clone());
+        let contents = Arc::new(state.content.clone());
+        let worker = match self.worker {
+            Some(Where::Own) => Worker::Own,
+            Some(Where::Shared) => Worker::Shared,
+            None => line.worker.unwrap_or(Worker::Shared),
+        };
+        if worker == Worker::Own {
+            let failed = |error: io::Error| AssemblyError::Runners(error.into());
+            let cores = std::thread::available_parallelism().map_or(1, Into::into);
+            let workers: u64 = line.stations.values().map(|s| u64::from(s.workers)).sum();
+            let root = state.workspaces.root().map_err(|e| failed(e.into()))?;
+            let settings = OwnSettings {
+                exe: std::env::current_exe().map_err(failed)?,
+                processes: cores.min(usize::try_from(workers).unwrap_or(cores)),
+                visits: OwnSettings::VISITS,
+                root: std::path::absolute(root).map_err(failed)?,
+                folders,
+                contents,
+                egress,
+                progress: None,
+            };
+            let own = assembled.start(settings, line, revision)?;
+            if !self.quiet {
+                print::note(own.describe());
+            }
+            return Ok(Arc::new(own));
+        }
+        let sandbox = InProcess::new(Settings {
+            visits: Settings::VISITS,
+            folders,
+            contents,
+            egress,
+            progress: None,
+        })
+        .map_err(|e| AssemblyError::Engine(e.to_string()))?;
+        assembled.prepare(&sandbox, line, revision)?;
+        Ok(Arc::new(sandbox))
     }
 
     async fn carry(&self, work: Work, sources: Vec<inputs::Source>) -> anyhow::Result<Tally> {
@@ -281,7 +341,7 @@ impl Run {
         let (notify, mut noticed) = mpsc::unbounded_channel();
         let conveyor = Conveyor {
             journal: state.journal.clone(),
-            runner: Arc::new(runner),
+            runner,
             line: line.clone(),
             revision,
             components,

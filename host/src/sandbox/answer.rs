@@ -67,14 +67,98 @@ pub(crate) enum Given {
     File(String),
 }
 
+/// Outputs that were checked, wherever they come from.
+pub(crate) struct Outputs<'a> {
+    limits: &'a Limits,
+    bytes: u64,
+    outputs: Vec<Output>,
+}
+
+/// An output without its body.
+pub(crate) struct Head {
+    port: Name,
+    content_type: String,
+    labels: Labels,
+}
+
+impl<'a> Outputs<'a> {
+    pub(crate) fn new(limits: &'a Limits) -> Self {
+        Self {
+            limits,
+            bytes: 0,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// The number of the next one, from 1.
+    fn next(&self) -> usize {
+        self.outputs.len() + 1
+    }
+
+    /// Checks all of the next output but where its body is.
+    pub(crate) fn admit<'l>(
+        &mut self,
+        port: &str,
+        content_type: &str,
+        len: u64,
+        labels: impl IntoIterator<Item = (&'l str, &'l str)>,
+    ) -> Result<Head, Unfit> {
+        let n = self.next();
+        if n as u64 > self.limits.outputs {
+            return Err(Unfit::Over(Limit::Outputs));
+        }
+        let port = port_name(n, port)?;
+        if content_type.len() > 255 || !content_type.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return Err(Unfit::MediaType(n, shown(content_type)));
+        }
+        let mut set = Labels::default();
+        let mut size = content_type.len() as u64;
+        for (count, (name, value)) in labels.into_iter().enumerate() {
+            if count as u64 >= self.limits.labels {
+                return Err(Unfit::Over(Limit::Labels));
+            }
+            size += (name.len() + value.len()) as u64;
+            set.set(name, value)
+                .map_err(|problem| Unfit::Label(n, problem))?;
+        }
+        self.bytes = self.bytes.saturating_add(size).saturating_add(len);
+        if self.bytes > self.limits.output {
+            return Err(Unfit::Over(Limit::Output));
+        }
+        let content_type = match content_type {
+            "" => "application/octet-stream",
+            some => some,
+        };
+        Ok(Head {
+            port,
+            content_type: content_type.into(),
+            labels: set,
+        })
+    }
+
+    /// Adds an output that was admitted.
+    pub(crate) fn add(&mut self, head: Head, body: Body) {
+        self.outputs.push(Output {
+            port: head.port,
+            payload: Payload {
+                content_type: head.content_type,
+                body,
+                labels: head.labels,
+            },
+        });
+    }
+
+    pub(crate) fn all(self) -> Vec<Output> {
+        self.outputs
+    }
+}
+
 /// The outputs of one visit so far.
 pub(crate) struct Answer<'a> {
-    limits: &'a Limits,
+    outputs: Outputs<'a>,
     pub(crate) files: &'a mut Files,
     visit: Arc<Visit>,
     contents: &'a Arc<dyn Contents>,
-    bytes: u64,
-    outputs: Vec<Output>,
 }
 
 impl<'a> Answer<'a> {
@@ -85,12 +169,10 @@ impl<'a> Answer<'a> {
         contents: &'a Arc<dyn Contents>,
     ) -> Self {
         Self {
-            limits,
+            outputs: Outputs::new(limits),
             files,
             visit,
             contents,
-            bytes: 0,
-            outputs: Vec::new(),
         }
     }
 
@@ -102,31 +184,12 @@ impl<'a> Answer<'a> {
         body: Given,
         labels: impl IntoIterator<Item = (&'l str, &'l str)>,
     ) -> Result<(), Unfit> {
-        let n = self.outputs.len() + 1;
-        if n > self.limits.outputs as usize {
-            return Err(Unfit::Over(Limit::Outputs));
-        }
-        let port = port_name(n, port)?;
-        if content_type.len() > 255 || !content_type.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            return Err(Unfit::MediaType(n, shown(content_type)));
-        }
-        let mut set = Labels::default();
-        let mut size = content_type.len();
-        for (count, (name, value)) in labels.into_iter().enumerate() {
-            if count as u64 >= self.limits.labels {
-                return Err(Unfit::Over(Limit::Labels));
-            }
-            size += name.len() + value.len();
-            set.set(name, value)
-                .map_err(|problem| Unfit::Label(n, problem))?;
-        }
-        if let Given::Bytes(bytes) = &body {
-            size += bytes.len();
-        }
-        self.bytes += size as u64;
-        if self.bytes > self.limits.output {
-            return Err(Unfit::Over(Limit::Output));
-        }
+        let n = self.outputs.next();
+        let len = match &body {
+            Given::Bytes(bytes) => bytes.len() as u64,
+            Given::File(_) => 0,
+        };
+        let head = self.outputs.admit(port, content_type, len, labels)?;
         let body = match body {
             Given::File(path) => {
                 let checked = self.file(&path);
@@ -135,7 +198,6 @@ impl<'a> Answer<'a> {
             }
             Given::Bytes(bytes) if bytes.len() <= Body::INLINE => Body::Inline(bytes),
             Given::Bytes(bytes) => {
-                let len = bytes.len() as u64;
                 let contents = self.contents.clone();
                 let digest = tokio::task::spawn_blocking(move || contents.put(&bytes))
                     .await
@@ -145,49 +207,47 @@ impl<'a> Answer<'a> {
                 Body::Stored { digest, len }
             }
         };
-        let content_type = match content_type {
-            "" => "application/octet-stream",
-            some => some,
-        };
-        self.outputs.push(Output {
-            port,
-            payload: Payload {
-                content_type: content_type.into(),
-                body,
-                labels: set,
-            },
-        });
+        self.outputs.add(head, body);
         Ok(())
     }
 
     /// All outputs.
     pub(crate) fn outcome(self) -> Outcome {
-        Outcome::Passed(self.outputs)
+        Outcome::Passed(self.outputs.all())
     }
 
     /// Whether `path` is a regular file of the workspace, with nothing that leads out of it.
     fn file(&mut self, path: &str) -> Result<(), String> {
-        let plain = |path: &Path| {
-            path.components()
-                .all(|part| matches!(part, Component::Normal(_)))
-        };
-        if path.is_empty() || path.len() > PATH || path.contains('\0') || !plain(Path::new(path)) {
-            return Err(
-                "a relative path of at most 1024 bytes with no `.` or `..` is wanted".into(),
-            );
-        }
+        file_path(path)?;
         if self.files.entered().is_none() && self.visit.workspace.is_none() {
             return Err("its workspace is empty".into());
         }
         // A file of an earlier station may be passed on by one that touched none.
         let folder = (self.files.enter(&self.visit)).map_err(|error| error.to_string())?;
-        let found = cap_std::fs::Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority())
-            .and_then(|dir| dir.symlink_metadata(path));
-        match found {
-            Ok(metadata) if metadata.is_file() => Ok(()),
-            Ok(_) => Err("it is no regular file".into()),
-            Err(error) => Err(error.to_string()),
-        }
+        regular_file(folder.path(), path)
+    }
+}
+
+/// Whether a path may name a file of a workspace.
+pub(crate) fn file_path(path: &str) -> Result<(), String> {
+    let plain = |path: &Path| {
+        path.components()
+            .all(|part| matches!(part, Component::Normal(_)))
+    };
+    if path.is_empty() || path.len() > PATH || path.contains('\0') || !plain(Path::new(path)) {
+        return Err("a relative path of at most 1024 bytes with no `.` or `..` is wanted".into());
+    }
+    Ok(())
+}
+
+/// Whether a path that may name a file of a workspace does so. Blocks.
+pub(crate) fn regular_file(workspace: &Path, path: &str) -> Result<(), String> {
+    let found = cap_std::fs::Dir::open_ambient_dir(workspace, cap_std::ambient_authority())
+        .and_then(|dir| dir.symlink_metadata(path));
+    match found {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(_) => Err("it is no regular file".into()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! [`config`] is what changes compiled code. [`Engine`] adds what only matters for running: the pool
 //! of instances and the thread that ticks.
 
-use crate::catalogue::Compiled;
+use crate::catalogue::{Compiled, Verified};
 use std::{
     num::NonZeroUsize,
     sync::{
@@ -78,13 +78,15 @@ pub struct Engine {
     visits: usize,
 }
 
-impl Engine {
-    /// An engine with room for at most `visits` at the same time; for fewer where the machine does
-    /// not give as much address space.
-    ///
-    /// # Errors
-    /// When the engine cannot be made at all.
-    pub fn new(visits: usize) -> wasmtime::Result<Self> {
+/// An engine that has no thread yet.
+pub(crate) struct Still {
+    engine: wasmtime::Engine,
+    visits: usize,
+}
+
+impl Still {
+    /// See [`Engine::new`].
+    pub(crate) fn new(visits: usize) -> wasmtime::Result<Self> {
         let mut visits = visits.clamp(1, 4096);
         let engine = loop {
             let mut config = config();
@@ -95,6 +97,12 @@ impl Engine {
                 Err(_) => visits /= 2,
             }
         };
+        Ok(Self { engine, visits })
+    }
+
+    /// Starts the thread that ticks.
+    pub(crate) fn start(self) -> wasmtime::Result<Engine> {
+        let Self { engine, visits } = self;
         let ticker = Arc::new(Ticker::default());
         let thread = thread::Builder::new()
             .name("andon-epoch".into())
@@ -104,12 +112,23 @@ impl Engine {
             })?
             .thread()
             .clone();
-        Ok(Self {
+        Ok(Engine {
             engine,
             ticker,
             thread,
             visits,
         })
+    }
+}
+
+impl Engine {
+    /// An engine with room for at most `visits` at the same time; for fewer where the machine does
+    /// not give as much address space.
+    ///
+    /// # Errors
+    /// When the engine cannot be made at all.
+    pub fn new(visits: usize) -> wasmtime::Result<Self> {
+        Still::new(visits)?.start()
     }
 
     /// The visits that it has room for.
@@ -135,15 +154,23 @@ impl Engine {
     ///
     /// # Errors
     /// When it was compiled by another version or with other settings.
+    pub fn load_cached(&self, compiled: &Compiled) -> wasmtime::Result<Component> {
+        self.load_verified(compiled.verified())
+    }
+
+    /// Loads a component from a file that was verified.
+    ///
+    /// # Errors
+    /// When it was compiled by another version or with other settings.
     #[allow(
         unsafe_code,
         reason = "compiled code has to be trusted at one place; this is it"
     )]
-    pub fn load_cached(&self, compiled: &Compiled) -> wasmtime::Result<Component> {
-        // SAFETY: a `Compiled` exists only after the cache found the keyed hash of just this open file
+    pub(crate) fn load_verified(&self, code: &Verified) -> wasmtime::Result<Component> {
+        // SAFETY: a `Verified` exists only after the cache found the keyed hash of just this open file
         // right; the file is private to this user, is never written again once it has its name, and its
         // path here leads to the open file itself, whatever has been put under its name since.
-        unsafe { Component::deserialize_file(&self.engine, compiled.path()) }
+        unsafe { Component::deserialize_file(&self.engine, code.path()) }
     }
 
     /// What it stands on.

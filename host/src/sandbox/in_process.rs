@@ -89,7 +89,12 @@ impl InProcess {
     /// # Errors
     /// When the engine cannot be made.
     pub fn new(settings: Settings) -> wasmtime::Result<Self> {
-        let engine = Arc::new(Engine::new(settings.visits)?);
+        Self::on(Engine::new(settings.visits)?, settings)
+    }
+
+    /// A runner on an engine that is there.
+    pub(crate) fn on(engine: Engine, settings: Settings) -> wasmtime::Result<Self> {
+        let engine = Arc::new(engine);
         Ok(Self(Arc::new(Inner {
             linker: imports::linker(engine.wasmtime())?,
             room: Semaphore::new(engine.visits()),
@@ -378,7 +383,7 @@ fn withheld(error: &io::Error) -> Outcome {
 }
 
 /// A report of a visit that never began.
-fn failed(reason: String) -> Report {
+pub(crate) fn failed(reason: String) -> Report {
     Report {
         outcome: Outcome::Retry {
             reason,

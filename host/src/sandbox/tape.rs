@@ -15,6 +15,18 @@ use std::{
 /// A line longer than this is broken: a guest that never ends its line is heard all the same.
 const LINE: usize = 8 << 10;
 
+/// All that a line of the log may be of.
+pub(crate) const LEVELS: [&str; 7] = [
+    "trace", "debug", "info", "warn", "error", "stdout", "stderr",
+];
+
+/// What a line counts towards the limit, in bytes. The level and the line itself cost something too:
+/// empty lines are no way around the limit.
+pub(crate) fn cost(line: &LogLine) -> u64 {
+    let fields = line.fields.iter().map(|(k, v)| k.len() + v.len() + 2);
+    (8 + line.message.len() + fields.sum::<usize>()) as u64
+}
+
 /// Which of a guest's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Channel {
@@ -161,9 +173,7 @@ impl Tape {
     }
 
     fn push(&self, written: &mut Written, line: LogLine) -> Result<(), Over> {
-        // The level and the line itself cost something too: empty lines are no way around the limit.
-        let fields = line.fields.iter().map(|(k, v)| k.len() + v.len() + 2);
-        let bytes = (8 + line.message.len() + fields.sum::<usize>()) as u64;
+        let bytes = cost(&line);
         if written.log_bytes + bytes > self.most_log {
             return Err(self.exceed(Limit::Log));
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
+use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -68,7 +69,7 @@ pub trait Way: Send + Sync + 'static {
 }
 
 /// Why a call came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     /// It is not granted, and that ends the visit.
     #[error("`{}`: {}", .0.what, .0.why)]
@@ -85,7 +86,7 @@ pub enum Refusal {
 }
 
 /// How a granted call failed; what the guest may know of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// The name is not known, or the resolver cannot be reached.
     Name,

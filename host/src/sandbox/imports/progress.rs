@@ -7,7 +7,7 @@ use crate::{
 use wasmtime::component::{HasSelf, Linker};
 
 /// The most characters of a note.
-const NOTE: usize = 256;
+pub(crate) const NOTE: usize = 256;
 
 /// How far a visit has come; also its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
