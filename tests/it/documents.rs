@@ -11,7 +11,11 @@ use std::{fs, path::Path, process::Command};
 
 #[test]
 fn documents_show_what_happens() {
-    let documents = ["README.md", "examples/review/README.md"];
+    let documents = [
+        "README.md",
+        "examples/hostile/README.md",
+        "examples/review/README.md",
+    ];
     for document in documents {
         let text = fs::read_to_string(root().join(document)).expect(document);
         let ground = Ground::new();
