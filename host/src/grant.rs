@@ -16,7 +16,7 @@ mod target;
 mod tcp;
 
 pub use address::{AddressClass, BadAddress, address_class, admit_address};
-pub use folder::{Access, BadGuestPath, Mount, guest_path, within};
+pub use folder::{Access, BadGuestPath, Mount, SAYING, STATE, guest_path, hosts_own, within};
 pub use http::{BadRule, HttpGrant, HttpRule, Methods};
 pub use left::{Lack, Left};
 pub use rate::{BadPace, Pace, Rates};

@@ -5,7 +5,8 @@ use crate::{
     catalogue::Cache,
     escape::line as escaped,
     factory::Factory,
-    grant::{Access, Mount},
+    grant::{Access, Mount, SAYING, STATE},
+    journal::sqlite,
     line::{Asset, Draft},
     problem::{Problem, shown},
 };
@@ -14,11 +15,6 @@ use std::{
     fs,
     path::{Component, Path, PathBuf},
 };
-
-/// The files beside a line that say what it may do.
-const FILES: [&str; 3] = ["line.toml", "line.lock", "andon.toml"];
-/// The default state folder of every line, and where stations are built.
-const STATE: &str = ".andon";
 
 /// What is not granted, links resolved.
 pub(super) struct Reserved {
@@ -48,7 +44,7 @@ impl Reserved {
             closed.push((resolve(&place), "a folder of andon's own"));
         }
         let folder = resolve(folder);
-        let mut fixed: Vec<_> = FILES
+        let mut fixed: Vec<_> = SAYING
             .iter()
             .map(|name| (folder.join(name), "says what the line may do"))
             .collect();
@@ -155,6 +151,11 @@ impl Reserved {
             };
             return Some(draft.problem(at, message).hint("grant a folder beside it"));
         }
+        if let Some(state) = state_folder(&place) {
+            let state = shown(&state.display().to_string());
+            let message = format!("`{name}` cannot be granted: `{state}` is a state folder");
+            return Some(draft.problem(at, message).hint("grant a folder beside it"));
+        }
         if within_state {
             return Some(
                 draft
@@ -192,6 +193,15 @@ impl Reserved {
         }
         None
     }
+}
+
+/// A state folder that `place` is, is in, or has in it.
+fn state_folder(place: &Path) -> Option<PathBuf> {
+    let keeps = |folder: &PathBuf| folder.join(sqlite::FILE).is_file();
+    let inside = fs::read_dir(place).into_iter().flatten().flatten();
+    (place.ancestors().map(Path::to_path_buf))
+        .chain(inside.map(|entry| entry.path()))
+        .find(keeps)
 }
 
 /// The first of these places that is `place`, in it or around it.

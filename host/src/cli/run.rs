@@ -32,10 +32,12 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
+    time::timeout,
 };
 
 /// Run inputs through a line, or through one station
@@ -104,6 +106,9 @@ struct Tally {
     /// The line was stopped before it came to rest.
     drained: bool,
 }
+
+/// How long a run waits without a word for requests that its guests went away from.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What carrying takes.
 struct Work {
@@ -204,7 +209,8 @@ impl Run {
             .enable_all()
             .build()?;
         let inside = runtime.enter();
-        let runner = match self.runner(&assembled, &state, Arc::new(gate), &line, revision) {
+        let gate = Arc::new(gate);
+        let runner = match self.runner(&assembled, &state, gate.clone(), &line, revision) {
             Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
             runner => runner?,
         };
@@ -224,7 +230,17 @@ impl Run {
             board,
             progress: progress.clone(),
         };
-        let outcome = runtime.block_on(self.carry(work, sources));
+        let outcome = runtime.block_on(async {
+            let outcome = self.carry(work, sources).await;
+            // Guests may have gone away from requests that are still being sent.
+            let settled = gate.settled();
+            tokio::pin!(settled);
+            if timeout(PATIENCE, &mut settled).await.is_err() {
+                progress.say("waiting for requests that are under way");
+                settled.await;
+            }
+            outcome
+        });
         // Visits that a second Ctrl-C left behind are not waited for.
         runtime.shutdown_background();
         progress.end();

@@ -79,6 +79,22 @@ pub fn within(path: &str, folder: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// What andon keeps its state in beside a line: never a guest's, wherever it stands.
+pub const STATE: &str = ".andon";
+/// The files that say what a line may do: never a guest's to change.
+pub const SAYING: [&str; 3] = ["line.toml", "line.lock", "andon.toml"];
+
+/// The part of a path in a granted folder that is the host's own, whatever was granted: the state of some
+/// line, or, for a change, what says what a line may do. A folder may hold other lines than the station's.
+pub fn hosts_own(path: &str, changes: bool) -> Option<&'static str> {
+    path.split('/').find_map(|part| {
+        // Some file systems know no upper and lower case.
+        let is = |name: &&&'static str| part.eq_ignore_ascii_case(name);
+        let saying = SAYING.iter().find(is).filter(|_| changes);
+        [STATE].iter().find(is).or(saying).copied()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +119,15 @@ mod tests {
         ];
         for (path, problem) in bad {
             assert_eq!(guest_path(path), Err(problem), "{path}");
+        }
+        for (path, changes, own) in [
+            ("x/.andon/journal.sqlite", false, Some(STATE)),
+            ("one/line.toml", false, None),
+            ("one/line.toml", true, Some("line.toml")),
+            ("./Andon.TOML", true, Some("andon.toml")),
+            ("x.andon/y", true, None),
+        ] {
+            assert_eq!(hosts_own(path, changes), own, "{path}");
         }
         assert!(within("/a", "/a") && within("/a/b", "/a"));
         assert!(!within("/ab", "/a") && !within("/a", "/a/b"));

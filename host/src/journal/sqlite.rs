@@ -339,7 +339,7 @@ impl Shared {
 }
 
 /// The database in a state folder.
-const FILE: &str = "journal.sqlite";
+pub(crate) const FILE: &str = "journal.sqlite";
 
 /// A panic elsewhere leaves these maps whole: each change of them is one call.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -44,6 +44,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
 };
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// What the egress is given.
@@ -88,11 +89,19 @@ struct Inner {
     means: Means,
     names: names::Names,
     dialler: dial::Dialler,
+    under_way: Arc<Semaphore>,
     stations: RwLock<HashMap<Key, Arc<Outlet>>>,
 }
 
+/// Exchanges under way at the same time, of one station: what each keeps of the host's (a connection, a
+/// body that is being sent) outlasts a guest that goes away, so it is bounded by itself.
+const OF_STATION: usize = 64;
+/// The same of all stations together.
+const OF_ALL: u32 = 1024;
+
 /// What all visits of a station share.
 struct Outlet {
+    under_way: Arc<Semaphore>,
     terms: Terms,
     requests: Paced,
     connections: Paced,
@@ -107,13 +116,21 @@ impl Gate {
             names: names::Names::new(means.resolvers.clone()),
             dialler: dial::Dialler::default(),
             means,
+            under_way: Arc::new(Semaphore::new(OF_ALL as usize)),
             stations: RwLock::default(),
         }))
+    }
+
+    /// Waits until no request is under way any more. Each has its `timeout`, so that it ends.
+    pub async fn settled(&self) {
+        // It is never closed; if it were, there would be nothing to wait for.
+        drop(self.0.under_way.acquire_many(OF_ALL).await);
     }
 
     /// Lets a station through on these terms. Visits that are under way go on as they began.
     pub fn admit(&self, line: &Name, revision: u64, station: &Name, terms: Terms) {
         let outlet = Outlet {
+            under_way: Arc::new(Semaphore::new(OF_STATION)),
             requests: Paced::new(terms.rate.requests),
             connections: Paced::new(terms.rate.connections),
             bytes: Paced::new(terms.rate.bytes),

@@ -31,6 +31,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -85,6 +86,8 @@ pub(super) struct Record {
     pub(super) visiting: Arc<Visiting>,
     what: String,
     rule: String,
+    /// Its places among those under way, of its station and of all.
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 impl Drop for Record {
@@ -145,6 +148,10 @@ pub(super) async fn call(
     let line = method.len() + target.path.len() + target.query.as_ref().map_or(0, String::len);
     let head_bytes = (line + head::size(&asked.headers)) as u64;
     visiting.sent(head_bytes)?;
+    // In the guest's own time, and before anything is kept for it.
+    let places = timeout_at(deadline, places(&visiting))
+        .await
+        .map_err(|_| Refusal::Failed(Failure::Timeout))?;
     let spool = timeout_at(deadline, Spool::fill(body, |bytes| visiting.sent(bytes)))
         .await
         .map_err(|_| Refusal::Failed(Failure::Timeout))??;
@@ -153,12 +160,16 @@ pub(super) async fn call(
     if visiting.left() {
         return Err(Refusal::Failed(Failure::Broken));
     }
+    let bytes_out = head_bytes + spool.len();
+    timeout_at(deadline, outlet.bytes.wait(bytes_out))
+        .await
+        .map_err(|_| Refusal::Failed(Failure::Timeout))?;
     let exchange = Exchange {
         method: method.into(),
         target: Digest::of(target.to_string()),
         status: None,
         sent: false,
-        bytes_out: head_bytes + spool.len(),
+        bytes_out,
         bytes_in: 0,
     };
     let record = Record {
@@ -166,6 +177,7 @@ pub(super) async fn call(
         visiting: visiting.clone(),
         what,
         rule: given.grant.rule.to_string(),
+        _places: places,
     };
     let safe = record.exchange.safe();
     let sending = Sending {
@@ -186,6 +198,20 @@ pub(super) async fn call(
         Ok(came) => came,
         Err(_) => Err(Refusal::Failed(Failure::Broken)),
     }
+}
+
+/// The turn of a request by its station's pace, and its places among those under way.
+async fn places(visiting: &Visiting) -> [OwnedSemaphorePermit; 2] {
+    let outlet = &visiting.outlet;
+    outlet.requests.wait(1).await;
+    let place = async |of: &Arc<Semaphore>| {
+        let place = of.clone().acquire_owned().await;
+        place.expect("nobody closes it")
+    };
+    [
+        place(&outlet.under_way).await,
+        place(&visiting.gate.under_way).await,
+    ]
 }
 
 /// A request that may be sent, as far as its URL tells.
@@ -214,8 +240,6 @@ impl Sending {
     async fn exchange(&mut self) -> Result<(Response<Incoming>, Kept), Refusal> {
         let visiting = self.record.visiting.clone();
         let outlet = &visiting.outlet;
-        outlet.requests.wait(1).await;
-        outlet.bytes.wait(self.record.exchange.bytes_out).await;
         let rights = &outlet.terms.rights;
         let method = self.method.as_str();
         let secrets = Secrets::find(&visiting.gate.means.vault, rights, method, &self.target)

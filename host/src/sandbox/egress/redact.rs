@@ -1,7 +1,9 @@
 //! Secrets in what a server answers: found, as they are or encoded, and replaced by their names.
 //!
-//! A secret is looked for as it is, with any of its bytes percent-encoded, escaped as JSON does, and
-//! in base64, of either alphabet and at any of the three places that it may begin at. Works on a
+//! A secret is looked for as it is, with any of its bytes percent-encoded, escaped as JSON does, in
+//! hexadecimal digits, and in base64, of either alphabet, with line breaks, and at any of the three places
+//! that it may begin at. What is encoded twice, or otherwise, is not found: a grant is for a server that
+//! does not play such games with its own clients. Works on a
 //! stream: what may be the beginning of a secret is held back until it is known. Pure; knows nothing
 //! of HTTP.
 
@@ -42,8 +44,10 @@ struct Needle {
 enum Form {
     /// Text: each character as it is, percent-encoded or escaped.
     Text,
-    /// Base64: `+` and `-`, `/` and `_` are the same.
+    /// Base64: `+` and `-`, `/` and `_` are the same, and lines may be broken in it, as mail does.
     Base64,
+    /// The digits of each byte, in either case.
+    Hex,
     /// Text in which upper and lower case are the same, as in the names of headers.
     Name,
 }
@@ -88,6 +92,8 @@ impl Needles {
         }
         self.push(name, Form::Text, value.as_bytes().to_vec());
         self.push(name, Form::Name, value.as_bytes().to_ascii_lowercase());
+        let digits = value.bytes().map(|byte| format!("{byte:02x}"));
+        self.push(name, Form::Hex, digits.collect::<String>().into_bytes());
         for before in 0..3 {
             let mut bytes = Zeroizing::new(vec![0; before]);
             bytes.extend_from_slice(value.as_bytes());
@@ -110,6 +116,7 @@ impl Needles {
                         || (first == b'+' && bytes[0] == b' ')
                 }
                 Form::Base64 => standard(first) == bytes[0],
+                Form::Hex => first.to_ascii_lowercase() == bytes[0],
                 Form::Name => false,
             };
         }
@@ -164,22 +171,28 @@ impl Needles {
 }
 
 impl Needle {
+    /// Whether `text` begins with these digits, each read by `read`. One line break may stand between two.
+    fn digits_at(&self, text: &[u8], read: impl Fn(u8) -> u8) -> Found {
+        let mut at = 0;
+        for (n, digit) in self.bytes.iter().enumerate() {
+            if n > 0 {
+                at += usize::from(text.get(at) == Some(&b'\r'));
+                at += usize::from(text.get(at) == Some(&b'\n'));
+            }
+            match text.get(at) {
+                None => return Found::Begun,
+                Some(found) if read(*found) == *digit => at += 1,
+                Some(_) => return Found::Nothing,
+            }
+        }
+        Found::Whole(at)
+    }
+
     fn at(&self, text: &[u8], last: bool) -> Found {
         match self.form {
             Form::Name => Found::Nothing,
-            Form::Base64 => {
-                let same = |(n, byte): (usize, &u8)| match text.get(n) {
-                    Some(found) => standard(*found) == *byte,
-                    None => true,
-                };
-                if !self.bytes.iter().enumerate().all(same) {
-                    Found::Nothing
-                } else if text.len() < self.bytes.len() {
-                    Found::Begun
-                } else {
-                    Found::Whole(self.bytes.len())
-                }
-            }
+            Form::Base64 => self.digits_at(text, standard),
+            Form::Hex => self.digits_at(text, |digit| digit.to_ascii_lowercase()),
             Form::Text => match std::str::from_utf8(&self.bytes) {
                 Ok(value) => text_at(value, text, last),
                 Err(_) => Found::Nothing,
@@ -387,6 +400,9 @@ mod tests {
             ("50%25off", "50%25off", "[redacted KEY]"),
             ("50%25off", "50%2525off", "[redacted KEY]"),
             ("aab", "aaab", "a[redacted KEY]"),
+            ("secret", "<7365637265742>", "<[redacted KEY]2>"),
+            ("secret", "7365 736563\r\n726574", "7365 [redacted KEY]"),
+            ("secret-one", "c2VjcmV0\nLW9uZQ==", "[redacted KEY]=="),
             ("secret", "secre", "secre"),
             ("secret", "SECRET", "SECRET"),
             ("secret", "100% \\ s", "100% \\ s"),

@@ -10,49 +10,67 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::{fmt::Write as _, sync::Arc};
 use zeroize::Zeroizing;
 
+/// A secret and where it goes.
+type Granted = (SecretGrant, Zeroizing<String>);
+
 /// The secrets of one call.
 #[derive(Default)]
-pub(super) struct Secrets(Vec<(SecretGrant, Zeroizing<String>)>);
+pub(super) struct Secrets {
+    /// Those that are put in.
+    put: Vec<Granted>,
+    /// The station's others: a server may well tell in one answer what it got with another call.
+    others: Vec<Granted>,
+}
 
 impl Secrets {
-    /// Finds those that are for a call.
+    /// Finds those that are for a call, and the station's others.
     pub(super) async fn find(
         vault: &Arc<dyn Vault>,
         rights: &Rights,
         method: &str,
         target: &Target,
     ) -> Result<Self, Denial> {
-        let grants: Vec<SecretGrant> = rights.secrets(method, target).cloned().collect();
-        if grants.is_empty() {
+        if rights.grants.secrets.is_empty() {
             return Ok(Self::default());
         }
+        let put: Vec<SecretGrant> = rights.secrets(method, target).cloned().collect();
+        let all = rights.grants.secrets.iter();
+        let others: Vec<SecretGrant> = all.filter(|g| !put.contains(g)).cloned().collect();
         let vault = vault.clone();
         let found = tokio::task::spawn_blocking(move || {
             let find = |grant: SecretGrant| match vault.secret(&grant.name) {
-                Ok(Some(value)) if !value.is_empty() => Ok((grant, value)),
-                Ok(_) => Err(missing(&grant.name)),
+                Ok(value) => Ok((grant, value.unwrap_or_default())),
                 Err(error) => Err(unreadable(&grant.name, &error)),
             };
-            grants.into_iter().map(find).collect::<Result<_, _>>()
+            let all = |grants: Vec<SecretGrant>| {
+                let found = grants.into_iter().map(find);
+                found.collect::<Result<Vec<Granted>, Denial>>()
+            };
+            let (put, others) = (all(put)?, all(others)?);
+            match put.iter().find(|(_, value)| value.is_empty()) {
+                Some((grant, _)) => Err(missing(&grant.name)),
+                None => Ok(Self { put, others }),
+            }
         });
         match found.await {
-            Ok(found) => found.map(Self),
+            Ok(found) => found,
             Err(error) => Err(unreadable("", &error.into())),
         }
     }
 
-    /// Their names.
+    /// The names of those that are put in.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(grant, _)| grant.name.as_str())
+        self.put.iter().map(|(grant, _)| grant.name.as_str())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether there is nothing to put in and nothing to look for.
+    fn is_empty(&self) -> bool {
+        self.put.is_empty() && self.others.is_empty()
     }
 
     /// What to look for in the answer.
     pub(super) fn needles(&self) -> Needles {
-        Needles::new(self.0.iter().map(|(grant, value)| {
+        Needles::new(self.put.iter().chain(&self.others).map(|(grant, value)| {
             let prefix = match &grant.place {
                 SecretPlace::Header { prefix, .. } => prefix.as_str(),
                 SecretPlace::Query { .. } => "",
@@ -73,7 +91,7 @@ impl Secrets {
             headers.remove(header::IF_RANGE);
         }
         let mut query = target.query.clone().map(Zeroizing::new);
-        for (grant, value) in &self.0 {
+        for (grant, value) in &self.put {
             match &grant.place {
                 SecretPlace::Header { name, prefix } => {
                     let text = Zeroizing::new(format!("{prefix}{}", value.as_str()).into_bytes());
@@ -156,7 +174,10 @@ mod tests {
             place,
             r#for: "* http://a/**".parse().unwrap(),
         };
-        let secrets = Secrets(vec![(grant, Zeroizing::new(value.into()))]);
+        let secrets = Secrets {
+            put: vec![(grant, Zeroizing::new(value.into()))],
+            others: Vec::new(),
+        };
         let mut headers = HeaderMap::new();
         headers.insert("authorization", HeaderValue::from_static("the guest's"));
         headers.insert("range", HeaderValue::from_static("bytes=0-3"));

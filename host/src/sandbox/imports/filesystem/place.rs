@@ -8,7 +8,7 @@ use super::{
     room::{Bound, Change, Full, Id, Room, Then},
 };
 use crate::{
-    grant::Access,
+    grant::{self, Access},
     limits::write_size,
     sandbox::{meter::Over, tape::Tape},
 };
@@ -248,10 +248,21 @@ impl Open {
         }
     }
 
+    /// Refuses a path to what is the host's own, wherever in a granted folder it may stand.
+    fn not_the_hosts(&self, doing: &str, path: &str, changes: bool) -> io::Result<()> {
+        match grant::hosts_own(path, changes).filter(|_| self.place.foreign) {
+            None => Ok(()),
+            Some(name) => {
+                let why = format!("`{name}` is the host's own, in every folder");
+                Err(self.place.deny(&self.call(doing, path), why))
+            }
+        }
+    }
+
     /// Refuses a call that changes something where nothing may be changed.
     fn may_change(&self, doing: &str, path: &str) -> io::Result<()> {
         if self.place.writes() {
-            return Ok(());
+            return self.not_the_hosts(doing, path, true);
         }
         let why = format!("`{}` may only be read", self.place.guest);
         Err(self.place.deny(&self.call(doing, path), why))
@@ -295,6 +306,7 @@ impl Open {
         if how.folder && (how.create || how.exclusive || how.truncate) {
             return Err(Errno::INVAL.into());
         }
+        self.not_the_hosts("open", path, false)?;
         if how.create || how.truncate || how.mode.write {
             self.may_change("write", path)?;
         }
@@ -505,6 +517,7 @@ impl Open {
         self.may_change(doing, path)?;
         // Whoever else uses the folder follows links without asking anybody. One that only leads down
         // stays inside, wherever in the folder it is moved.
+        self.not_the_hosts(doing, target, true)?;
         let mut parts = Path::new(target).components();
         if self.place.foreign && parts.any(|part| part == Component::ParentDir) {
             let why = format!(
@@ -605,12 +618,14 @@ impl Open {
     }
 
     pub(super) fn facts_at(&self, path: &str, followed: bool) -> io::Result<Facts> {
+        self.not_the_hosts("look at", path, false)?;
         let found = cap::stat(self.dir()?, Path::new(path), follow(followed));
         Ok(Facts::from(&self.confined("look at", path, found)?))
     }
 
     /// The text of a link.
     pub(super) fn read_link(&self, path: &str) -> io::Result<String> {
+        self.not_the_hosts("look at", path, false)?;
         let text = cap::read_link(self.dir()?, Path::new(path))?;
         (text.into_os_string().into_string()).map_err(|_| Errno::ILSEQ.into())
     }
