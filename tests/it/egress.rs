@@ -1,6 +1,7 @@
 //! Calls over HTTP by real stations on real lines, to servers of the tests' own: what is not granted
 //! jams alone and says why, while other items go on.
 
+mod guests;
 #[allow(dead_code, reason = "the host's own tests use more of it")]
 #[path = "../../host/src/sandbox/egress/tests/servers.rs"]
 mod servers;
@@ -33,11 +34,11 @@ fn run_as(
         r#"
 line = "l"
 entry = "call"
+defaults.retry = {{ attempts = 1 }}
 [stations.call]
 use = "@calls"
 workers = 64
 next = {{ pass = "done", reject = "done" }}
-retry = {{ attempts = 1 }}
 {grants}
 "#
     ));
@@ -45,7 +46,7 @@ retry = {{ attempts = 1 }}
     ground.write("calls.jsonl", lines);
     let calls = File::open(ground.path("calls.jsonl")).expect("written");
     let output = ground
-        .command(&["run", ".", "-", "--jsonl", "-q"])
+        .command(&["run", ".", "-", "--jsonl", "-q", "--state", "state"])
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(calls)
         .output()
@@ -133,7 +134,9 @@ fn what_is_not_granted_jams_alone_and_says_why() {
             out.whole()
         );
     }
-    let jammed = ground.andon(&["items", "--jammed"]).well();
+    let jammed = ground
+        .andon(&["items", "--jammed", "--state", "state"])
+        .well();
     assert_eq!(
         jammed.lines().filter(|line| line.contains("call")).count(),
         bad.len(),
@@ -149,7 +152,9 @@ fn what_is_not_granted_jams_alone_and_says_why() {
     // Nothing of it came to any server.
     assert_eq!(other.connections(), 0);
     assert_eq!(server.requests().len(), 1);
-    let denied = ground.andon(&["audit", "--denied"]).well();
+    let denied = ground
+        .andon(&["audit", "--denied", "--state", "state"])
+        .well();
     assert!(denied.contains(&format!("POST {url}/v1/x")), "{denied}");
 }
 
