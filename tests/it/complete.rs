@@ -4,7 +4,6 @@ use crate::{
     ground::{Came, Ground},
     litellm::LiteLlm,
 };
-use std::{fs, path::Path};
 
 /// A line that asks `model`; `more` are further keys of its station.
 fn line(ground: &Ground, port: u16, model: &str, more: &str) {
@@ -93,19 +92,5 @@ grants.secrets = [{{ name = "MODEL_KEY", header = "authorization", for = "http:/
     let reason = format!("not granted: `POST http://127.0.0.1:{port}/v1/chat/completions`");
     assert!(out.stderr.contains(&reason), "{}", out.whole());
 
-    nothing_holds(&ground.path("state"), LiteLlm::KEY.as_bytes());
-}
-
-/// No file below holds the secret.
-fn nothing_holds(folder: &Path, secret: &[u8]) {
-    for entry in fs::read_dir(folder).expect("a folder").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            nothing_holds(&path, secret);
-        } else if path.is_file() {
-            let bytes = fs::read(&path).expect("readable");
-            let found = bytes.windows(secret.len()).any(|window| window == secret);
-            assert!(!found, "`{}` holds the secret", path.display());
-        }
-    }
+    ground.holds_nothing_of("state", LiteLlm::KEY);
 }

@@ -108,6 +108,23 @@ impl Ground {
             .expect("the command starts")
     }
 
+    /// No file below holds the secret.
+    pub(crate) fn holds_nothing_of(&self, below: &str, secret: &str) {
+        let mut folders = vec![self.path(below)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("a folder").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.is_file() {
+                    let bytes = fs::read(&path).expect("readable");
+                    let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+                    assert!(!found, "`{}` holds the secret", path.display());
+                }
+            }
+        }
+    }
+
     fn plain(&self, text: &str) -> String {
         let folder = self.folder.path().display().to_string();
         let root = root().display().to_string();

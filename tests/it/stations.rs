@@ -24,6 +24,7 @@ const TESTED: &[(&str, &str)] = &[
     ("touches", "tests/it/files.rs"),
     ("touches-async", "tests/it/files.rs"),
     ("calls", "tests/it/egress.rs"),
+    ("calls-waiting", "tests/it/egress/guests.rs"),
     ("tells", "tests/it/kinds/command.rs"),
     ("ten-files", "host/benches/line/main.rs"),
     ("waits", "tests/it/kinds/waiting.rs"),

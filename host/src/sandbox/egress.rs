@@ -10,6 +10,7 @@ mod answer;
 mod dial;
 mod exchange;
 mod head;
+mod interim;
 mod names;
 mod passage;
 mod pool;

@@ -28,13 +28,14 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    // Ours stand in for the host's own time, randomness, folders and sockets.
+    // Ours stand in for the host's own time, randomness, folders, sockets and errors.
     linker.allow_shadowing(true);
     clocks::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;
     preopens::add_to_linker(&mut linker)?;
     filesystem::add_to_linker(&mut linker)?;
     sockets::add_to_linker(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     config::add_to_linker(&mut linker)?;
     log::add_to_linker(&mut linker)?;

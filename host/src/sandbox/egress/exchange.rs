@@ -3,6 +3,7 @@
 use super::{
     answer::{Answer, Bounds},
     head,
+    interim::Interim,
     passage::{Denial, Visiting},
     pool::{Kept, Purpose},
     redact::Needles,
@@ -385,7 +386,7 @@ impl Sending {
         opened.map_err(Refusal::Failed)
     }
 
-    async fn send(&mut self, mut kept: Kept, request: Request<Spool>) -> Result<Sent, Refusal> {
+    async fn send(&mut self, mut kept: Kept, mut request: Request<Spool>) -> Result<Sent, Refusal> {
         if kept.sender.ready().await.is_err() {
             return Ok(Sent::Not(request));
         }
@@ -396,8 +397,14 @@ impl Sending {
             false => None,
         };
         self.record.exchange.sent = true;
+        let mut interim = Interim::count(&mut request, self.record.visiting.clone());
         let patience = self.patience.first_byte.unwrap_or(Duration::MAX);
-        let answered = timeout(patience, kept.sender.try_send_request(request)).await;
+        let answered = tokio::select! {
+            biased;
+            over = interim.over() => return Err(over),
+            answered = timeout(patience, kept.sender.try_send_request(request)) => answered,
+        };
+        self.record.exchange.bytes_in += interim.bytes();
         match answered.map_err(|_| Refusal::Failed(Failure::Timeout))? {
             Ok(response) => Ok(Sent::Answered(response, kept)),
             Err(mut error) => match error.take_message() {

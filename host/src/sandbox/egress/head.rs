@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 pub(super) const HEADERS: usize = 128;
 /// The longest head, in bytes.
 pub(super) const BYTES: usize = 64 << 10;
+/// About as long as the line before an answer's headers.
+pub(super) const STATUS: u64 = 16;
 /// What answers may be packed in: what can be unpacked here.
 const PACKED: HeaderValue = HeaderValue::from_static("gzip, deflate");
 const PLAIN: HeaderValue = HeaderValue::from_static("identity");

@@ -2,6 +2,7 @@
 
 use crate::{
     sandbox::{
+        state::State,
         tape::Tape,
         way::{Egress, Failure, Patience, Refusal, Way},
     },
@@ -10,10 +11,30 @@ use crate::{
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+use wasmtime_wasi::p2::bindings::io::error::Error as IoError;
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpHooks,
+    p2::bindings::http::types::{DnsErrorPayload, ErrorCode},
+};
 
 /// What the host holds of a body that the guest writes and nobody has read yet.
 const CHUNK: usize = 16 << 10;
+
+/// Puts our own function behind `http-error-code` of WASI 0.2, by which a guest learns why a body
+/// broke off: the engine's looks for an error of another type than that which its bodies end with.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.instance("wasi:http/types@0.2.12")?.func_wrap(
+        "http-error-code",
+        |store: StoreContextMut<'_, State>, (error,): (Resource<IoError>,)| {
+            let error = store.data().table.get(&error)?;
+            Ok((error.downcast_ref::<Error>().map(code),))
+        },
+    )
+}
 
 /// The visit's way out, entered when the guest first asks for it.
 pub(crate) struct Out {
@@ -114,5 +135,24 @@ fn told(tape: &Tape, refusal: &Refusal) -> Error {
             }
             Failure::TooLong => Error::HttpResponseBodySize(None),
         },
+    }
+}
+
+/// What `told` says, in the words of WASI 0.2.
+fn code(error: &Error) -> ErrorCode {
+    match error {
+        Error::HttpRequestDenied => ErrorCode::HttpRequestDenied,
+        Error::ConnectionLimitReached => ErrorCode::ConnectionLimitReached,
+        Error::DnsError { .. } => ErrorCode::DnsError(DnsErrorPayload {
+            rcode: None,
+            info_code: None,
+        }),
+        Error::ConnectionRefused => ErrorCode::ConnectionRefused,
+        Error::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
+        Error::TlsProtocolError => ErrorCode::TlsProtocolError,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        Error::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
+        other => ErrorCode::InternalError(Some(other.to_string())),
     }
 }

@@ -17,12 +17,21 @@ struct Call {
     /// How many redirects are followed, with all headers.
     #[serde(default)]
     follow: u32,
+    /// Whether all of the answer is told, and not only how its body begins.
+    #[serde(default)]
+    whole: bool,
+    /// Stops after the call, and asks for another try.
+    #[serde(default)]
+    stop: bool,
 }
 
 impl Station for It {
     fn run(_: &Visit, inputs: Inputs) -> Result<Outputs> {
         let call: Call = inputs.one()?.json()?;
         let told = format!("{}: {}\n", call.call, came(&call));
+        if call.stop {
+            return Err(Stop::retry("it stops"));
+        }
         Ok(Output::pass().text(told).into())
     }
 }
@@ -41,6 +50,9 @@ fn came(call: &Call) -> String {
             }
             Ok(answer) => {
                 let text = String::from_utf8_lossy(&answer.body);
+                if call.whole {
+                    return format!("{} {:?} {text}", answer.status, answer.headers);
+                }
                 let first = text.lines().next().unwrap_or_default();
                 return format!("{} {first}", answer.status);
             }
