@@ -1,9 +1,13 @@
 //! `plugins/complete` against a real server of its protocol.
 
 use crate::{
-    ground::{Came, Ground},
+    ground::{Came, Ground, in_both_workers},
     litellm::LiteLlm,
 };
+
+in_both_workers! {
+    a_model_is_asked_over_the_egress_with_a_secret
+}
 
 /// A line that asks `model`; `more` are further keys of its station.
 fn line(ground: &Ground, port: u16, model: &str, more: &str) {
@@ -35,9 +39,8 @@ fn run(ground: &Ground, key: &str) -> Came {
     ground.came(output)
 }
 
-#[test]
-fn a_model_is_asked_over_the_egress_with_a_secret() {
-    let ground = Ground::new();
+fn a_model_is_asked_over_the_egress_with_a_secret(worker: &'static str) {
+    let ground = Ground::with_worker(worker);
     let server = LiteLlm::start(
         &ground,
         &[

@@ -7,11 +7,18 @@ mod guests;
 mod servers;
 mod tls;
 
-use crate::ground::{Came, Ground};
+use crate::ground::{Came, Ground, in_both_workers};
 use flate2::{Compression, write::GzEncoder};
 use servers::{Answers, Names, Server};
 use std::{ffi::OsString, fs::File, io::Write as _};
 use tokio::runtime::Runtime;
+
+in_both_workers! {
+    what_is_not_granted_jams_alone_and_says_why
+    a_line_may_make_it_an_error_of_the_guest
+    servers_that_answer_too_much_or_not_at_all_are_an_error_of_the_guest
+    visits_that_wait_for_a_server_do_not_stop_the_line
+}
 
 /// Where the servers run while the command does.
 fn runtime() -> Runtime {
@@ -58,8 +65,7 @@ fn call(call: &str) -> String {
     serde_json::json!({ "call": call }).to_string()
 }
 
-#[test]
-fn what_is_not_granted_jams_alone_and_says_why() {
+fn what_is_not_granted_jams_alone_and_says_why(worker: &'static str) {
     let runtime = runtime();
     let server = runtime.block_on(Server::start(Answers::Echo));
     let other = runtime.block_on(Server::start(Answers::Echo));
@@ -116,7 +122,7 @@ fn what_is_not_granted_jams_alone_and_says_why() {
         .map(|(call, _)| call.clone())
         .chain([good])
         .collect();
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     ground.write(
         "andon.toml",
         format!("[network]\nresolvers = [\"{}\"]\n", names.address),
@@ -158,9 +164,8 @@ fn what_is_not_granted_jams_alone_and_says_why() {
     assert!(denied.contains(&format!("POST {url}/v1/x")), "{denied}");
 }
 
-#[test]
-fn a_line_may_make_it_an_error_of_the_guest() {
-    let ground = Ground::new();
+fn a_line_may_make_it_an_error_of_the_guest(worker: &'static str) {
+    let ground = Ground::with_worker(worker);
     let calls = [call("GET http://10.0.0.1/")];
     let out = run(&ground, "violation = \"deny\"", &calls);
     assert_eq!(
@@ -169,8 +174,7 @@ fn a_line_may_make_it_an_error_of_the_guest() {
     );
 }
 
-#[test]
-fn servers_that_answer_too_much_or_not_at_all_are_an_error_of_the_guest() {
+fn servers_that_answer_too_much_or_not_at_all_are_an_error_of_the_guest(worker: &'static str) {
     let runtime = runtime();
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&vec![0; 64 << 20]).expect("it packs");
@@ -204,7 +208,7 @@ fn servers_that_answer_too_much_or_not_at_all_are_an_error_of_the_guest() {
         .iter()
         .map(|server| call(&format!("GET {}/", server.url())))
         .collect();
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     let out = run(&ground, &grants, &calls).well();
     for (server, came) in servers.iter().zip([
         "the answer is longer than the grant allows",
@@ -219,8 +223,7 @@ fn servers_that_answer_too_much_or_not_at_all_are_an_error_of_the_guest() {
 }
 
 /// Sixty-four visits that wait for a server that says nothing, and one that does not.
-#[test]
-fn visits_that_wait_for_a_server_do_not_stop_the_line() {
+fn visits_that_wait_for_a_server_do_not_stop_the_line(worker: &'static str) {
     let runtime = runtime();
     let silent = runtime.block_on(Server::start(Answers::Silence));
     let server = runtime.block_on(Server::start(Answers::Echo));
@@ -235,7 +238,7 @@ grants.http = ["GET {}/**", "GET {}/**"]"#,
         .map(|n| call(&format!("GET {}/{n}", silent.url())))
         .collect();
     calls.push(call(&format!("GET {}/x", server.url())));
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     let out = run(&ground, &grants, &calls);
     assert_eq!(out.code, Some(2), "{}", out.whole());
     assert_eq!(

@@ -19,7 +19,23 @@ pub(crate) fn root() -> PathBuf {
 /// A folder that goes away with the test.
 pub(crate) struct Ground {
     folder: TempDir,
+    /// Where the visits of runs are; as the line says, where it is none.
+    worker: Option<&'static str>,
 }
+
+/// Makes two tests of each case: its visits in the host's own process, and in runner processes. What
+/// comes of them is the same.
+macro_rules! in_both_workers {
+    ($($case:ident)*) => {
+        mod shared {
+            $(#[test] fn $case() { super::$case("shared"); })*
+        }
+        mod own {
+            $(#[test] fn $case() { super::$case("own"); })*
+        }
+    };
+}
+pub(crate) use in_both_workers;
 
 /// What a command came to; paths of the folder and item ids are replaced, so that texts compare.
 #[derive(Debug)]
@@ -33,6 +49,15 @@ impl Ground {
     pub(crate) fn new() -> Self {
         Self {
             folder: TempDir::new().expect("a temporary folder"),
+            worker: None,
+        }
+    }
+
+    /// One whose runs have their visits there.
+    pub(crate) fn with_worker(worker: &'static str) -> Self {
+        Self {
+            worker: Some(worker),
+            ..Self::new()
         }
     }
 
@@ -67,6 +92,9 @@ impl Ground {
             .env("USER", "tester")
             // What the user of this machine keeps is none of a test's.
             .env("XDG_DATA_HOME", self.path("data-home"));
+        if let Some(worker) = self.worker.filter(|_| arguments.first() == Some(&"run")) {
+            command.args(["--worker", worker]);
+        }
         command
     }
 

@@ -2,7 +2,7 @@
 //! they were not granted. `localhost` is the name that every machine knows without asking anybody.
 
 use crate::{
-    ground::{Came, Ground},
+    ground::{Came, Ground, in_both_workers},
     name_server::NameServer,
 };
 use std::{
@@ -14,6 +14,17 @@ use std::{
     },
     thread,
 };
+
+in_both_workers! {
+    a_granted_connection_is_spoken_over
+    an_address_may_be_granted_itself
+    what_is_not_granted_jams_and_says_what_would_grant_it
+    servers_and_datagrams_are_closed
+    streams_end_at_their_limits
+    parked_reads_do_not_stop_the_line
+    wasi_03_goes_by_the_same_way
+    names_that_are_not_granted_are_not_asked_for
+}
 
 /// A server on loopback. Each connection is served on a thread, and counted for as long as it is.
 struct Server {
@@ -83,8 +94,8 @@ impl Server {
 }
 
 /// Runs items at a station `s`, each with a script of its own.
-fn run(settings: &str, scripts: &[&str]) -> Came {
-    run_on(&Ground::new(), settings, scripts)
+fn run(worker: &'static str, settings: &str, scripts: &[&str]) -> Came {
+    run_on(&Ground::with_worker(worker), settings, scripts)
 }
 
 fn run_on(ground: &Ground, settings: &str, scripts: &[&str]) -> Came {
@@ -115,14 +126,14 @@ fn granted(port: u16) -> String {
 }
 
 #[track_caller]
-fn passes(settings: &str, script: &str) -> String {
-    run(settings, &[script]).well()
+fn passes(worker: &'static str, settings: &str, script: &str) -> String {
+    run(worker, settings, &[script]).well()
 }
 
 /// Why an item jams, while another one at the same station gets through.
 #[track_caller]
-fn jams(settings: &str, script: &str) -> String {
-    let came = run(settings, &[script, "udp"]);
+fn jams(worker: &'static str, settings: &str, script: &str) -> String {
+    let came = run(worker, settings, &[script, "udp"]);
     assert_eq!(came.code, Some(2), "{}", came.whole());
     assert_eq!(came.stdout, "udp: access-denied\n", "{}", came.whole());
     came.stderr
@@ -135,12 +146,11 @@ fn holds(text: &str, parts: &[&str]) {
     }
 }
 
-#[test]
-fn a_granted_connection_is_spoken_over() {
+fn a_granted_connection_is_spoken_over(worker: &'static str) {
     let server = Server::shouting();
     let port = server.port;
     let script = format!("look localhost\nconnect {port}\nsay hello\nhear\nshut\ndrain\nhang-up\n");
-    let told = passes(&granted(port), &script);
+    let told = passes(worker, &granted(port), &script);
     let told = told.split_once('\n').expect("lines");
     holds(told.0, &["look: ", "127.0.0.1"]);
     assert_eq!(
@@ -151,20 +161,19 @@ fn a_granted_connection_is_spoken_over() {
     assert_eq!(server.served(), 1);
 }
 
-#[test]
-fn an_address_may_be_granted_itself() {
+fn an_address_may_be_granted_itself(worker: &'static str) {
     let server = Server::shouting();
     let port = server.port;
     let settings = format!("grants.tcp = [\"127.0.0.1:{port}\"]");
     let told = passes(
+        worker,
         &settings,
         &format!("connect 127.0.0.1:{port}\nsay a\nhear\n"),
     );
     holds(&told, &["hear: A\n"]);
 }
 
-#[test]
-fn what_is_not_granted_jams_and_says_what_would_grant_it() {
+fn what_is_not_granted_jams_and_says_what_would_grant_it(worker: &'static str) {
     let server = Server::shouting();
     let port = server.port;
     let other = Server::silent();
@@ -217,48 +226,49 @@ fn what_is_not_granted_jams_and_says_what_would_grant_it() {
         ),
     ];
     for (settings, script, reasons) in all {
-        let jam = jams(&settings, &script);
+        let jam = jams(worker, &settings, &script);
         let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
         holds(&jam, &reasons);
         holds(&jam, &["line.toml:"]);
         // The guest does not see that it was denied, and cannot go on.
         let denied = format!("violation = \"deny\"\n{settings}");
-        holds(&passes(&denied, &script), &["access-denied"]);
+        holds(&passes(worker, &denied, &script), &["access-denied"]);
     }
     assert_eq!((server.served(), other.served()), (0, 0));
 }
 
-#[test]
-fn servers_and_datagrams_are_closed() {
-    let told = passes("", "udp\nlisten\n");
+fn servers_and_datagrams_are_closed(worker: &'static str) {
+    let told = passes(worker, "", "udp\nlisten\n");
     assert_eq!(told, "udp: access-denied\nlisten: access-denied\n");
 }
 
-#[test]
-fn streams_end_at_their_limits() {
+fn streams_end_at_their_limits(worker: &'static str) {
     let server = Server::endless();
     let settings = |limits: &str, port| format!("limits = {{ {limits} }}\n{}", granted(port));
     let script = format!("look localhost\nconnect {}\ndrain\n", server.port);
-    let jam = jams(&settings("received = \"1MiB\"", server.port), &script);
+    let jam = jams(
+        worker,
+        &settings("received = \"1MiB\"", server.port),
+        &script,
+    );
     holds(&jam, &["over the limit `received` of 1MiB"]);
     server.come_back();
 
     let server = Server::silent();
     let script = format!("look localhost\nconnect {}\nflood 2000000\n", server.port);
-    let jam = jams(&settings("sent = \"1MiB\"", server.port), &script);
+    let jam = jams(worker, &settings("sent = \"1MiB\"", server.port), &script);
     holds(&jam, &["over the limit `sent` of 1MiB"]);
     server.come_back();
 
     let again = "connect 127.0.0.1\n".replace("127.0.0.1", &server.port.to_string());
     let script = format!("look localhost\n{}", again.repeat(8));
-    let jam = jams(&settings("requests = 5", server.port), &script);
+    let jam = jams(worker, &settings("requests = 5", server.port), &script);
     holds(&jam, &["over the limit `requests` of 5"]);
     server.come_back();
 }
 
 /// Sixty-four visits that wait for a server that says nothing hold no thread.
-#[test]
-fn parked_reads_do_not_stop_the_line() {
+fn parked_reads_do_not_stop_the_line(worker: &'static str) {
     let server = Server::silent();
     let script = format!("look localhost\nconnect {}\nhear\n", server.port);
     let mut scripts = vec![script.as_str(); 64];
@@ -267,7 +277,7 @@ fn parked_reads_do_not_stop_the_line() {
         "workers = 65\nrate = {{ connections = \"1000/s\" }}\nlimits = {{ wall = \"5s\" }}\n{}",
         granted(server.port)
     );
-    let came = run(&settings, &scripts);
+    let came = run(worker, &settings, &scripts);
     assert_eq!(came.code, Some(2), "{}", came.whole());
     assert_eq!(came.stdout, "udp: access-denied\n");
     let over = came.stderr.matches("over the limit `wall` of 5s").count();
@@ -275,10 +285,9 @@ fn parked_reads_do_not_stop_the_line() {
     server.come_back();
 }
 
-#[test]
-fn wasi_03_goes_by_the_same_way() {
+fn wasi_03_goes_by_the_same_way(worker: &'static str) {
     let run = |settings: &str, arguments: &str| {
-        let ground = Ground::new();
+        let ground = Ground::with_worker(worker);
         ground
             .line(&format!(
                 "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@dials-waiting\"\nargs = [{arguments}]\nnext = \"done\"\nretry = {{ attempts = 1 }}\n{settings}\n"
@@ -308,11 +317,10 @@ fn wasi_03_goes_by_the_same_way() {
 }
 
 /// A look-up is a message to whoever owns the name: the question alone must not leave.
-#[test]
-fn names_that_are_not_granted_are_not_asked_for() {
+fn names_that_are_not_granted_are_not_asked_for(worker: &'static str) {
     let names = NameServer::new(&[&[Ipv4Addr::LOCALHOST], &[Ipv4Addr::new(127, 0, 0, 2)]]);
     let server = Server::shouting();
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     let factory = format!("[network]\nresolvers = [\"{}\"]\n", names.address);
     ground.write("andon.toml", factory);
     let settings = format!(

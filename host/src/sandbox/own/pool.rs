@@ -101,6 +101,11 @@ impl<F> Pool<F> {
         None
     }
 
+    /// Whether a visit runs or waits, wherever that is.
+    pub(super) fn has(&self, number: Number) -> bool {
+        self.flights.contains_key(&number)
+    }
+
     /// A visit that runs in this slot.
     pub(super) fn running(&mut self, number: Number, slot: usize) -> Option<&mut F> {
         let flight = self.flights.get_mut(&number)?;

@@ -53,6 +53,8 @@ struct Stream {
 struct Credit {
     bytes: usize,
     closed: bool,
+    /// Why the other end does not read any more, where it said so.
+    refused: Option<Refusal>,
     waits: Option<Waker>,
 }
 
@@ -80,6 +82,7 @@ impl Streams {
         let credit = Arc::new(Mutex::new(Credit {
             bytes: WINDOW,
             closed: false,
+            refused: None,
             waits: None,
         }));
         let mut all = lock(&self.0);
@@ -144,9 +147,10 @@ impl Streams {
                 credit.bytes = credit.bytes.saturating_add(bytes as usize);
                 credit.wake();
             }
-            News::Close => {
+            News::Close(why) => {
                 let mut credit = lock(&found.outgoing);
                 credit.closed = true;
+                credit.refused = why;
                 credit.wake();
             }
         }
@@ -218,11 +222,21 @@ impl Incoming {
     }
 }
 
+impl Incoming {
+    /// Reads no more, and says why.
+    pub(super) fn refuse(mut self, refusal: Refusal) {
+        self.over = true;
+        self.end
+            .tell
+            .tell(self.end.stream, News::Close(Some(refusal)));
+    }
+}
+
 impl Drop for Incoming {
     fn drop(&mut self) {
         self.end.drop(0);
         if !self.over {
-            self.end.tell.tell(self.end.stream, News::Close);
+            self.end.tell.tell(self.end.stream, News::Close(None));
         }
     }
 }
@@ -338,7 +352,9 @@ impl AsyncWrite for Outgoing {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let Some(room) = std::task::ready!(self.poll_room(cx, bytes.len())) else {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            let refused = lock(&self.credit).refused.clone();
+            let error = refused.map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other);
+            return Poll::Ready(Err(error));
         };
         let news = News::Data(serde_bytes::Bytes::new(&bytes[..room]));
         self.end.tell.tell(self.end.stream, news);

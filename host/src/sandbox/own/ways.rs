@@ -18,6 +18,8 @@ use serde_bytes::Bytes;
 use std::{io, sync::Arc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+const BROKEN: Refusal = Refusal::Failed(Failure::Broken);
+
 /// Begins a call on the network.
 pub(super) fn run(
     link: &Arc<Link>,
@@ -33,18 +35,20 @@ pub(super) fn run(
             headers,
             patience: [connect, first_byte, between_bytes],
         } => {
-            let way = way(link, host, visit)?;
+            let Some(way) = way(link, host, call, visit)? else {
+                return Ok(());
+            };
             let request = request(method, uri, headers)?;
             let patience = Patience {
                 connect,
                 first_byte,
                 between_bytes,
             };
-            let (incoming, outgoing) = link.streams.open(call, visit, link.clone())?;
+            let (incoming, mut outgoing) = link.streams.open(call, visit, link.clone())?;
             let sending = way.send(request.map(|()| incoming.boxed_unsync()), patience);
             let (link, host) = (link.clone(), host.clone());
             tokio::spawn(async move {
-                match sending.await {
+                match unless_left(&mut outgoing, sending).await {
                     Ok(response) => {
                         let (head, body) = response.into_parts();
                         let headers = head.headers.iter();
@@ -65,7 +69,10 @@ pub(super) fn run(
             });
         }
         Wish::LookUp { visit, name } => {
-            let looking = way(link, host, visit)?.look_up(name.into());
+            let Some(way) = way(link, host, call, visit)? else {
+                return Ok(());
+            };
+            let looking = way.look_up(name.into());
             let (link, host) = (link.clone(), host.clone());
             tokio::spawn(async move {
                 match looking.await {
@@ -78,11 +85,14 @@ pub(super) fn run(
             });
         }
         Wish::Connect { visit, to } => {
-            let connecting = way(link, host, visit)?.connect(to);
+            let Some(way) = way(link, host, call, visit)? else {
+                return Ok(());
+            };
+            let connecting = way.connect(to);
             let (mut incoming, mut outgoing) = link.streams.open(call, visit, link.clone())?;
             let (link, host) = (link.clone(), host.clone());
             tokio::spawn(async move {
-                let connection = match connecting.await {
+                let connection = match unless_left(&mut outgoing, connecting).await {
                     Ok(connection) => connection,
                     Err(refusal) => {
                         refuse(&host, &link, visit, &refusal);
@@ -93,20 +103,28 @@ pub(super) fn run(
                 link.answer(call, Answer::Connected, None);
                 let (mut read, mut write) = tokio::io::split(connection);
                 let there = async {
+                    let copied = tokio::io::copy(&mut incoming, &mut write).await;
+                    let refusal = copied.as_ref().err().and_then(refusal_of);
+                    if let Some(refusal) = refusal {
+                        refuse(&host, &link, visit, &refusal);
+                        incoming.refuse(refusal);
+                    }
                     // What breaks off here is seen by whoever reads.
-                    let _ = tokio::io::copy(&mut incoming, &mut write).await;
                     let _ = write.shutdown().await;
                 };
                 let back = async {
                     let mut buffer = bytes::BytesMut::with_capacity(16 << 10);
                     loop {
-                        match read.read_buf(&mut buffer).await {
+                        let read = tokio::select! {
+                            biased;
+                            read = read.read_buf(&mut buffer) => read,
+                            () = outgoing.closed() => return,
+                        };
+                        match read {
                             Ok(0) => return outgoing.end(Ok(())),
                             Ok(_) => {}
                             Err(error) => {
-                                let inner = error.get_ref().and_then(|e| e.downcast_ref());
-                                let refusal = inner.cloned();
-                                let refusal = refusal.unwrap_or(Refusal::Failed(Failure::Broken));
+                                let refusal = refusal_of(&error).unwrap_or(BROKEN);
                                 refuse(&host, &link, visit, &refusal);
                                 return outgoing.end(Err(&refusal));
                             }
@@ -127,14 +145,32 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The visit's way out, entered when it is first asked for.
-fn way(link: &Link, host: &Host, visit: Number) -> io::Result<Arc<dyn Way>> {
+/// The visit's way out, entered when it is first asked for. What still calls when its visit is over is
+/// answered that nothing comes of it.
+fn way(link: &Link, host: &Host, call: Call, visit: Number) -> io::Result<Option<Arc<dyn Way>>> {
     let mut hall = host.hall();
+    if !hall.pool.has(visit) {
+        drop(hall);
+        link.answer(call, Answer::Refused(BROKEN), None);
+        return Ok(None);
+    }
     let flight = hall.pool.running(visit, link.slot);
     let flight = flight.ok_or_else(|| bad("a call of a visit that it does not run".into()))?;
     let visit = flight.visit.clone();
     let way = flight.way.get_or_insert_with(|| host.egress.enter(&visit));
-    Ok(way.clone())
+    Ok(Some(way.clone()))
+}
+
+/// What a call comes to, unless the guest does not wait for it any more.
+async fn unless_left<T>(
+    outgoing: &mut Outgoing,
+    call: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    tokio::select! {
+        biased;
+        came = call => came,
+        () = outgoing.closed() => Err(BROKEN),
+    }
 }
 
 /// The visit asks for nothing more, and ends no body any more.
@@ -154,6 +190,11 @@ fn refuse(host: &Host, link: &Link, visit: Number, refusal: &Refusal) {
         };
         flight.ends.get_or_insert(end);
     }
+}
+
+/// Why the egress ended a connection, where it did.
+fn refusal_of(error: &io::Error) -> Option<Refusal> {
+    error.get_ref()?.downcast_ref().cloned()
 }
 
 /// The head of a request; what an engine has let through is one.

@@ -58,8 +58,8 @@ pub(super) enum News<'a> {
     Broken(Refusal),
     /// So many more bytes may be sent.
     Credit(u32),
-    /// Nobody reads any more.
-    Close,
+    /// Nobody reads any more, for this reason where the visit is to hear of one.
+    Close(Option<Refusal>),
 }
 
 /// What a runner asked for.
