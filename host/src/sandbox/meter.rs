@@ -10,6 +10,7 @@ use super::{
 use crate::limits::{Limit, Limits};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
+    cell::Cell,
     future::Future,
     pin::{Pin, pin},
     task::{Context, Poll},
@@ -133,6 +134,16 @@ impl ResourceLimiter for Meter {
     }
 }
 
+thread_local! {
+    /// For how long this thread, which runs many visits, waited for the host on behalf of one.
+    static STALLED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// This thread waited for the host, and no visit of it went on: that is nobody's wall time.
+pub(crate) fn stalled(time: Duration) {
+    STALLED.set(STALLED.get().saturating_add(time));
+}
+
 /// Runs `visit` to its end, or to the end of its time: the result, and what it used.
 pub(crate) async fn metered<F: Future>(
     visit: F,
@@ -141,15 +152,23 @@ pub(crate) async fn metered<F: Future>(
 ) -> (Result<F::Output, End>, Duration, Duration) {
     let started = Instant::now();
     let mut cpu = Duration::ZERO;
-    let metered = Metered {
+    let mut metered = Metered {
         visit: pin!(visit),
         tape,
         most: limits.cpu,
         used: &mut cpu,
     };
-    let result = match tokio::time::timeout(limits.wall, metered).await {
-        Ok(result) => result,
-        Err(_) => Err(End::Over(Limit::Wall)),
+    let (mut time, mut given_back) = (limits.wall, STALLED.get());
+    let result = loop {
+        if let Ok(result) = tokio::time::timeout(time, &mut metered).await {
+            break result;
+        }
+        let stalled = STALLED.get();
+        time = stalled.saturating_sub(given_back);
+        given_back = stalled;
+        if time.is_zero() {
+            break Err(End::Over(Limit::Wall));
+        }
     };
     (result, started.elapsed(), cpu)
 }
@@ -191,4 +210,32 @@ fn thread_time() -> Duration {
         time.tv_sec.unsigned_abs(),
         u32::try_from(time.tv_nsec).unwrap_or(0),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How a visit ends whose thread waited `waited` for the host, and that then sleeps for `sleeps`.
+    async fn after(waited: Duration, sleeps: Duration) -> Result<(), End> {
+        let limits = Limits {
+            wall: Duration::from_millis(1),
+            ..Limits::default()
+        };
+        let visit = async {
+            stalled(waited);
+            tokio::time::sleep(sleeps).await;
+        };
+        metered(visit, &limits, &Tape::new(&limits)).await.0
+    }
+
+    #[tokio::test]
+    async fn what_the_thread_waited_for_the_host_is_nobodys_wall_time() {
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(600));
+        assert_eq!(after(long, short).await, Ok(()));
+        // What was given back before is not given back again.
+        let over = Err(End::Over(Limit::Wall));
+        assert_eq!(after(Duration::ZERO, long).await, over);
+        assert_eq!(after(short, long).await, over);
+    }
 }

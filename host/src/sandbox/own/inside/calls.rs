@@ -1,7 +1,8 @@
 //! What a visit asks the host for: its workspace, and what large bodies are made of.
 //!
 //! Whoever asks waits on the spot. On the thread that runs visits, this reads and writes meanwhile, so
-//! that what else comes is heard; visits of this process begin again when the answer is there.
+//! that what else comes is heard; visits of this process go on when the answer is there, and none of them
+//! pays for the time with its `wall`.
 
 use super::Link;
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     item::ItemId,
     sandbox::{
         folders::{Contents, Folder, Folders, LeaveError, Left},
+        meter::stalled,
         own::{
             channel::Read,
             wire::{Answer, Call, Number, Wish, Word},
@@ -35,6 +37,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
+    time::Instant,
 };
 use tokio::sync::oneshot;
 
@@ -157,6 +160,7 @@ impl Link {
                 came = (self.calls.news.wait(came)).unwrap_or_else(PoisonError::into_inner);
             }
         }
+        let asked = Instant::now();
         loop {
             let wanted = match self.write()? {
                 true => PollFlags::IN,
@@ -171,6 +175,7 @@ impl Link {
                 std::process::exit(0);
             }
             if let Some(answer) = self.calls.came().remove(&call) {
+                stalled(asked.elapsed());
                 return Ok(answer);
             }
         }
