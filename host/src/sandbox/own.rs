@@ -15,6 +15,8 @@ mod keeper;
 mod link;
 mod pool;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod ways;
 mod wire;
 
@@ -332,12 +334,12 @@ impl Host {
         self.drive(&mut hall);
     }
 
-    /// A process ended, for this reason.
-    fn lost(&self, slot: usize, why: &str) {
+    /// A process ended, for this reason; `unread` is that it had not read all that it was told.
+    fn lost(&self, slot: usize, why: &str, unread: bool) {
         let mut hall = self.hall();
         hall.links[slot] = None;
         // The process is gone: nobody writes to their workspaces any more.
-        let blamed = hall.pool.lost(slot, |flight| {
+        let blamed = hall.pool.lost(slot, unread, |flight| {
             flight.files = Files::Untouched;
             (flight.way, flight.ends) = (None, None);
         });

@@ -24,6 +24,10 @@ use std::{
 const HEAD: usize = 4;
 /// What is read at once; the socket's own buffer is not larger.
 const READ: usize = 256 << 10;
+/// More than what visits that begin at once come with.
+const FULL: usize = 32 << 20;
+/// Files that wait to be written.
+const FILES: usize = 64;
 /// A buffer that was once larger is given back.
 const KEPT: usize = 1 << 20;
 
@@ -98,6 +102,11 @@ impl Outbox {
         self.bytes.is_empty()
     }
 
+    /// Whether so much waits to be written that the other end is not to cause more.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() - self.written > FULL || self.files.len() > FILES
+    }
+
     /// Writes all of it, or what the socket takes: whether all is written.
     pub(super) fn write(&mut self, socket: impl AsFd) -> io::Result<bool> {
         while self.written < self.bytes.len() {
@@ -149,6 +158,8 @@ pub(super) struct Inbox {
     most: usize,
     files: VecDeque<OwnedFd>,
     takes_files: bool,
+    /// The other end went without reading all that it was sent.
+    unread: bool,
 }
 
 /// What a read came to.
@@ -172,7 +183,13 @@ impl Inbox {
             most,
             files: VecDeque::new(),
             takes_files: false,
+            unread: false,
         }
+    }
+
+    /// Whether the other end is gone and did not read all that was written to it, where the system tells.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// One that takes files.
@@ -201,7 +218,10 @@ impl Inbox {
             match recvmsg(&socket, &mut into, &mut control, flags) {
                 Err(Errno::INTR) => {}
                 Err(Errno::WOULDBLOCK) => return Ok(Read::Nothing),
-                Err(Errno::CONNRESET) => return Ok(Read::End),
+                Err(Errno::CONNRESET) => {
+                    self.unread = true;
+                    return Ok(Read::End);
+                }
                 got => break got?,
             }
         };

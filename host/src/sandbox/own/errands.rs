@@ -27,6 +27,8 @@ use tokio::task::spawn_blocking;
 pub(super) struct Bodies {
     /// What has come of the next one.
     coming: Vec<u8>,
+    /// How many are being kept.
+    putting: usize,
     /// Those that are kept, with their lengths: these ones, and the ones before them.
     kept: HashMap<Digest, u64>,
     before: HashMap<Digest, u64>,
@@ -36,10 +38,22 @@ impl Bodies {
     /// So many are remembered at least. Far more than all visits of a process have in their hands.
     const MOST: usize = 1 << 20;
 
+    /// So many are being kept at the same time.
+    const PUTTING: usize = 16;
+
     /// Whether it has handed over the body under a digest, of this length.
     pub(super) fn has(&self, digest: &Digest, len: u64) -> bool {
         let known = self.kept.get(digest).or_else(|| self.before.get(digest));
         known == Some(&len)
+    }
+
+    /// Whether no more are taken for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.putting >= Self::PUTTING
+    }
+
+    pub(super) fn is_put(&mut self) {
+        self.putting -= 1;
     }
 
     fn add(&mut self, digest: Digest, len: u64) {
@@ -161,14 +175,18 @@ fn put(link: &Arc<Link>, host: &Arc<Host>, call: Call, part: &[u8], last: bool) 
         return Ok(());
     }
     let body = mem::take(&mut bodies.coming);
+    bodies.putting += 1;
     drop(bodies);
     let (link, host) = (link.clone(), host.clone());
-    spawn_blocking(move || match host.contents.put(&body) {
-        Ok(digest) => {
-            link.bodies().add(digest, body.len() as u64);
-            link.answer(call, Answer::Kept(*digest.as_bytes()), None);
+    spawn_blocking(move || {
+        match host.contents.put(&body) {
+            Ok(digest) => {
+                link.bodies().add(digest, body.len() as u64);
+                link.answer(call, Answer::Kept(*digest.as_bytes()), None);
+            }
+            Err(error) => link.answer(call, Answer::Failed(&error.to_string()), None),
         }
-        Err(error) => link.answer(call, Answer::Failed(&error.to_string()), None),
+        link.is_put();
     });
     Ok(())
 }

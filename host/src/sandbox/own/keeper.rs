@@ -3,7 +3,7 @@
 
 use super::{
     Host, OwnSettings, OwnStation,
-    channel::{Inbox, Outbox, Read},
+    channel::{Inbox, Outbox, Read, bad},
     confine::PARTS,
     link::Link,
     wire::{self, Order, Word},
@@ -63,6 +63,8 @@ pub(super) enum Job {
     Lost {
         slot: usize,
         process: u32,
+        /// It ended without reading all that it was told.
+        unread: bool,
         /// What it did that it may not; none where it only ended.
         why: Option<String>,
     },
@@ -140,7 +142,12 @@ impl Work {
         let _ = ready.send(begun);
         while !failed {
             match todo.recv() {
-                Ok(Job::Lost { slot, process, why }) => self.lost(slot, process, why),
+                Ok(Job::Lost {
+                    slot,
+                    process,
+                    unread,
+                    why,
+                }) => self.lost(slot, process, unread, why),
                 Ok(Job::End) | Err(_) => break,
             }
         }
@@ -163,7 +170,7 @@ impl Work {
         Ok(words)
     }
 
-    fn lost(&mut self, slot: usize, process: u32, why: Option<String>) {
+    fn lost(&mut self, slot: usize, process: u32, unread: bool, why: Option<String>) {
         let its = |running: &Running| running.child.id() == process;
         if !self.children[slot].as_ref().is_some_and(its) {
             return;
@@ -173,7 +180,7 @@ impl Work {
         let why = why.unwrap_or_else(|| status.map_or("for no known reason".into(), said));
         tracing::warn!(slot, process, "a runner process ended: {why}");
         match self.host.upgrade() {
-            Some(host) => host.lost(slot, &why),
+            Some(host) => host.lost(slot, &why, unread),
             None => return,
         }
         for _ in 0..TRIES {
@@ -252,36 +259,16 @@ impl Work {
             .map_err(io::Error::from)?;
         let mut inbox = Inbox::new(longest(&host.stations));
         // A process that has ended already says so on its standard error, and by its status.
-        let read = out.write(&socket).and_then(|_| inbox.read(&socket));
-        let (room, wall) = match read.map(|read| (read, inbox.next::<Word<'_>>())) {
-            Ok((Read::Some, Ok(Some(Word::Ready(ready))))) => {
-                let wall = ready.wall.iter().map(|(part, how)| {
-                    let text = |text: &&str| bounded(&text.escape_debug().to_string(), 200);
-                    (part.to_string(), how.as_ref().map(text).map_err(text))
-                });
-                (ready.visits as usize, wall.collect())
-            }
-            Ok((Read::Some, Ok(Some(Word::Unready { station, reason })))) => {
-                let reason = bounded(reason, 4 << 10);
-                let station = station.and_then(|n| host.stations.get(n as usize));
-                return Err(match station {
-                    Some(station) => StartError::Station {
-                        station: station.name.clone(),
-                        reason,
-                    },
-                    None => io::Error::other(reason).into(),
-                });
-            }
-            Ok((Read::Nothing, _)) => {
-                return Err(io::Error::other(format!("it is not ready after {PATIENCE:?}")).into());
-            }
-            Err(error) | Ok((_, Err(error))) if error.kind() != io::ErrorKind::BrokenPipe => {
-                return Err(error.into());
-            }
-            _ => {
-                let status = running.child.wait()?;
-                return Err(io::Error::other(format!("it ended: {}", said(status))).into());
-            }
+        let heard = match out.write(&socket) {
+            Ok(_) => heard(&mut inbox, &socket, &host.stations)?,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Err(error) => return Err(error.into()),
+        };
+        let Some((room, wall)) = heard else {
+            // It may only have closed its socket.
+            let _ = running.child.kill();
+            let status = running.child.wait()?;
+            return Err(io::Error::other(format!("it ended: {}", said(status))).into());
         };
         rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
         let _runtime = self.runtime.enter();
@@ -326,6 +313,44 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
         rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::CLOEXEC)?;
     }
     Ok((ours, theirs))
+}
+
+/// The answer of a process: how many visits it takes, and its wall; none where it ended.
+pub(super) fn heard(
+    inbox: &mut Inbox,
+    socket: &OwnedFd,
+    stations: &[OwnStation],
+) -> Result<Option<(usize, Vec<Said>)>, StartError> {
+    while !inbox.has_next() {
+        match inbox.read(socket)? {
+            Read::Some => {}
+            Read::End => return Ok(None),
+            Read::Nothing => {
+                return Err(io::Error::other(format!("it is not ready after {PATIENCE:?}")).into());
+            }
+        }
+    }
+    match inbox.next::<Word<'_>>()? {
+        Some(Word::Ready(ready)) => {
+            let wall = ready.wall.iter().map(|(part, how)| {
+                let text = |text: &&str| bounded(&text.escape_debug().to_string(), 200);
+                (part.to_string(), how.as_ref().map(text).map_err(text))
+            });
+            Ok(Some((ready.visits as usize, wall.collect())))
+        }
+        Some(Word::Unready { station, reason }) => {
+            let reason = bounded(reason, 4 << 10);
+            let station = station.and_then(|n| stations.get(n as usize));
+            Err(match station {
+                Some(station) => StartError::Station {
+                    station: station.name.clone(),
+                    reason,
+                },
+                None => io::Error::other(reason).into(),
+            })
+        }
+        _ => Err(bad("it speaks before it is ready".into()).into()),
+    }
 }
 
 /// The first messages to a process.

@@ -17,7 +17,11 @@ use crate::sandbox::{
 use rustix::fd::OwnedFd;
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
 };
 use tokio::{io::Interest, net::UnixStream, sync::Notify};
 
@@ -31,6 +35,10 @@ pub(super) struct Link {
     out: Mutex<Outbox>,
     /// There is something to be written.
     more: Notify,
+    /// There is room again for what it causes: answers that it reads, bodies that are kept.
+    eased: Notify,
+    /// Nothing can be written any more.
+    gone: AtomicBool,
     /// Bodies that it has handed over, and the one that it is handing over.
     pub(super) bodies: Mutex<Bodies>,
     pub(super) streams: Arc<Streams>,
@@ -53,6 +61,8 @@ impl Link {
             socket: UnixStream::from_std(socket.into())?,
             out: Mutex::default(),
             more: Notify::new(),
+            eased: Notify::new(),
+            gone: AtomicBool::new(false),
             bodies: Mutex::default(),
             streams: Arc::default(),
         }))
@@ -62,17 +72,19 @@ impl Link {
     pub(super) fn open(
         self: &Arc<Self>,
         host: &Weak<Host>,
-        inbox: Inbox,
+        mut inbox: Inbox,
         keeper: mpsc::Sender<Job>,
     ) {
         tokio::spawn(self.clone().write());
         let (link, host) = (self.clone(), host.clone());
         tokio::spawn(async move {
-            let why = link.listen(&host, inbox).await.err();
+            let why = link.listen(&host, &mut inbox).await.err();
             link.streams.forget(None);
+            let unread = inbox.is_unread() || !link.out().is_empty();
             let job = Job::Lost {
                 slot: link.slot,
                 process: link.process,
+                unread: why.is_none() && unread,
                 why: why.map(|error| error.to_string()),
             };
             // The keeper is gone when all runners are to end.
@@ -114,6 +126,24 @@ impl Link {
         Ok(())
     }
 
+    /// Waits until the process may cause more: one that does not read its answers, or hands over bodies
+    /// faster than they can be kept, is not heard meanwhile. Nothing that is waited for needs it heard.
+    async fn ease(&self) {
+        loop {
+            let eased = self.eased.notified();
+            if self.gone.load(Relaxed) || !(self.out().is_full() || self.bodies().is_full()) {
+                return;
+            }
+            eased.await;
+        }
+    }
+
+    /// A body is kept, or cannot be.
+    pub(super) fn is_put(&self) {
+        self.bodies().is_put();
+        self.eased.notify_one();
+    }
+
     /// Writes until the process is gone.
     async fn write(self: Arc<Self>) {
         loop {
@@ -124,7 +154,10 @@ impl Link {
                     false => Err(io::ErrorKind::WouldBlock.into()),
                 }
             });
-            if written.await.is_err() {
+            let gone = written.await.is_err();
+            self.gone.store(gone, Relaxed);
+            self.eased.notify_one();
+            if gone {
                 // Whoever reads finds out as well.
                 return;
             }
@@ -132,8 +165,9 @@ impl Link {
     }
 
     /// Hears what the process says until it is gone.
-    async fn listen(self: &Arc<Self>, host: &Weak<Host>, mut inbox: Inbox) -> io::Result<()> {
+    async fn listen(self: &Arc<Self>, host: &Weak<Host>, inbox: &mut Inbox) -> io::Result<()> {
         loop {
+            self.ease().await;
             let read =
                 self.socket
                     .async_io(Interest::READABLE, || match inbox.read(&self.socket)? {

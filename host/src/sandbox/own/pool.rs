@@ -3,7 +3,8 @@
 //!
 //! A process that ends takes its visits with it. Was there one, then it is to blame. Were there several,
 //! then each of them runs once more, alone, before anybody is blamed; and an item whose visit was to
-//! blame comes back alone, so that its next attempt harms no other.
+//! blame comes back alone, so that its next attempt harms no other. A visit that may never have come to
+//! its process is not to blame; as often as there are processes, which may all end at once.
 
 use super::wire::Number;
 use crate::item::ItemId;
@@ -35,6 +36,8 @@ struct Slot {
 struct Flight<F> {
     item: ItemId,
     slot: Option<usize>,
+    /// How often it was given to a process that may have been gone.
+    spared: usize,
     what: F,
 }
 
@@ -62,8 +65,13 @@ impl<F> Pool<F> {
         } else {
             self.waiting.push_back(number);
         }
-        let slot = None;
-        self.flights.insert(number, Flight { item, slot, what });
+        let flight = Flight {
+            item,
+            slot: None,
+            spared: 0,
+            what,
+        };
+        self.flights.insert(number, flight);
         number
     }
 
@@ -144,8 +152,14 @@ impl<F> Pool<F> {
     }
 
     /// The process of a slot ended, and its visits with it: the one that is to blame, if that is known.
-    /// `forget` is called with each that runs again.
-    pub(super) fn lost(&mut self, slot: usize, mut forget: impl FnMut(&mut F)) -> Option<F> {
+    /// `unread` is that it had not read all that it was told. `forget` is called with each that runs
+    /// again.
+    pub(super) fn lost(
+        &mut self,
+        slot: usize,
+        unread: bool,
+        mut forget: impl FnMut(&mut F),
+    ) -> Option<F> {
         let mut held: Vec<Number> = self
             .flights
             .iter()
@@ -155,7 +169,9 @@ impl<F> Pool<F> {
         held.sort_unstable();
         let place = &mut self.slots[slot];
         (place.room, place.running, place.isolated) = (None, 0, false);
-        if let [only] = held[..] {
+        if let [only] = held[..]
+            && !self.spare(only, unread)
+        {
             let flight = self.flights.remove(&only)?;
             self.convicted.insert(flight.item);
             return Some(flight.what);
@@ -166,8 +182,19 @@ impl<F> Pool<F> {
                 forget(&mut flight.what);
             }
         }
-        place.alone.extend(held);
+        self.slots[slot].alone.extend(held);
         None
+    }
+
+    /// Whether the only visit of a process that ended is not to blame.
+    fn spare(&mut self, number: Number, unread: bool) -> bool {
+        let most = self.slots.len();
+        let flight = self.flights.get_mut(&number);
+        let Some(flight) = flight.filter(|flight| unread && flight.spared < most) else {
+            return false;
+        };
+        flight.spared += 1;
+        true
     }
 
     /// There are no processes and will be none: what waits for one.
@@ -223,7 +250,7 @@ mod tests {
         pool.up(0, 8);
         pool.begin(item(0), 0);
         begun(&mut pool);
-        assert_eq!(pool.lost(0, |_| {}), Some(0));
+        assert_eq!(pool.lost(0, false, |_| {}), Some(0));
         pool.begin(item(1), 1);
         pool.begin(item(0), 2);
         pool.up(0, 8);
@@ -244,7 +271,7 @@ mod tests {
         }
         begun(&mut pool);
         let mut again = 0;
-        assert_eq!(pool.lost(0, |_| again += 1), None);
+        assert_eq!(pool.lost(0, false, |_| again += 1), None);
         assert_eq!(again, 3);
         pool.up(0, 8);
         pool.up(1, 8);
@@ -252,10 +279,24 @@ mod tests {
         assert_eq!(begun(&mut pool), [(0, 0), (3, 1)]);
         assert_eq!(pool.ended(0, 0), Some(0));
         assert_eq!(begun(&mut pool), [(1, 0)]);
-        assert_eq!(pool.lost(0, |_| {}), Some(1), "this one did it");
+        assert_eq!(pool.lost(0, false, |_| {}), Some(1), "this one did it");
         pool.up(0, 8);
         assert_eq!(begun(&mut pool), [(2, 0)]);
         assert_eq!(pool.ended(2, 0), Some(2));
+    }
+
+    #[test]
+    fn a_visit_that_may_not_have_begun_is_spared_once_a_process() {
+        let mut pool = Pool::new(2);
+        pool.up(0, 8);
+        pool.begin(item(0), 0);
+        for _ in 0..2 {
+            assert_eq!(begun(&mut pool), [(0, 0)]);
+            assert_eq!(pool.lost(0, true, |_| {}), None);
+            pool.up(0, 8);
+        }
+        assert_eq!(begun(&mut pool), [(0, 0)]);
+        assert_eq!(pool.lost(0, true, |_| {}), Some(0), "it does it each time");
     }
 
     #[test]
