@@ -138,6 +138,31 @@ fn a_visit_that_ends_its_process_each_time_jams() {
     assert!(out.stderr.contains(reason), "{}", out.stderr);
 }
 
+/// As a process ends by itself: an assertion of its own, a bad address, a limit of the system. The visit
+/// jams, and the next item has a new process.
+#[test]
+fn a_process_that_ends_by_itself_takes_its_visit_and_no_other() {
+    let ends = [(Signal::ABORT, 6), (Signal::SEGV, 11), (Signal::XCPU, 24)];
+    for (signal, number) in ends {
+        let ground = Ground::new();
+        let words = "sleep-once /data/here";
+        sleeper(&ground, words, "retry = { attempts = 1 }\nworkers = 1");
+        ground.write("in.jsonl", "1\n2\n");
+        let mut host = ground.spawn(&["run", ".", "in.jsonl", "-q", "--jsonl", "--worker", "own"]);
+        drop(host.stdin.take());
+        until("it sleeps", || ground.path("data/here").exists());
+        for runner in runners(&host) {
+            // The engine, whose the first bad address may be, leaves the second one to the system.
+            until("it is gone", || kill_process(runner, signal).is_err());
+        }
+        let out = ground.came(host.wait_with_output().expect("the host ends"));
+        assert_eq!(out.code, Some(2), "{}", out.whole());
+        let reason = format!("the runner process ended: signal {number}");
+        assert_eq!(out.stderr.matches(&reason).count(), 1, "{}", out.whole());
+        assert_eq!(out.stdout.matches("woke").count(), 1, "{}", out.whole());
+    }
+}
+
 /// Several visits in each process, all ended in their midst: nobody can say whose doing it was. Each
 /// runs once more, alone, and comes to the end that is its own.
 #[test]
