@@ -144,12 +144,21 @@ pub struct Heading {
     pub item: Option<ItemId>,
 }
 
-/// The chain up to an entry: the digest of the one before and of the entry's own bytes. Over digests,
-/// so that an entry's bytes can be erased and the chain still be followed.
-pub fn link(before: &Digest, entry: &Digest) -> Digest {
-    let mut bytes = [0; 64];
-    bytes[..32].copy_from_slice(before.as_bytes());
-    bytes[32..].copy_from_slice(entry.as_bytes());
+/// The chain up to an entry: the digest of the one before, of the entry's own bytes, and of what it is
+/// found by. Over digests, so that an entry's bytes can be erased and the chain still be followed.
+pub fn link(before: &Digest, heading: &Heading, entry: &Digest) -> Digest {
+    let mut bytes = Vec::with_capacity(256);
+    bytes.extend_from_slice(before.as_bytes());
+    bytes.extend_from_slice(entry.as_bytes());
+    bytes.extend_from_slice(&heading.at.to_le_bytes());
+    bytes.extend_from_slice(&heading.revision.to_le_bytes());
+    bytes.push(u8::from(heading.allowed));
+    let item = heading.item.as_ref().map_or("", ItemId::as_str);
+    // None of these has a zero in it.
+    for text in [heading.deed.key(), &heading.line, &heading.station, item] {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0);
+    }
     Digest::of(bytes)
 }
 

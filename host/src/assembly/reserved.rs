@@ -151,6 +151,14 @@ impl Reserved {
             };
             return Some(draft.problem(at, message).hint("grant a folder beside it"));
         }
+        if let Some(what) = systems(&place) {
+            let message = format!("`{name}` cannot be granted: it is in {what}");
+            return Some(
+                draft
+                    .problem(at, message)
+                    .hint("grant a folder with ordinary files"),
+            );
+        }
         if let Some(state) = state_folder(&place) {
             let state = shown(&state.display().to_string());
             let message = format!("`{name}` cannot be granted: `{state}` is a state folder");
@@ -193,6 +201,18 @@ impl Reserved {
         }
         None
     }
+}
+
+/// What of the system's own a folder is in: there files are switches, processes and devices.
+fn systems(place: &Path) -> Option<&'static str> {
+    let tops = [
+        ("/proc", "the system's processes"),
+        ("/sys", "the system's switches"),
+        ("/dev", "the system's devices"),
+    ];
+    tops.iter()
+        .find(|(top, _)| place.starts_with(top))
+        .map(|(_, what)| *what)
 }
 
 /// A state folder that `place` is, is in, or has in it.

@@ -95,10 +95,10 @@ impl Default for Chain {
 impl Chain {
     /// The chain with one more entry, whose bytes have this digest.
     #[must_use]
-    pub fn with(self, digest: &Digest) -> Self {
+    pub fn with(self, heading: &Heading, digest: &Digest) -> Self {
         Self {
             entries: self.entries + 1,
-            head: link(&self.head, digest),
+            head: link(&self.head, heading, digest),
         }
     }
 }
@@ -222,13 +222,14 @@ impl Following {
             Some(facts) if Digest::of(facts) != digest => return Err(Flaw::Changed(seq)),
             Some(facts) => {
                 let entry = decode(facts).map_err(|_| Flaw::Changed(seq))?;
-                if found.heading != Some(entry.heading()) {
+                if found.heading.as_ref() != Some(&entry.heading()) {
                     return Err(Flaw::Listed(seq));
                 }
             }
             None => self.so_far.erased += 1,
         }
-        self.so_far.chain = self.so_far.chain.with(&digest);
+        let heading = found.heading.as_ref().ok_or(Flaw::Listed(seq))?;
+        self.so_far.chain = self.so_far.chain.with(heading, &digest);
         if found.chain != Some(self.so_far.chain.head) {
             return Err(Flaw::Unlinked(seq));
         }

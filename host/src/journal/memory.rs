@@ -196,7 +196,7 @@ impl Journal for Memory {
         });
         let result = result.map(|encoded| {
             for entry in encoded {
-                kept.chain = kept.chain.with(&entry.digest);
+                kept.chain = kept.chain.with(&entry.heading, &entry.digest);
                 let head = kept.chain.head;
                 kept.audit.push((entry, head));
             }

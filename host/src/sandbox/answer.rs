@@ -71,6 +71,8 @@ pub(crate) enum Given {
 pub(crate) struct Outputs<'a> {
     limits: &'a Limits,
     bytes: u64,
+    /// Of the files that are bodies, each counted as often as it is one.
+    files: u64,
     outputs: Vec<Output>,
 }
 
@@ -86,6 +88,7 @@ impl<'a> Outputs<'a> {
         Self {
             limits,
             bytes: 0,
+            files: 0,
             outputs: Vec::new(),
         }
     }
@@ -93,6 +96,15 @@ impl<'a> Outputs<'a> {
     /// The number of the next one, from 1.
     fn next(&self) -> usize {
         self.outputs.len() + 1
+    }
+
+    /// Counts a file that is the body of an output.
+    fn files(&mut self, size: u64) -> Result<(), Unfit> {
+        self.files = self.files.saturating_add(size);
+        match self.files > self.limits.disk {
+            true => Err(Unfit::Over(Limit::Disk)),
+            false => Ok(()),
+        }
     }
 
     /// Checks all of the next output but where its body is.
@@ -193,7 +205,9 @@ impl<'a> Answer<'a> {
         let body = match body {
             Given::File(path) => {
                 let checked = self.file(&path);
-                checked.map_err(|reason| Unfit::File(n, shown(&path), reason))?;
+                let size = checked.map_err(|reason| Unfit::File(n, shown(&path), reason))?;
+                // A file may go out on many outputs, and is read for each.
+                self.outputs.files(size)?;
                 Body::File(path)
             }
             Given::Bytes(bytes) if bytes.len() <= Body::INLINE => Body::Inline(bytes),
@@ -217,7 +231,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Whether `path` is a regular file of the workspace, with nothing that leads out of it.
-    fn file(&mut self, path: &str) -> Result<(), String> {
+    fn file(&mut self, path: &str) -> Result<u64, String> {
         file_path(path)?;
         if self.files.entered().is_none() && self.visit.workspace.is_none() {
             return Err("its workspace is empty".into());
@@ -241,11 +255,11 @@ pub(crate) fn file_path(path: &str) -> Result<(), String> {
 }
 
 /// Whether a path that may name a file of a workspace does so. Blocks.
-pub(crate) fn regular_file(workspace: &Path, path: &str) -> Result<(), String> {
+pub(crate) fn regular_file(workspace: &Path, path: &str) -> Result<u64, String> {
     let found = cap_std::fs::Dir::open_ambient_dir(workspace, cap_std::ambient_authority())
         .and_then(|dir| dir.symlink_metadata(path));
     match found {
-        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
         Ok(_) => Err("it is no regular file".into()),
         Err(error) => Err(error.to_string()),
     }

@@ -96,7 +96,7 @@ impl Station for Complete {
                         verdict::Body::Text(text) => Output::pass().text(text),
                     };
                     return Ok(output
-                        .label("model", answer.model)
+                        .label("model", label(&answer.model))
                         .label("tokens-in", tokens_in.to_string())
                         .label("tokens-out", tokens_out.to_string())
                         .into());
@@ -116,6 +116,12 @@ impl Station for Complete {
             )));
         }
     }
+}
+
+/// As much of a server's text as a label may hold.
+fn label(text: &str) -> String {
+    let plain = text.chars().filter(|c| !c.is_control());
+    plain.take(200).collect()
 }
 
 /// A file that the line has mounted.

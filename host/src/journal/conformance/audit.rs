@@ -57,7 +57,7 @@ fn entries_are_kept_in_the_order_of_the_calls(journal: &dyn Journal) {
     let kept = journal.audited(&AuditFilter::default()).unwrap();
     let mut chain = Chain::default();
     for (n, kept) in (1..).zip(kept) {
-        chain = chain.with(&kept.digest);
+        chain = chain.with(&kept.heading, &kept.digest);
         assert_eq!((kept.seq, kept.chain), (n, chain.head));
         assert_eq!(kept.heading, kept.entry.unwrap().heading());
     }

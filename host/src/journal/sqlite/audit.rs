@@ -54,7 +54,7 @@ pub(super) fn add(
          chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     for entry in entries {
-        *chain = chain.with(&entry.digest);
+        *chain = chain.with(&entry.heading, &entry.digest);
         let heading = &entry.heading;
         insert.execute(params![
             int(chain.entries),

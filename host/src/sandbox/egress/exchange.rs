@@ -27,7 +27,10 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -87,6 +90,8 @@ pub(super) struct Record {
     pub(super) visiting: Arc<Visiting>,
     what: String,
     rule: String,
+    /// Whether it was denied after all, so that its end is told.
+    denied: AtomicBool,
     /// Its places among those under way, of its station and of all.
     _places: [OwnedSemaphorePermit; 2],
 }
@@ -96,7 +101,7 @@ impl Drop for Record {
         let exchange = &self.exchange;
         let ended = exchange.ended();
         // Of a request that changed nothing and was answered, nobody asks how it ended.
-        if ended == Ended::Done && exchange.safe() {
+        if self.denied.load(Relaxed) || ended == Ended::Done && exchange.safe() {
             return;
         }
         let status = match exchange.status {
@@ -178,6 +183,7 @@ pub(super) async fn call(
         visiting: visiting.clone(),
         what,
         rule: given.grant.rule.to_string(),
+        denied: AtomicBool::new(false),
         _places: places,
     };
     let safe = record.exchange.safe();
@@ -328,6 +334,7 @@ impl Sending {
 
     fn deny(&self, denial: Denial) -> Refusal {
         let what = self.record.what.clone();
+        self.record.denied.store(true, Relaxed);
         self.record.visiting.deny(Deed::Http, what, denial)
     }
 

