@@ -4,9 +4,18 @@ use super::{
     call, run, run_as, runtime,
     servers::{Answers, Server},
 };
-use crate::ground::Ground;
+use crate::ground::{Ground, in_both_workers};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
+
+in_both_workers! {
+    a_secret_that_a_server_sends_back_does_not_come_in
+    line_breaks_make_no_second_header_or_request
+    a_guest_that_leaves_does_not_leave_half_a_request
+    each_attempt_that_sends_is_sent_and_taken_down
+    what_was_put_in_for_one_host_does_not_follow_to_another
+    programs_of_wasi_0_3_call_by_the_same_way
+}
 
 const SECRET: &str = "s3cr3t/of+the-operator";
 
@@ -24,8 +33,7 @@ fn audit(ground: &Ground) -> String {
     ground.andon(&["audit", "--state", "state"]).well()
 }
 
-#[test]
-fn a_secret_that_a_server_sends_back_does_not_come_in() {
+fn a_secret_that_a_server_sends_back_does_not_come_in(worker: &'static str) {
     let runtime = runtime();
     let percent: String = SECRET.bytes().map(|b| format!("%{b:02X}")).collect();
     let split: String = SECRET.chars().map(|c| format!("1\r\n{c}\r\n")).collect();
@@ -58,7 +66,7 @@ fn a_secret_that_a_server_sends_back_does_not_come_in() {
             json!({ "call": format!("GET {}/", server.url()), "whole": true }).to_string()
         })
         .collect();
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     let out = run_as(&ground, &grants, &calls, &environment()).well();
     assert_eq!(out.matches(": 200 ").count(), servers.len(), "{out}");
     let redacted = out.matches("[redacted KEY]").count();
@@ -79,8 +87,7 @@ fn a_secret_that_a_server_sends_back_does_not_come_in() {
     }
 }
 
-#[test]
-fn line_breaks_make_no_second_header_or_request() {
+fn line_breaks_make_no_second_header_or_request(worker: &'static str) {
     let runtime = runtime();
     let server = runtime.block_on(Server::start(Answers::Echo));
     let url = server.url();
@@ -100,15 +107,14 @@ fn line_breaks_make_no_second_header_or_request() {
         json!({ "call": format!("GET\r\nx-b:2 {url}/x") }).to_string(),
     ];
     let grants = format!("grants.http = [\"* {url}/**\"]");
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     let out = run(&ground, &grants, &calls).well();
     let refused = out.matches("the request cannot be sent").count();
     assert_eq!(refused, calls.len(), "{out}");
     assert_eq!(server.connections(), 0);
 }
 
-#[test]
-fn a_guest_that_leaves_does_not_leave_half_a_request() {
+fn a_guest_that_leaves_does_not_leave_half_a_request(worker: &'static str) {
     let runtime = runtime();
     let silent = runtime.block_on(Server::start(Answers::Silence));
     let body = "x".repeat(200_000);
@@ -117,7 +123,7 @@ fn a_guest_that_leaves_does_not_leave_half_a_request() {
         "limits.wall = \"2s\"\ngrants.http = [\"POST {}/**\"]",
         silent.url()
     );
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     let out = run(&ground, &grants, &[post]);
     assert_eq!(out.code, Some(2), "{}", out.whole());
     assert!(
@@ -132,8 +138,7 @@ fn a_guest_that_leaves_does_not_leave_half_a_request() {
     assert!(audit(&ground).contains(&told), "{}", audit(&ground));
 }
 
-#[test]
-fn each_attempt_that_sends_is_sent_and_taken_down() {
+fn each_attempt_that_sends_is_sent_and_taken_down(worker: &'static str) {
     let runtime = runtime();
     let server = runtime.block_on(Server::start(Answers::Echo));
     let url = server.url();
@@ -141,7 +146,7 @@ fn each_attempt_that_sends_is_sent_and_taken_down() {
         "retry = {{ attempts = 3, backoff = \"1ms..1ms\" }}\ngrants.http = [\"POST {url}/**\"]"
     );
     let post = json!({ "call": format!("POST {url}/x"), "body": "once", "stop": true }).to_string();
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     let out = run(&ground, &grants, &[post]);
     assert_eq!(out.code, Some(2), "{}", out.whole());
     assert!(out.stderr.contains("it stops"), "{}", out.whole());
@@ -151,8 +156,7 @@ fn each_attempt_that_sends_is_sent_and_taken_down() {
     assert_eq!(ended, 3, "{audit}");
 }
 
-#[test]
-fn what_was_put_in_for_one_host_does_not_follow_to_another() {
+fn what_was_put_in_for_one_host_does_not_follow_to_another(worker: &'static str) {
     let runtime = runtime();
     let others = runtime.block_on(async {
         [
@@ -177,7 +181,7 @@ fn what_was_put_in_for_one_host_does_not_follow_to_another() {
     let calls = away
         .each_ref()
         .map(|server| json!({ "call": format!("GET {}/", server.url()), "follow": 1 }).to_string());
-    let ground = Ground::new();
+    let ground = Ground::with_worker(worker);
     let out = run_as(&ground, &grants, &calls, &environment());
     assert_eq!(out.code, Some(2), "{}", out.whole());
     assert_eq!(
@@ -194,8 +198,7 @@ fn what_was_put_in_for_one_host_does_not_follow_to_another() {
     assert_eq!(closed.connections(), 0);
 }
 
-#[test]
-fn programs_of_wasi_0_3_call_by_the_same_way() {
+fn programs_of_wasi_0_3_call_by_the_same_way(worker: &'static str) {
     let runtime = runtime();
     let servers = runtime.block_on(async {
         [
@@ -213,7 +216,7 @@ fn programs_of_wasi_0_3_call_by_the_same_way() {
             Err(format!("not granted: `POST {}/v2/x`", echo.url())),
         ),
     ] {
-        let ground = Ground::new();
+        let ground = Ground::with_worker(worker);
         ground.write("a.txt", "hello").line(&format!(
             r#"
 line = "l"
