@@ -61,7 +61,7 @@ enum Command {
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
-    #[command(hide = true)]
+    #[command(name = "inside-runner", hide = true)]
     Runner(runner::Runner),
 }
 

@@ -231,7 +231,7 @@ impl Work {
         let (ours, theirs) = pair()?;
         // The socket is its standard input: the one descriptor that a child gets without unsafe code.
         let mut child = Command::new(&self.settings.exe)
-            .arg("runner")
+            .arg("inside-runner")
             .env_clear()
             .stdin(theirs)
             .stdout(Stdio::null())
