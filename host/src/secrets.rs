@@ -114,11 +114,14 @@ pub enum SecretsError {
     },
 }
 
+/// Reads one variable.
+type Variable = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+
 /// The environment, as far as secrets are in it.
 struct Environment {
     /// The names of the secrets in it.
     names: BTreeSet<String>,
-    get: Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>,
+    get: Box<Variable>,
 }
 
 /// The secrets of one factory.

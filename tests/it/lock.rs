@@ -70,6 +70,9 @@ fn said(came: &Came) -> String {
     plain
 }
 
+/// What a change does to a line's folder, and what is said of it.
+type Change<'c> = (&'c str, &'c dyn Fn(&Ground));
+
 #[test]
 fn the_first_lock_shows_everything_and_asks_for_grants() {
     let ground = ground();
@@ -101,7 +104,7 @@ fn the_first_lock_shows_everything_and_asks_for_grants() {
 
 #[test]
 fn what_changed_under_its_name_does_not_run() {
-    let changes: &[(&str, &dyn Fn(&Ground))] = &[
+    let changes: &[Change<'_>] = &[
         ("component", &|g| {
             g.write("s.wat", program("nop nop"));
         }),

@@ -1,4 +1,4 @@
-//! `andon runner`, hidden: runs visits for the andon that started it, whose socket is its standard input.
+//! `andon inside-runner`, hidden: runs visits for the andon that started it, whose socket is its standard input.
 
 /// Runs visits for the andon that started it.
 #[derive(Debug, clap::Args)]

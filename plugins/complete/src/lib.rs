@@ -63,7 +63,7 @@ impl Station for Complete {
         let schema = match &config.schema {
             Some(file) => {
                 let read = Schema::parse(&asset(file)?);
-                Some(read.or_reject(&format!("the schema `{file}`"))?)
+                Some(read.or_reject(format!("the schema `{file}`"))?)
             }
             None => None,
         };
@@ -126,7 +126,7 @@ fn label(text: &str) -> String {
 
 /// A file that the line has mounted.
 fn asset(path: &str) -> Result<String> {
-    std::fs::read_to_string(path).or_reject(&format!(
+    std::fs::read_to_string(path).or_reject(format!(
         "cannot read `{path}`; hint: name it in this station's `assets`"
     ))
 }

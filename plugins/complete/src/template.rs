@@ -26,7 +26,7 @@ impl Item {
         }
         if let Some(label) = name.strip_prefix("label.") {
             let value = self.labels.get(label).map(String::from);
-            return value.or_reject(&format!("the item has no label `{label}`"));
+            return value.or_reject(format!("the item has no label `{label}`"));
         }
         if let Some(path) = name.strip_prefix("json.") {
             let json = self.json.as_ref().or_reject("the item is not JSON")?;

@@ -159,8 +159,8 @@ fn ceiling(grant: &Value) -> String {
 }
 
 fn settings(all: &Value) -> anyhow::Result<()> {
-    let all = all.as_object().into_iter().flatten();
-    all.map(|(name, value)| setting(name, value)).collect()
+    let mut all = all.as_object().into_iter().flatten();
+    all.try_for_each(|(name, value)| setting(name, value))
 }
 
 fn setting(name: &str, setting: &Value) -> anyhow::Result<()> {

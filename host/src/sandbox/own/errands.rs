@@ -19,7 +19,7 @@ use crate::{
     workspace::Held,
 };
 use serde_bytes::Bytes;
-use std::{collections::HashMap, io, mem, os::unix::ffi::OsStrExt as _, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, io, mem, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc};
 use tokio::task::spawn_blocking;
 
 /// Bodies that a process handed over.
@@ -267,7 +267,7 @@ fn tell(done: Option<tokio::sync::oneshot::Sender<Report>>, report: Report) {
     }
 }
 
-fn all_there(workspace: &PathBuf, named: &[String]) -> Result<(), String> {
+fn all_there(workspace: &Path, named: &[String]) -> Result<(), String> {
     named.iter().try_for_each(|path| {
         regular_file(workspace, path).map(drop).map_err(|reason| {
             format!(

@@ -140,15 +140,15 @@ impl Work {
         let begun = self.begin();
         let failed = begun.is_err();
         let _ = ready.send(begun);
-        while !failed {
-            match todo.recv() {
-                Ok(Job::Lost {
-                    slot,
-                    process,
-                    unread,
-                    why,
-                }) => self.lost(slot, process, unread, why),
-                Ok(Job::End) | Err(_) => break,
+        if !failed {
+            while let Ok(Job::Lost {
+                slot,
+                process,
+                unread,
+                why,
+            }) = todo.recv()
+            {
+                self.lost(slot, process, unread, why);
             }
         }
         for slot in 0..self.children.len() {
