@@ -19,7 +19,7 @@ use crate::{
     catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
     content::Content,
     factory::Factory,
-    grant::{Mount, Rights},
+    grant::{Left, Mount, Rights},
     journal::memory::Memory,
     line::{self, Draft, Line, Station, Vars, fit},
     name::Name,
@@ -282,6 +282,8 @@ impl Assembly<'_> {
                 let host = folder.join(&mount.host);
                 let host = here(&host);
                 let place = format!("stations.{name}.grants.fs.{i}.host");
+                let before = &station.grants.fs[..i];
+                problems.extend(reserved::twice(&draft, &place, &folder, mount, before));
                 if let Some(problem) = reserved.mount(&draft, &place, &mount.host, mount.access) {
                     problems.push(problem);
                 } else if !host.is_dir() {
@@ -456,6 +458,22 @@ impl Assembled {
             station.grants.fs = self.rights[name].mounts().map(|(_, mount)| mount).collect();
         }
         self.prepare(&sandbox, &line, 1)
+    }
+
+    /// `line` without the grants of which the ceiling leaves nothing.
+    pub fn left(&self, line: &Line) -> Line {
+        let mut line = line.clone();
+        for (name, station) in &mut line.stations {
+            let rights = self.rights(name);
+            let some = |left: Left| !matches!(left, Left::Nothing);
+            let grants = &mut station.grants;
+            grants.http.retain(|grant| some(rights.left_of_http(grant)));
+            grants.tcp.retain(|grant| some(rights.left_of_tcp(grant)));
+            grants
+                .secrets
+                .retain(|grant| some(rights.left_of_secret(grant)));
+        }
+        line
     }
 
     /// What the egress has to know of the stations of `line`.

@@ -192,6 +192,9 @@ fn what_is_andons_own_is_not_granted() {
     ] {
         fs::create_dir_all(ground.path(folder)).expect("folders can be made");
     }
+    ground
+        .write("kept/journal.sqlite", "")
+        .write("around/kept/journal.sqlite", "");
     for (link, to) in [
         ("to-state", ".andon"),
         ("data/link", "../.."),
@@ -241,6 +244,13 @@ fn what_is_andons_own_is_not_granted() {
         mount("data/inner", "read"),
         mount("data", "write"),
         mount("state", "write"),
+        // another line's state under a name of its own, and what is the system's
+        mount("kept", "read"),
+        mount("around", "read"),
+        mount("/proc/self", "read"),
+        mount("/dev/shm", "write"),
+        // one folder with two bounds
+        "grants.fs = [{ host = \"data\", guest = \"/a\", access = \"write\", quota = \"1KiB\" }, { host = \"data/sub\", guest = \"/b\", access = \"write\" }]".into(),
     ];
     let said: String = entries.iter().map(|entry| says(entry)).collect();
     assert_snapshot!(said);

@@ -203,6 +203,36 @@ impl Reserved {
     }
 }
 
+/// What is wrong with granting a folder for writing that another grant of the station opens for writing
+/// with other bounds: the wider ones would hold for both.
+pub(super) fn twice(
+    draft: &Draft,
+    at: &str,
+    folder: &Path,
+    mount: &Mount,
+    before: &[Mount],
+) -> Option<Problem> {
+    let place = |mount: &Mount| resolve(&folder.join(&mount.host));
+    let here = place(mount);
+    let other = before.iter().find(|other| {
+        let there = place(other);
+        mount.access == Access::Write
+            && other.access == Access::Write
+            && (mount.quota, mount.max_files) != (other.quota, other.max_files)
+            && (here.starts_with(&there) || there.starts_with(&here))
+    })?;
+    let message = format!(
+        "`{}` is also written at `{}`, with another `quota` or `max-files`",
+        shown(&mount.host.display().to_string()),
+        shown(&other.guest)
+    );
+    Some(
+        draft
+            .problem(at, message)
+            .hint("give both the same, or grant it once"),
+    )
+}
+
 /// What of the system's own a folder is in: there files are switches, processes and devices.
 fn systems(place: &Path) -> Option<&'static str> {
     let tops = [

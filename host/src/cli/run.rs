@@ -195,7 +195,12 @@ impl Run {
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
         let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
-        note_grants(&*state.journal, &line, (revision, &kept), wall_clock())?;
+        note_grants(
+            &*state.journal,
+            &assembled.left(&line),
+            (revision, &kept),
+            wall_clock(),
+        )?;
         let gate = Gate::new(Means {
             vault: super::secret::vault(&assembled)?,
             auditor: Arc::new(JournalAuditor(state.journal.clone())),

@@ -68,6 +68,34 @@ fn what_may_be_read_is_not_changed() {
 }
 
 #[test]
+fn another_line_in_a_granted_folder_is_not_its() {
+    let scripts: &[Script] = &[(
+        "its state and what it may do",
+        "open s /data one/.andon folder read => not-permitted
+         cat /data one/.andon/journal.sqlite => not-permitted
+         open d /data one folder read => ok
+         open s d .andon folder read => not-permitted
+         open f d line.toml read => ok
+         open f d line.toml write => not-permitted
+         open f d line.lock create write => not-permitted
+         unlink d line.toml => not-permitted
+         rename d line.toml d x => not-permitted
+         rename /data old d andon.toml => not-permitted
+         symlink /data one/.andon l => not-permitted
+         mkdir d .ANDON => not-permitted",
+    )];
+    for station in STATIONS {
+        let trial = trial(station, "");
+        trial
+            .ground
+            .write("data/one/line.toml", "theirs")
+            .write("data/one/.andon/journal.sqlite", "theirs");
+        trial.passes(scripts);
+        assert_eq!(read(&trial, "data/one/line.toml"), "theirs");
+    }
+}
+
+#[test]
 fn nothing_goes_from_one_folder_to_another() {
     let scripts: &[Script] = &[(
         "links and renames",
