@@ -1,5 +1,7 @@
 //! A visit in a fresh instance through the runner, against bare wasmtime: the same component, engine,
-//! linker and context, on one thread. Prints the time of each and the ratio; asserts nothing.
+//! linker and context, on one thread. Between the two stands bare wasmtime with all limits that a visit has
+//! (memory and tables counted, handles, host calls, wall time, the thread's processor time at every poll):
+//! what limits cost by themselves. Prints the time of each and the ratios; asserts nothing.
 
 #![allow(missing_docs, reason = "generated bindings")]
 
@@ -13,6 +15,7 @@ use andon::{
     visit::{Outcome, Visit},
 };
 use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -22,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 use wasmtime::{
-    Store,
+    Store, StoreLimits, StoreLimitsBuilder,
     component::{Component, HasSelf, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -64,6 +67,7 @@ impl Contents for Nothing {
 struct State {
     wasi: WasiCtx,
     table: ResourceTable,
+    limits: StoreLimits,
 }
 
 impl WasiView for State {
@@ -200,24 +204,60 @@ fn main() -> wasmtime::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
-    let mut ratios = Vec::new();
+    let call = async |limited: bool| {
+        let mut table = ResourceTable::new();
+        if limited {
+            table.set_max_capacity(1_024);
+        }
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(64 << 20)
+            .table_elements(100_000)
+            .instances(128)
+            .build();
+        let state = State {
+            wasi: WasiCtx::builder().build(),
+            table,
+            limits,
+        };
+        let mut store = Store::new(&engine, state);
+        if limited {
+            store.limiter(|state| &mut state.limits);
+            store.set_hostcall_fuel(12 << 20);
+            store.set_max_component_handles(1_024);
+        }
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let station = pre.instantiate_async(&mut store).await?;
+        let said = station
+            .andon_station_process()
+            .call_run(&mut store, &told, &inputs)
+            .await?;
+        assert_eq!(said.expect("outputs").len(), 1);
+        Ok::<_, wasmtime::Error>(())
+    };
+    let mut ratios = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         let bare = runtime.block_on(async {
             let started = Instant::now();
             for _ in 0..VISITS {
-                let state = State {
-                    wasi: WasiCtx::builder().build(),
-                    table: ResourceTable::new(),
-                };
-                let mut store = Store::new(&engine, state);
-                store.set_epoch_deadline(1);
-                store.epoch_deadline_async_yield_and_update(1);
-                let station = pre.instantiate_async(&mut store).await?;
-                let said = station
-                    .andon_station_process()
-                    .call_run(&mut store, &told, &inputs)
-                    .await?;
-                assert_eq!(said.expect("outputs").len(), 1);
+                call(false).await?;
+            }
+            Ok::<_, wasmtime::Error>(started.elapsed() / VISITS)
+        })?;
+        let limited = runtime.block_on(async {
+            let started = Instant::now();
+            for _ in 0..VISITS {
+                let mut call = std::pin::pin!(call(true));
+                let metered = std::future::poll_fn(|cx| {
+                    let before = clock_gettime(ClockId::ThreadCPUTime);
+                    let poll = call.as_mut().poll(cx);
+                    std::hint::black_box((before, clock_gettime(ClockId::ThreadCPUTime)));
+                    poll
+                });
+                let wall = Duration::from_secs(30);
+                tokio::time::timeout(wall, metered)
+                    .await
+                    .expect("in time")?;
             }
             Ok::<_, wasmtime::Error>(started.elapsed() / VISITS)
         })?;
@@ -229,12 +269,20 @@ fn main() -> wasmtime::Result<()> {
             }
             started.elapsed() / VISITS
         });
-        let ratio = andon.as_secs_f64() / bare.as_secs_f64();
-        println!("bare {}, andon {}: {ratio:.2}", micros(bare), micros(andon));
-        ratios.push(ratio);
+        println!(
+            "bare {}, with limits {}, andon {}",
+            micros(bare),
+            micros(limited),
+            micros(andon)
+        );
+        for (ratios, time) in ratios.iter_mut().zip([limited, andon]) {
+            ratios.push(time.as_secs_f64() / bare.as_secs_f64());
+        }
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", ratios[ROUNDS / 2]);
+    for (mut ratios, what) in ratios.into_iter().zip(["with limits", "andon"]) {
+        ratios.sort_by(f64::total_cmp);
+        println!("{what} against bare, median {:.2}", ratios[ROUNDS / 2]);
+    }
     Ok(())
 }
 

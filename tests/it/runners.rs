@@ -75,7 +75,7 @@ fn runners(host: &Child) -> Vec<Pid> {
         let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         let parent = format!("\nPPid:\t{}\n", host.id());
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if status.contains(&parent) && command.ends_with(b"\0runner\0") {
+        if status.contains(&parent) && command.ends_with(b"\0inside-runner\0") {
             found.extend(Pid::from_raw(id));
         }
     }

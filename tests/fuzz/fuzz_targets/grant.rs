@@ -1,7 +1,7 @@
 //! Rules of grants: what is read is written and read again as the same, and covers itself.
 #![no_main]
 
-use andon::grant::{HttpRule, Pace, Target, TcpRule};
+use andon_fuzz::grant::{HttpRule, Pace, Target, TcpRule};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&str, &str, &str)| {
@@ -20,5 +20,9 @@ fuzz_target!(|input: (&str, &str, &str)| {
     if let Ok(rule) = one.parse::<TcpRule>() {
         assert_eq!(rule.to_string().parse(), Ok(rule));
     }
-    let _ = Pace::parse(one);
+    for bytes in [false, true] {
+        if let Ok(pace) = Pace::parse(one, bytes) {
+            assert_eq!(Pace::parse(&pace.written(bytes), bytes), Ok(pace));
+        }
+    }
 });

@@ -2,7 +2,7 @@
 //! again as the same.
 #![no_main]
 
-use andon::{
+use andon_fuzz::{
     factory::Factory,
     line::{Line, Vars, parse_bytes},
 };

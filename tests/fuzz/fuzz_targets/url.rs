@@ -1,7 +1,7 @@
 //! Where a call goes: two ways to write the same are one, and nothing of the text gets into a request.
 #![no_main]
 
-use andon::grant::{HttpRule, Target};
+use andon_fuzz::grant::{HttpRule, Target};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
