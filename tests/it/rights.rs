@@ -194,7 +194,8 @@ fn what_is_andons_own_is_not_granted() {
     }
     ground
         .write("kept/journal.sqlite", "")
-        .write("around/kept/journal.sqlite", "");
+        .write("around/kept/journal.sqlite", "")
+        .write("deep/a/b/.andon/journal.sqlite", "");
     for (link, to) in [
         ("to-state", ".andon"),
         ("data/link", "../.."),
@@ -249,6 +250,8 @@ fn what_is_andons_own_is_not_granted() {
         mount("around", "read"),
         mount("/proc/self", "read"),
         mount("/dev/shm", "write"),
+        // a state deep inside
+        asset("deep"),
         // one folder with two bounds
         "grants.fs = [{ host = \"data\", guest = \"/a\", access = \"write\", quota = \"1KiB\" }, { host = \"data/sub\", guest = \"/b\", access = \"write\" }]".into(),
     ];

@@ -3,7 +3,7 @@
 //! A copy stands in the state folder under the digest of its whole tree; it is made once and never
 //! changed. Links and special files are refused: what a revision holds has to be all there is.
 
-use crate::digest::Digest;
+use crate::{digest::Digest, grant::STATE, journal::sqlite};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -23,6 +23,9 @@ pub enum AssetError {
     /// Neither a file nor a folder.
     #[error("asset `{0}` is neither a file nor a folder\n  hint: copy what it links to")]
     Special(String),
+    /// The state of a line is in it, which no station is shown.
+    #[error("asset `{0}` is the state of a line\n  hint: name a folder without it")]
+    State(String),
     /// The assets of one entry are too large.
     #[error(
         "assets below `{0}` are larger than {MOST} bytes\n  hint: grant the folder with `grants.fs` instead"
@@ -61,7 +64,14 @@ impl Tree {
             let mut folders = vec![host.to_path_buf()];
             while let Some(folder) = folders.pop() {
                 for entry in fs::read_dir(&folder).map_err(|reason| unreadable(&folder, reason))? {
-                    let path = entry.map_err(|reason| unreadable(&folder, reason))?.path();
+                    let entry = entry.map_err(|reason| unreadable(&folder, reason))?;
+                    let path = entry.path();
+                    if [STATE, sqlite::FILE]
+                        .iter()
+                        .any(|own| entry.file_name() == *own)
+                    {
+                        return Err(AssetError::State(path.display().to_string()));
+                    }
                     let about =
                         fs::symlink_metadata(&path).map_err(|reason| unreadable(&path, reason))?;
                     if about.is_dir() {
