@@ -97,6 +97,9 @@ fn way(server: SocketAddr) -> Arc<dyn Way> {
         inputs: Vec::new(),
         workspace: None,
         joined: Vec::new(),
+        deadline: None,
+        answers: Vec::new(),
+        run: andon::visit::Run::default(),
     });
     let gate = Gate::new(Means {
         vault: Arc::new(NoSecrets),

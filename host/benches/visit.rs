@@ -137,6 +137,9 @@ fn visit() -> Visit {
         }],
         workspace: None,
         joined: Vec::new(),
+        deadline: None,
+        answers: Vec::new(),
+        run: andon::visit::Run::default(),
     }
 }
 
@@ -151,6 +154,8 @@ fn station() -> Station {
         exits: BTreeMap::new(),
         workers: Station::WORKERS,
         queue: Station::QUEUE,
+        ask: None,
+        hold: Default::default(),
         visits: None,
         join: None,
         retry: Retry::default(),

@@ -8,15 +8,17 @@ mod audit;
 mod belts;
 mod board;
 mod error;
+mod order;
 mod recovery;
 mod timers;
 
 pub use board::{Board, Counts, Notice};
 pub use error::ConveyorError;
+pub use order::{Change, Changed, Handle, Order, Ramp, Reply, Revised, Submitted, Unable};
 
 use crate::{
     digest::Digest,
-    item::{self, Child, Destination, Event, Item, ItemId, Message, Payload, Phase, Record, Wants},
+    item::{self, Child, Destination, Event, Item, ItemId, Message, Phase, Record, Taking, Wants},
     journal::{Append, Journal, JournalError, Seq},
     line::Line,
     name::Name,
@@ -61,10 +63,8 @@ pub struct Conveyor {
 pub struct Input {
     /// What makes it the same input when it comes again.
     pub key: String,
-    /// Its name, for people.
-    pub source: String,
-    /// What it carries.
-    pub payload: Payload,
+    /// What it is taken with.
+    pub taking: Taking,
     /// Small blobs that the payload names.
     pub blobs: Vec<(Digest, Bytes)>,
 }
@@ -276,22 +276,15 @@ impl Running {
         if self.live.contains_key(&id) || c.journal.knows(&id)? {
             (c.notify)(Notice::Known {
                 item: id,
-                source: input.source,
+                source: input.taking.source,
             });
             return Ok(());
         }
-        let record = item::take(
-            (c.clock)(),
-            &c.line,
-            c.revision,
-            input.source.clone(),
-            input.payload,
-            None,
-        );
         let notice = Notice::Taken {
             item: id.clone(),
-            source: input.source,
+            source: input.taking.source.clone(),
         };
+        let record = item::take((c.clock)(), &c.line, c.revision, input.taking);
         self.begin(id, record, input.blobs, Some(notice))
     }
 
@@ -440,7 +433,7 @@ impl Running {
                     None => self.belts.push(&station, id.clone()),
                 }
             }
-            Wants::Children { until } => {
+            Wants::Children { until } | Wants::Answer { until } => {
                 if let Some(at) = until {
                     self.timers.push(Reverse((at, id.clone())));
                 }
@@ -469,8 +462,15 @@ impl Running {
                 item: id.clone(),
                 reason,
             };
-            let records = item::step(item, &self.conveyor.line, now, Event::Start)
-                .map_err(|e| wrong(e.to_string()))?;
+            let records = item::step(
+                item,
+                &self.conveyor.line,
+                now,
+                Event::Start {
+                    revision: self.conveyor.revision,
+                },
+            )
+            .map_err(|e| wrong(e.to_string()))?;
             let expected = item.seq;
             for record in &records {
                 item.apply(record).map_err(|e| wrong(e.to_string()))?;
@@ -478,9 +478,9 @@ impl Running {
             let Phase::Working {
                 nth,
                 attempt,
-                since,
+                course,
                 ..
-            } = item.phase
+            } = &item.phase
             else {
                 // It has had its visits.
                 let notice = news(item);
@@ -490,6 +490,7 @@ impl Running {
                 self.settle(&id);
                 continue;
             };
+            let (nth, attempt) = (*nth, *attempt);
             let visit = Visit {
                 item: id.clone(),
                 line: item.line.clone(),
@@ -497,7 +498,7 @@ impl Running {
                 station: station.clone(),
                 nth,
                 attempt,
-                started: since,
+                started: course.began.map_or(now, |began| began.at),
                 seed: seed(
                     &self.conveyor.journal.factory(),
                     &id,
@@ -508,6 +509,9 @@ impl Running {
                 inputs: item.inputs.clone(),
                 workspace: item.workspace,
                 joined: item.joined.clone(),
+                deadline: item.ticket.deadline,
+                answers: course.answers.clone(),
+                run: course.run(0),
             };
             self.conveyor.append(
                 &mut self.underway,

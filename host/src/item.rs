@@ -4,6 +4,7 @@
 //! `step` decides what an event leads to, with `route` for where a port leads. None of them reads a clock, a file or randomness.
 
 mod budget;
+mod course;
 mod fold;
 mod jam;
 mod payload;
@@ -12,6 +13,7 @@ mod route;
 mod state;
 mod step;
 mod summary;
+mod ticket;
 
 #[cfg(test)]
 mod tests;
@@ -19,13 +21,17 @@ mod tests;
 pub(crate) use tests::{one_of_each_kind, with_later_facts};
 
 pub use budget::{Budget, Shares};
+pub use course::{Began, Course};
 pub use fold::FoldError;
 pub use jam::Jam;
 pub use payload::{Body, LabelProblem, Labels, Payload};
-pub use record::{Arrival, Child, ChildEnd, Clearing, Destination, End, Facts, Message, Record};
+pub use record::{
+    Arrival, Asker, Child, ChildEnd, Clearing, Destination, End, Facts, Hold, Message, Record,
+};
 pub use state::{Item, Phase, Split, Wants};
-pub use step::{Clear, Event, Refused, messages, step, take};
+pub use step::{Clear, Event, Given, Refused, Taking, messages, step, take};
 pub use summary::{PhaseKind, Seq, Summary};
+pub use ticket::{Priority, Ticket};
 
 use crate::escape::shown;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};

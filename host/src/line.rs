@@ -75,6 +75,12 @@ pub struct Station {
     pub workers: u32,
     /// Waiting items before upstream stops starting visits. Default 64.
     pub queue: u32,
+    /// Set where the line itself asks a person here; there is no component then, and `use` is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
+    /// Until when a question that comes up here waits, and what is taken then.
+    #[serde(default, skip_serializing_if = "Holding::is_plain")]
+    pub hold: Holding,
     /// How often one item may come here; none where it is in no loop.
     pub visits: Option<u32>,
     /// Set where the station collects what another split an item into.
@@ -91,6 +97,29 @@ pub struct Station {
     /// What a call leads to that was not granted.
     #[serde(default)]
     pub violation: OnViolation,
+}
+
+/// What the line asks at a station of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// What is asked.
+    pub prompt: String,
+    /// What may be chosen: each is a port of the station.
+    pub choices: Vec<Name>,
+}
+
+/// How a question is held for its answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// How long it waits; none waits for ever.
+    #[serde(default)]
+    pub within: Option<Duration>,
+    /// The choice that is taken then; without one the item jams.
+    #[serde(default)]
+    pub otherwise: Option<String>,
+    /// Whether whoever submitted the item may not answer (`not = "submitter"`).
+    #[serde(default)]
+    pub not_submitter: bool,
 }
 
 /// Where visits run.
@@ -184,6 +213,13 @@ impl Default for Retry {
             first: Duration::from_millis(200),
             longest: Duration::from_secs(60),
         }
+    }
+}
+
+impl Holding {
+    /// Whether it says nothing.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
     }
 }
 

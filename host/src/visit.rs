@@ -38,6 +38,97 @@ pub struct Visit {
     pub workspace: Option<Digest>,
     /// The workspaces of a join's inputs, by their position; mounted at `/workspace/in/<n>`, from 0.
     pub joined: Vec<Option<Digest>>,
+    /// When the item has to be through.
+    pub deadline: Option<Millis>,
+    /// What was answered in this visit so far, the oldest first.
+    pub answers: Vec<Answer>,
+    /// Which run of the visit it is: what the effect log goes by.
+    pub run: Run,
+}
+
+/// The runs of a visit. Each start is a run: a new attempt, and the same attempt once more after the
+/// host's end or an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The number of this one, from 1.
+    pub number: u32,
+    /// The number of the run with which this attempt began: from there on, what was recorded is played
+    /// back, safe or not.
+    pub first: u32,
+    /// What runs up to this number left open was accepted by a person, who cleared the jam; 0 if none.
+    pub accepted: u32,
+    /// When the last thing was recorded that a replay will come to: sleeps up to there are skipped.
+    pub recorded: Millis,
+}
+
+/// Something that only a person can decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Names the question within the visit.
+    pub id: String,
+    /// What is asked; not escaped.
+    pub prompt: String,
+    /// What may be chosen; not escaped.
+    pub choices: Vec<String>,
+    /// Whether text may be given beside or instead of a choice.
+    pub free_text: bool,
+}
+
+impl Question {
+    /// The longest prompt, in bytes.
+    pub const PROMPT: usize = 4 << 10;
+    /// The most choices.
+    pub const CHOICES: usize = 16;
+    /// The longest id, and the longest choice, in bytes.
+    pub const WORD: usize = 64;
+
+    /// The question, if it is one that may be asked.
+    ///
+    /// # Errors
+    /// What a question has to be.
+    pub fn checked(self) -> Result<Self, String> {
+        let word = |text: &String| {
+            !text.is_empty() && text.len() <= Self::WORD && !text.chars().any(char::is_control)
+        };
+        if !word(&self.id) {
+            return Err(format!(
+                "a question's id is 1 to {} bytes without control characters",
+                Self::WORD
+            ));
+        }
+        if self.prompt.is_empty() || self.prompt.len() > Self::PROMPT {
+            return Err(format!(
+                "a question's prompt is 1 to {} bytes",
+                Self::PROMPT
+            ));
+        }
+        if self.choices.len() > Self::CHOICES || !self.choices.iter().all(word) {
+            return Err(format!(
+                "a question has at most {} choices, each of 1 to {} bytes without control characters",
+                Self::CHOICES,
+                Self::WORD
+            ));
+        }
+        if self.choices.is_empty() && !self.free_text {
+            return Err("a question without choices has to take free text".into());
+        }
+        Ok(self)
+    }
+}
+
+/// A person's answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The `id` of the question.
+    pub question: String,
+    /// The choice; empty where only text was given.
+    pub choice: String,
+    /// Free text; empty where none was given.
+    pub text: String,
+    /// Who answered.
+    pub by: String,
+    /// When.
+    pub at: Millis,
 }
 
 /// What came of an attempt.
@@ -84,6 +175,8 @@ pub enum Outcome {
     },
     /// The station said that the item is not for it.
     Rejected(String),
+    /// The station asked what a person has to answer before it goes on.
+    Asked(Question),
     /// The station trapped; the text is what the engine says of it.
     Trapped(String),
     /// The station ran into a limit.
@@ -95,6 +188,12 @@ pub enum Outcome {
     },
     /// The station tried what it was not granted.
     Violation(Violation),
+    /// The station changed its mind: it sent an unsafe request that the effect log does not have, before
+    /// it asked again for those that it has. The text says which.
+    Diverged(String),
+    /// The station came to an unsafe request of which nobody knows whether it arrived. The text says
+    /// which.
+    UnknownOutcome(String),
     /// The station's answer is not one that it may give: a bad port, label, media type or file.
     Invalid(String),
 }

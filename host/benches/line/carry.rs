@@ -249,6 +249,9 @@ impl Hall {
             inputs: vec![input(0).payload],
             workspace: None,
             joined: Vec::new(),
+            deadline: None,
+            answers: Vec::new(),
+            run: andon::visit::Run::default(),
         }
     }
 
@@ -369,12 +372,14 @@ fn input(n: usize) -> Input {
     debug_assert_eq!(text.len(), BODY);
     Input {
         key: n.to_string(),
-        source: format!("in.jsonl:{n}"),
-        payload: Payload {
-            content_type: "application/json".into(),
-            body: Body::Inline(Bytes::from(text)),
-            labels: Labels::default(),
-        },
+        taking: Taking::plain(
+            format!("in.jsonl:{n}"),
+            Payload {
+                content_type: "application/json".into(),
+                body: Body::Inline(Bytes::from(text)),
+                labels: Labels::default(),
+            },
+        ),
         blobs: Vec::new(),
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     conveyor::Input,
     digest::Digest,
     escape::line as shown,
-    item::{Body, Labels, Payload},
+    item::{Body, Labels, Payload, Taking},
 };
 use bytes::Bytes;
 use std::{
@@ -194,8 +194,7 @@ pub(super) fn read(
         };
         Ok(Input {
             key,
-            source,
-            payload,
+            taking: Taking::plain(source, payload),
             blobs: Vec::new(),
         })
     };

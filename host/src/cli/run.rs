@@ -567,11 +567,11 @@ fn raise_descriptors() {
 
 /// Large bodies go to the content store before the record that names them.
 fn store(mut input: Input, state: &State) -> anyhow::Result<Input> {
-    if let Body::Inline(bytes) = &input.payload.body
+    if let Body::Inline(bytes) = &input.taking.payload.body
         && bytes.len() > Body::INLINE
     {
         let digest = state.content.put(bytes)?;
-        input.payload.body = Body::Stored {
+        input.taking.payload.body = Body::Stored {
             digest,
             len: bytes.len() as u64,
         };

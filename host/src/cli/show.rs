@@ -9,6 +9,7 @@ use crate::{
     item::{Body, Clearing, Destination, Facts, Item, ItemId, Payload, Phase, Record},
     journal::Filter,
     name::Name,
+    visit::Answer,
 };
 use andon_build::Options;
 use serde_json::{Value, json};
@@ -199,6 +200,12 @@ fn places(item: &Item, records: &[Record]) -> anyhow::Result<Vec<Option<AtStatio
                 attempt,
                 ..
             }
+            | Phase::Held {
+                station,
+                nth,
+                attempt,
+                ..
+            }
             | Phase::Jammed {
                 station,
                 nth,
@@ -226,7 +233,24 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
             None,
         ),
         Record::Started { at, .. } => (*at, "attempt started".into(), None),
-        Record::Interrupted { at } => (*at, "the host ended during the attempt".into(), None),
+        Record::Interrupted { at, stopped: false } => {
+            (*at, "the host ended during the attempt".into(), None)
+        }
+        Record::Interrupted { at, stopped: true } => {
+            (*at, "the host stopped the attempt".into(), None)
+        }
+        Record::Asked { at, hold, facts } => (
+            *at,
+            format!("asked: {}", print::line(&hold.question.prompt)),
+            facts.as_ref(),
+        ),
+        Record::Answered { answer, why } => (answer.at, answered(answer, why), None),
+        Record::Cancelled { at, by, why } => (
+            *at,
+            format!("cancelled by {}: {}", print::line(by), print::line(why)),
+            None,
+        ),
+        Record::Relocated { at, to } => (*at, format!("sent to `{to}` by a retool"), None),
         Record::Moved {
             at,
             port,
@@ -334,6 +358,20 @@ fn destination(to: &Destination) -> String {
         Destination::Scrap => "scrap".into(),
         Destination::Nowhere(jam) => format!("nowhere ({})", print::line(&jam.to_string())),
     }
+}
+
+fn answered(answer: &Answer, why: &str) -> String {
+    let by = match &*answer.by {
+        "" => "nobody in time".into(),
+        by => print::line(by),
+    };
+    let mut words = format!("answered by {by}: {}", print::line(&answer.choice));
+    for (text, mark) in [(&*answer.text, " "), (why, ", because ")] {
+        if !text.is_empty() {
+            words.push_str(&format!("{mark}{}", print::line(text)));
+        }
+    }
+    words
 }
 
 fn payload_words(payload: &Payload) -> String {

@@ -73,7 +73,7 @@ impl Running {
         let spawns = item.spawns();
         self.live.insert(id.clone(), item);
         if interrupted {
-            self.happen(&id, Event::Interrupted, Vec::new())?;
+            self.happen(&id, Event::Interrupted { stopped: false }, Vec::new())?;
         } else {
             self.settle(&id);
         }

@@ -7,7 +7,7 @@ mod failing;
 
 use super::*;
 use crate::{
-    item::{Body, Labels, Phase},
+    item::{Body, Labels, Payload, Phase},
     journal::{Filter, Memory},
     line::Vars,
     visit::Output,
@@ -183,8 +183,7 @@ impl Run {
         for n in 0..inputs {
             let input = Input {
                 key: n.to_string(),
-                source: n.to_string(),
-                payload: payload(&n.to_string()),
+                taking: Taking::plain(n.to_string(), payload(&n.to_string())),
                 blobs: Vec::new(),
             };
             take.try_send(input).expect("there is room");

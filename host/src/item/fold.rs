@@ -2,10 +2,13 @@
 //! not in a record is not so. Records are taken as they come from the store and may be nonsense.
 
 use super::{
-    Arrival, Child, ChildEnd, Clearing, Destination, End, Item, ItemId, Jam, Payload, Phase,
-    Record, Seq, Split,
+    Arrival, Asker, Child, ChildEnd, Clearing, Course, Destination, End, Hold, Item, ItemId, Jam,
+    Payload, Phase, Record, Seq, Split,
 };
-use crate::{name::Name, visit::Millis};
+use crate::{
+    name::Name,
+    visit::{Answer, Millis},
+};
 use std::collections::BTreeMap;
 
 /// The records are none that an item can have.
@@ -54,6 +57,7 @@ impl Item {
             lineage,
             visits,
             budget,
+            ticket,
         } = record
         else {
             return Err(FoldError::NoBeginning(id));
@@ -64,6 +68,7 @@ impl Item {
             line: line.clone(),
             revision: *revision,
             source: source.clone(),
+            ticket: ticket.clone(),
             taken: *at,
             changed: *at,
             labels: payload.labels.clone(),
@@ -97,8 +102,8 @@ impl Item {
         self.seq += 1;
         match record {
             Record::Taken { .. } => return Err(self.impossible("it was taken before")),
-            Record::Started { .. } => self.start(record.at())?,
-            Record::Interrupted { .. } => self.put_back(None)?,
+            Record::Started { at, revision } => self.start(*at, *revision)?,
+            Record::Interrupted { stopped, .. } => self.interrupt(*stopped)?,
             Record::Moved {
                 port,
                 to,
@@ -140,11 +145,15 @@ impl Item {
                 self.leave()?;
                 self.end(End::Done, None, None, None);
             }
-            Record::Failed { again, .. } => self.put_back(Some(*again))?,
+            Record::Failed { again, .. } => self.fail(*again)?,
             Record::Jammed { jam, .. } => self.jam(jam)?,
             Record::ChildEnded { child, end, .. } => self.child_ended(*child, end)?,
             Record::Gathered { join, .. } => self.gather(join.as_ref())?,
             Record::Cleared { how, .. } => self.clear(how)?,
+            Record::Asked { hold, .. } => self.hold(hold)?,
+            Record::Answered { answer, .. } => self.answer(answer)?,
+            Record::Cancelled { .. } => self.cancel()?,
+            Record::Relocated { to, .. } => self.relocate(to)?,
         }
         self.changed = record.at();
         Ok(())
@@ -162,13 +171,12 @@ impl Item {
         self.impossible(format!("{what}, but the item is {}", self.kind()))
     }
 
-    fn start(&mut self, at: Millis) -> Result<(), FoldError> {
+    fn start(&mut self, at: Millis, revision: u64) -> Result<(), FoldError> {
         let Phase::Ready {
             station,
             nth,
             attempt,
-            began,
-            interruptions,
+            course,
             ..
         } = &self.phase
         else {
@@ -176,39 +184,143 @@ impl Item {
         };
         self.visits.insert(station.clone(), *nth);
         self.last = Some(station.clone());
+        if revision > 0 {
+            self.revision = revision;
+        }
         self.phase = Phase::Working {
             station: station.clone(),
             nth: *nth,
             attempt: *attempt,
-            since: began.unwrap_or(at),
-            interruptions: *interruptions,
+            course: course.started(at, revision),
         };
         Ok(())
     }
 
-    /// Back to the queue: after a failure, with the time of the next attempt; without one after the
-    /// host's end, as the same attempt.
-    fn put_back(&mut self, again: Option<Millis>) -> Result<(), FoldError> {
-        let Phase::Working {
+    /// The host ended: the same attempt is made again.
+    fn interrupt(&mut self, stopped: bool) -> Result<(), FoldError> {
+        let (station, nth, attempt, course) = self.working()?;
+        let more = u32::from(!stopped);
+        self.phase = Phase::Ready {
             station,
             nth,
             attempt,
-            since,
-            interruptions,
+            not_before: None,
+            course: Course {
+                interruptions: course.interruptions.saturating_add(more),
+                ..course
+            },
+        };
+        Ok(())
+    }
+
+    /// The attempt failed: another one is made at this time.
+    fn fail(&mut self, again: Millis) -> Result<(), FoldError> {
+        let (station, nth, attempt, course) = self.working()?;
+        self.phase = Phase::Ready {
+            station,
+            nth,
+            attempt: attempt.saturating_add(1),
+            not_before: Some(again),
+            course: course.ended(),
+        };
+        Ok(())
+    }
+
+    fn working(&self) -> Result<(Name, u32, u32, Course), FoldError> {
+        match &self.phase {
+            Phase::Working {
+                station,
+                nth,
+                attempt,
+                course,
+            } => Ok((station.clone(), *nth, *attempt, course.clone())),
+            _ => Err(self.misplaced("an attempt ends")),
+        }
+    }
+
+    /// A question is asked: by the station in an attempt, by the line before one.
+    fn hold(&mut self, hold: &Hold) -> Result<(), FoldError> {
+        let (station, nth, attempt, course) = match (&self.phase, hold.asker) {
+            (
+                Phase::Working {
+                    station,
+                    nth,
+                    attempt,
+                    course,
+                },
+                Asker::Station,
+            )
+            | (
+                Phase::Ready {
+                    station,
+                    nth,
+                    attempt,
+                    course,
+                    ..
+                },
+                Asker::Line,
+            ) => (station.clone(), *nth, *attempt, course.clone()),
+            _ => return Err(self.misplaced("a question is asked")),
+        };
+        if hold.asker == Asker::Line {
+            self.visits.insert(station.clone(), nth);
+            self.last = Some(station.clone());
+        }
+        self.phase = Phase::Held {
+            station,
+            nth,
+            attempt,
+            course,
+            hold: hold.clone(),
+        };
+        Ok(())
+    }
+
+    /// The same attempt goes on with the answer; where the line asked, it leaves next.
+    fn answer(&mut self, answer: &Answer) -> Result<(), FoldError> {
+        let Phase::Held {
+            station,
+            nth,
+            attempt,
+            course,
+            ..
         } = &self.phase
         else {
-            return Err(self.misplaced("an attempt ends"));
+            return Err(self.misplaced("a question is answered"));
         };
-        let failed = u32::from(again.is_some());
+        let mut course = course.clone();
+        course.answers.push(answer.clone());
         self.phase = Phase::Ready {
             station: station.clone(),
             nth: *nth,
-            attempt: attempt.saturating_add(failed),
-            not_before: again,
-            began: again.is_none().then_some(*since),
-            interruptions: interruptions.saturating_add(1 - failed),
+            attempt: *attempt,
+            not_before: None,
+            course,
         };
         Ok(())
+    }
+
+    /// Ends as scrapped, wherever it is; what its children still bring is dropped.
+    fn cancel(&mut self) -> Result<(), FoldError> {
+        if let Phase::Ended { .. } = self.phase {
+            return Err(self.misplaced("it is cancelled"));
+        }
+        if let Some(split) = self.take_split() {
+            self.turn_from(split);
+        }
+        self.end(End::Scrapped, None, None, None);
+        Ok(())
+    }
+
+    /// Waits at another station for its first attempt there.
+    fn relocate(&mut self, to: &Name) -> Result<(), FoldError> {
+        match &self.phase {
+            Phase::Ready { .. } | Phase::Held { .. } | Phase::Jammed { split: None, .. } => {
+                self.ready_at(to);
+                Ok(())
+            }
+            _ => Err(self.misplaced("it is sent to another station")),
+        }
     }
 
     /// The station and visit that it leaves: after an attempt, or straight from the queue where a
@@ -259,6 +371,7 @@ impl Item {
                     nth: self.next_visit(&station),
                     station,
                     attempt: 1,
+                    course: Course::default(),
                     jam: jam.clone(),
                     split: None,
                 };
@@ -281,8 +394,7 @@ impl Item {
             nth: self.next_visit(station),
             attempt: 1,
             not_before: None,
-            began: None,
-            interruptions: 0,
+            course: Course::default(),
         };
     }
 
@@ -319,23 +431,32 @@ impl Item {
     }
 
     fn jam(&mut self, jam: &Jam) -> Result<(), FoldError> {
-        let (station, nth, attempt, split) = match &self.phase {
+        let (station, nth, attempt, course, split) = match &self.phase {
             Phase::Ready {
                 station,
                 nth,
                 attempt,
+                course,
                 ..
             }
             | Phase::Working {
                 station,
                 nth,
                 attempt,
+                course,
+            }
+            | Phase::Held {
+                station,
+                nth,
+                attempt,
+                course,
                 ..
-            } => (station.clone(), *nth, *attempt, None),
+            } => (station.clone(), *nth, *attempt, course.clone(), None),
             Phase::Split(split) => (
                 split.station.clone(),
                 split.nth,
                 1,
+                Course::default(),
                 Some(Box::new(split.clone())),
             ),
             _ => return Err(self.misplaced("it jams")),
@@ -344,6 +465,7 @@ impl Item {
             station,
             nth,
             attempt,
+            course,
             jam: jam.clone(),
             split,
         };
@@ -448,19 +570,24 @@ impl Item {
         let Phase::Jammed {
             station,
             nth,
+            course,
+            jam,
             split,
             ..
         } = &mut self.phase
         else {
             return Err(self.misplaced("a jam is cleared"));
         };
+        if *jam == Jam::Deadline {
+            // whoever lets it go on all the same has seen that it is late
+            self.ticket.deadline = None;
+        }
         let again = Phase::Ready {
             station: station.clone(),
             nth: *nth,
             attempt: 1,
             not_before: None,
-            began: None,
-            interruptions: 0,
+            course: course.cleared(),
         };
         let split = split.take();
         match (how, split) {
@@ -497,8 +624,8 @@ impl Record {
     pub fn at(&self) -> Millis {
         match self {
             Self::Taken { at, .. }
-            | Self::Started { at }
-            | Self::Interrupted { at }
+            | Self::Started { at, .. }
+            | Self::Interrupted { at, .. }
             | Self::Moved { at, .. }
             | Self::Split { at, .. }
             | Self::Finished { at, .. }
@@ -506,7 +633,11 @@ impl Record {
             | Self::Jammed { at, .. }
             | Self::ChildEnded { at, .. }
             | Self::Gathered { at, .. }
-            | Self::Cleared { at, .. } => *at,
+            | Self::Cleared { at, .. }
+            | Self::Asked { at, .. }
+            | Self::Cancelled { at, .. }
+            | Self::Relocated { at, .. } => *at,
+            Self::Answered { answer, .. } => answer.at,
         }
     }
 }

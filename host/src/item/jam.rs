@@ -28,8 +28,19 @@ pub enum Jam {
     Violation(Violation),
     /// The time to wait for the children is over, and some are missing.
     Missing(u32),
-    /// The host ended ten times during this visit.
+    /// The host ended three times during this visit.
     HostCrash,
+    /// The item's deadline went by.
+    Deadline,
+    /// Nobody answered in time, and the line says no `otherwise`.
+    Unanswered,
+    /// The station sent an unsafe request that is not in the effect log, before it asked again for those
+    /// that are.
+    Diverged(String),
+    /// Nobody knows whether an unsafe request arrived.
+    UnknownOutcome(String),
+    /// The line has no such station any more.
+    Homeless(Name),
 }
 
 /// One sentence without its full stop. Texts of guests are in it as they came: whoever prints it
@@ -57,7 +68,12 @@ impl fmt::Display for Jam {
             Self::Missing(n) => {
                 write!(f, "the time to wait is over, and {n} children are missing")
             }
-            Self::HostCrash => f.write_str("the host ended ten times during this visit"),
+            Self::HostCrash => f.write_str("the host ended three times during this visit"),
+            Self::Deadline => f.write_str("its deadline went by"),
+            Self::Unanswered => f.write_str("nobody answered in time"),
+            Self::Diverged(what) => write!(f, "diverged: {what}"),
+            Self::UnknownOutcome(what) => write!(f, "unknown outcome: {what}"),
+            Self::Homeless(station) => write!(f, "the line has no station `{station}` any more"),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What the journal keeps of an item. A kind is never changed once released: what has to differ is
 //! a new kind, or a new version of one, and the old stays readable.
 
-use super::{Budget, ItemId, Jam, Labels, Payload, Shares};
+use super::{Budget, ItemId, Jam, Labels, Payload, Shares, Ticket};
 use crate::{
     digest::Digest,
     name::Name,
-    visit::{LogLine, Millis, Usage},
+    visit::{Answer, LogLine, Millis, Question, Usage},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,16 +37,25 @@ pub enum Record {
         /// station that first splits it says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         budget: Option<Budget>,
+        /// What it was submitted with.
+        #[serde(default, skip_serializing_if = "Ticket::is_plain")]
+        ticket: Ticket,
     },
-    /// An attempt began.
+    /// An attempt began, or goes on after an interruption or an answer.
     Started {
         /// When.
         at: Millis,
+        /// On which revision of the line; 0 in records of before that was kept.
+        #[serde(default, skip_serializing_if = "is_none")]
+        revision: u64,
     },
     /// The host ended during an attempt; the attempt is made again under the same number.
     Interrupted {
         /// When that was found.
         at: Millis,
+        /// Whether the host ended the attempt itself, so that the visit cannot be the cause.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stopped: bool,
     },
     /// The visit gave one output, or a clearing moved the item on.
     Moved {
@@ -137,6 +146,69 @@ pub enum Record {
         /// How.
         how: Clearing,
     },
+    /// A station, or the line at a station of its own, asks what a person has to answer.
+    Asked {
+        /// When.
+        at: Millis,
+        /// The question, with all that an answer is checked against.
+        hold: Box<Hold>,
+        /// Of the attempt; none where the line asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Facts>,
+    },
+    /// The question was answered. Where the line asked, `Moved` or `Split` follows in the same append and
+    /// says where the choice led.
+    Answered {
+        /// The answer; its `by` is empty where the time was over and the line's `otherwise` answered.
+        answer: Answer,
+        /// Why, as whoever answered said it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// A person took the item from the line: it ends as scrapped.
+    Cancelled {
+        /// When.
+        at: Millis,
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
+    /// A retool took its station away and sent it to another.
+    Relocated {
+        /// When.
+        at: Millis,
+        /// The station where it waits now.
+        to: Name,
+    },
+}
+
+/// A question that waits for its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// What is asked.
+    pub question: Question,
+    /// Who asks.
+    pub asker: Asker,
+    /// The digest of what the item carried when it was asked, [`super::Item::carries`]: an answer is
+    /// given for this and nothing else.
+    pub payload: Digest,
+    /// Until when an answer is waited for.
+    pub until: Option<Millis>,
+    /// The choice that is taken then; without one the item jams.
+    pub otherwise: Option<String>,
+    /// Whether whoever submitted the item may not answer.
+    pub not_submitter: bool,
+}
+
+/// Who asks a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Asker {
+    /// The station: its visit goes on with the answer.
+    Station,
+    /// The line: the item leaves by the port of the choice.
+    Line,
 }
 
 /// What is kept of an attempt.
@@ -280,7 +352,7 @@ impl Arrival {
 
 impl Record {
     /// The names of all kinds, as stores keep them beside the facts.
-    pub const KINDS: [&str; 11] = [
+    pub const KINDS: [&str; 15] = [
         "taken",
         "started",
         "interrupted",
@@ -292,6 +364,10 @@ impl Record {
         "child-ended",
         "gathered",
         "cleared",
+        "asked",
+        "answered",
+        "cancelled",
+        "relocated",
     ];
 
     /// The newest version of any kind that is written; all are at their first.
@@ -311,6 +387,10 @@ impl Record {
             Self::ChildEnded { .. } => "child-ended",
             Self::Gathered { .. } => "gathered",
             Self::Cleared { .. } => "cleared",
+            Self::Asked { .. } => "asked",
+            Self::Answered { .. } => "answered",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Relocated { .. } => "relocated",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Where an item is. Knows nothing of how it got there (`fold`) nor of what comes next (`step`).
 
 use super::{
-    Arrival, Budget, Child, ChildEnd, End, ItemId, Jam, Labels, Message, Payload, PhaseKind,
-    Record, Seq, Summary,
+    Arrival, Budget, Child, ChildEnd, Course, End, Hold, ItemId, Jam, Labels, Message, Payload,
+    PhaseKind, Record, Seq, Summary, Ticket,
 };
 use crate::{digest::Digest, name::Name, visit::Millis};
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub struct Item {
     pub revision: u64,
     /// The input's name.
     pub source: String,
+    /// What it was submitted with.
+    pub ticket: Ticket,
     /// When it was taken.
     pub taken: Millis,
     /// When it last changed.
@@ -64,10 +66,8 @@ pub enum Phase {
         attempt: u32,
         /// Not before this time.
         not_before: Option<Millis>,
-        /// When the attempt began that the host's end cut off: the same attempt begins there again.
-        began: Option<Millis>,
-        /// How often the host ended during this visit.
-        interruptions: u32,
+        /// What the visit has been through.
+        course: Course,
     },
     /// Is at a station.
     Working {
@@ -77,10 +77,21 @@ pub enum Phase {
         nth: u32,
         /// The how manieth attempt, from 1.
         attempt: u32,
-        /// When the attempt first began.
-        since: Millis,
-        /// How often the host ended during this visit.
-        interruptions: u32,
+        /// What the visit has been through.
+        course: Course,
+    },
+    /// Waits for a person's answer.
+    Held {
+        /// At this station.
+        station: Name,
+        /// The how manieth visit, from 1.
+        nth: u32,
+        /// The how manieth attempt, from 1.
+        attempt: u32,
+        /// What the visit has been through.
+        course: Course,
+        /// What is asked.
+        hold: Hold,
     },
     /// Waits for its children.
     Split(Split),
@@ -92,6 +103,8 @@ pub enum Phase {
         nth: u32,
         /// The attempt that led to it.
         attempt: u32,
+        /// What the visit has been through.
+        course: Course,
         /// Why.
         jam: Jam,
         /// Of an item whose children are missing: what it waits for; they still count.
@@ -174,6 +187,11 @@ pub enum Wants {
         /// Until when.
         until: Option<Millis>,
     },
+    /// A person's answer, and [`super::Event::Due`] when the time is over.
+    Answer {
+        /// Until when.
+        until: Option<Millis>,
+    },
     /// A person.
     Clearing,
     /// Nothing: it has ended.
@@ -207,6 +225,7 @@ impl Item {
                 attempt: *attempt,
             },
             Phase::Split(split) => Wants::Children { until: split.until },
+            Phase::Held { hold, .. } => Wants::Answer { until: hold.until },
             Phase::Jammed { .. } => Wants::Clearing,
             Phase::Ended { .. } => Wants::Nothing,
         }
@@ -240,6 +259,7 @@ impl Item {
                     lineage: lineage.clone(),
                     visits: split.visits.clone(),
                     budget: split.each,
+                    ticket: self.ticket.clone(),
                 }),
             })
         })
@@ -282,9 +302,49 @@ impl Item {
         match &self.phase {
             Phase::Ready { station, .. }
             | Phase::Working { station, .. }
+            | Phase::Held { station, .. }
             | Phase::Jammed { station, .. } => Some(station),
             Phase::Split(_) | Phase::Ended { .. } => None,
         }
+    }
+
+    /// The time that it waits for: of its next attempt, of the end of a join's patience, of an answer.
+    pub fn due(&self) -> Option<Millis> {
+        match &self.phase {
+            Phase::Ready { not_before, .. } => *not_before,
+            Phase::Split(split) => split.until,
+            Phase::Held { hold, .. } => hold.until,
+            _ => None,
+        }
+    }
+
+    /// The digest of all that it carries: payloads with their labels, and its workspace.
+    pub fn carries(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new_derive_key("andon 2026 what an item carries");
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for payload in &self.inputs {
+            part(payload.content_type.as_bytes());
+            match &payload.body {
+                super::Body::Inline(bytes) => part(Digest::of(bytes).as_bytes()),
+                super::Body::Stored { digest, .. } => part(digest.as_bytes()),
+                super::Body::File(path) => part(path.as_bytes()),
+            }
+            for (name, value) in payload.labels.iter() {
+                part(name.as_bytes());
+                part(value.as_bytes());
+            }
+        }
+        for workspace in [&self.workspace].into_iter().chain(&self.joined) {
+            part(
+                workspace
+                    .as_ref()
+                    .map_or(&[][..], |digest| digest.as_bytes()),
+            );
+        }
+        Digest::from_bytes(*hasher.finalize().as_bytes())
     }
 
     /// The phase as listings name it.
@@ -293,6 +353,7 @@ impl Item {
             Phase::Ready { .. } => PhaseKind::Waiting,
             Phase::Working { .. } => PhaseKind::Working,
             Phase::Split(_) => PhaseKind::Split,
+            Phase::Held { .. } => PhaseKind::Held,
             Phase::Jammed { .. } => PhaseKind::Jammed,
             Phase::Ended { end, .. } => match end {
                 End::Done => PhaseKind::Done,
@@ -306,6 +367,7 @@ impl Item {
     pub fn summary(&self) -> Summary {
         let reason = match &self.phase {
             Phase::Jammed { jam, .. } => Some(shortened(jam.to_string())),
+            Phase::Held { hold, .. } => Some(shortened(hold.question.prompt.clone())),
             _ => None,
         };
         Summary {
@@ -323,6 +385,8 @@ impl Item {
                 }
             ),
             reason,
+            priority: self.ticket.priority,
+            due: self.due(),
             taken: self.taken,
             changed: self.changed,
         }

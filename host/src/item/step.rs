@@ -2,11 +2,12 @@
 //! time comes in with the event, and jitter is a hash of the attempt.
 
 mod clear;
+mod hold;
 mod outcome;
 
 use super::{
     Arrival, ChildEnd, Clearing, Item, ItemId, Jam, Message, Payload, Phase, PhaseKind, Record,
-    Split, route::Traveller,
+    Split, Ticket, route::Traveller,
 };
 use crate::{
     digest::Digest,
@@ -20,8 +21,12 @@ use std::collections::BTreeMap;
 /// Something that happens to an item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A worker takes it: the attempt begins, or the item jams because it had its visits.
-    Start,
+    /// A worker takes it: the attempt begins on this revision of the line, or the item jams because it
+    /// had its visits or is late. Where the line asks, it is held.
+    Start {
+        /// The revision.
+        revision: u64,
+    },
     /// The attempt ended.
     Reported(Report),
     /// A time that it waited for may have come. Of no effect if not, so it may be sent freely.
@@ -34,7 +39,32 @@ pub enum Event {
         end: ChildEnd,
     },
     /// The attempt ended with its host; found when a host starts again.
-    Interrupted,
+    Interrupted {
+        /// Whether the host ended the attempt itself, so that the visit cannot be the cause.
+        stopped: bool,
+    },
+    /// Somebody answers what it is held for.
+    Answered {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+        /// What.
+        given: Given,
+    },
+    /// Somebody takes it from the line, wherever it is. What its children do is for whoever cancels to
+    /// say to each of them.
+    Cancelled {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
+    /// A retool took its station away.
+    Relocated {
+        /// Where it goes; jams where there is nothing to go to.
+        to: Option<Name>,
+    },
     /// A person clears its jam.
     Cleared {
         /// Who.
@@ -44,6 +74,46 @@ pub enum Event {
         /// How.
         how: Clear,
     },
+}
+
+/// What somebody answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given {
+    /// One of the choices; empty where only text is given.
+    pub choice: String,
+    /// Free text.
+    pub text: String,
+    /// What the item carried when whoever answers looked at it ([`Item::carries`]); none where that was
+    /// not said. Another one is refused.
+    pub payload: Option<Digest>,
+}
+
+/// What an input is taken with.
+#[derive(Debug, Clone)]
+pub struct Taking {
+    /// Its name, for people.
+    pub source: String,
+    /// What it carries.
+    pub payload: Payload,
+    /// The workspace that it starts with.
+    pub workspace: Option<Digest>,
+    /// Who submitted it, how urgent it is, until when.
+    pub ticket: Ticket,
+    /// Where it begins; none for the line's entry.
+    pub from: Option<Name>,
+}
+
+impl Taking {
+    /// An input of nobody in particular, to the line's entry.
+    pub fn plain(source: impl Into<String>, payload: Payload) -> Self {
+        Self {
+            source: source.into(),
+            payload,
+            workspace: None,
+            ticket: Ticket::default(),
+            from: None,
+        }
+    }
 }
 
 /// How a person wants a jam cleared.
@@ -95,6 +165,28 @@ pub enum Refused {
         "nothing has arrived at the join that item `{item}` waits for\n  hint: clear its children, or scrap it"
     )]
     NothingArrived { item: ItemId },
+    #[error(
+        "item `{item}` is not held but {phase}\n  hint: `andon items --held` lists those that are"
+    )]
+    NotHeld { item: ItemId, phase: PhaseKind },
+    #[error(
+        "item `{item}` has changed since the answer was given\n  hint: look at it again, `andon show {item}`, and answer that"
+    )]
+    OtherPayload { item: ItemId },
+    #[error("`{choice}` cannot be chosen for item `{item}`: {choices}")]
+    NoChoice {
+        item: ItemId,
+        choice: String,
+        choices: String,
+    },
+    #[error(
+        "`{by}` submitted item `{item}`, and the line lets somebody else answer\n  hint: ask another person to answer"
+    )]
+    Submitter { item: ItemId, by: String },
+    #[error("item `{item}` has ended: it is {phase}")]
+    HasEnded { item: ItemId, phase: PhaseKind },
+    #[error("item `{item}` cannot be sent to another station: it is {phase}")]
+    Stays { item: ItemId, phase: PhaseKind },
     #[error("item `{item}` is at the station `{station}`, which the line `{line}` does not have")]
     NoStation {
         item: ItemId,
@@ -103,15 +195,15 @@ pub enum Refused {
     },
 }
 
-/// The first record of an input: it goes to the line's entry.
-pub fn take(
-    at: Millis,
-    line: &Line,
-    revision: u64,
-    source: String,
-    mut payload: Payload,
-    workspace: Option<Digest>,
-) -> Record {
+/// The first record of an input: it goes to the line's entry, or where it is run again from.
+pub fn take(at: Millis, line: &Line, revision: u64, taking: Taking) -> Record {
+    let Taking {
+        source,
+        mut payload,
+        workspace,
+        ticket,
+        from,
+    } = taking;
     let visits = BTreeMap::new();
     let traveller = Traveller {
         line,
@@ -119,7 +211,8 @@ pub fn take(
         lineage: &[],
     };
     normalise(&mut payload);
-    let to = traveller.to(&Target::Station(line.entry.clone()), &payload.labels);
+    let first = from.unwrap_or_else(|| line.entry.clone());
+    let to = traveller.to(&Target::Station(first), &payload.labels);
     Record::Taken {
         at,
         line: line.name.clone(),
@@ -131,6 +224,7 @@ pub fn take(
         lineage: Vec::new(),
         visits,
         budget: None,
+        ticket,
     }
 }
 
@@ -148,8 +242,8 @@ fn normalise(payload: &mut Payload) {
 pub fn step(item: &Item, line: &Line, at: Millis, event: Event) -> Result<Vec<Record>, Refused> {
     let step = Step { item, line, at };
     match event {
-        Event::Start => match &item.phase {
-            Phase::Ready { station, nth, .. } => step.start(station, *nth),
+        Event::Start { revision } => match &item.phase {
+            Phase::Ready { station, nth, .. } => step.start(station, *nth, revision),
             _ => Err(Refused::NotWaiting {
                 item: item.id.clone(),
                 phase: item.kind(),
@@ -158,7 +252,10 @@ pub fn step(item: &Item, line: &Line, at: Millis, event: Event) -> Result<Vec<Re
         Event::Reported(report) => step.reported(report),
         Event::Due => Ok(step.due()),
         Event::ChildEnded { child, end } => Ok(step.child_ended(child, end)),
-        Event::Interrupted => step.interrupted(),
+        Event::Interrupted { stopped } => step.interrupted(stopped),
+        Event::Answered { by, why, given } => step.answered(by, why, given),
+        Event::Cancelled { by, why } => step.cancelled(by, why),
+        Event::Relocated { to } => step.relocated(to),
         Event::Cleared { by, why, how } => step.cleared(by, why, how),
     }
 }
@@ -178,10 +275,9 @@ pub fn messages(after: &Item, records: &[Record]) -> Vec<Message> {
     all
 }
 
-/// How often the host may end during one visit before the visit is taken to be the cause. Far more than
-/// a visit that really takes the host down needs: a `kill -9` by somebody looks the same from here, and
-/// may well hit the visits that are resumed first several times running.
-const INTERRUPTIONS: u32 = 10;
+/// How often the host may end during one visit before the visit is taken to be the cause. A `kill -9` by
+/// somebody looks the same from here; a host that stops in order does not count.
+const INTERRUPTIONS: u32 = 3;
 
 struct Step<'a> {
     item: &'a Item,
@@ -203,35 +299,41 @@ impl Step<'_> {
 
     /// The start of an attempt; or a jam where the visit would be one too many. Looked at here and not
     /// on the way: whichever way an item came, round a loop or out of a join, this is where it ends.
-    fn start(&self, station: &Name, nth: u32) -> Result<Vec<Record>, Refused> {
+    fn start(&self, station: &Name, nth: u32, revision: u64) -> Result<Vec<Record>, Refused> {
         let at = self.at;
-        let limits = &self.station(station)?.limits;
+        let here_now = self.station(station)?;
+        let limits = &here_now.limits;
         let here = self.item.visits.get(station).copied().unwrap_or(0);
         let all = self.item.all_visits() - u64::from(here) + u64::from(nth);
+        let jam = |jam| Record::Jammed {
+            at,
+            jam,
+            facts: None,
+        };
         Ok(vec![if all > limits.visits {
-            Record::Jammed {
-                at,
-                jam: Jam::Overrun {
-                    limit: Limit::Visits,
-                    value: limits.written(Limit::Visits),
-                },
-                facts: None,
-            }
+            jam(Jam::Overrun {
+                limit: Limit::Visits,
+                value: limits.written(Limit::Visits),
+            })
+        } else if self.item.ticket.deadline.is_some_and(|until| at >= until) {
+            jam(Jam::Deadline)
+        } else if let Some(ask) = &here_now.ask {
+            self.ask(ask, &here_now.hold)
         } else {
-            Record::Started { at }
+            Record::Started { at, revision }
         }])
     }
 
-    fn interrupted(&self) -> Result<Vec<Record>, Refused> {
-        let Phase::Working { interruptions, .. } = self.item.phase else {
+    fn interrupted(&self, stopped: bool) -> Result<Vec<Record>, Refused> {
+        let Phase::Working { course, .. } = &self.item.phase else {
             return Err(Refused::NotWorking {
                 item: self.item.id.clone(),
                 phase: self.item.kind(),
             });
         };
         let at = self.at;
-        let mut records = vec![Record::Interrupted { at }];
-        if interruptions + 1 >= INTERRUPTIONS {
+        let mut records = vec![Record::Interrupted { at, stopped }];
+        if !stopped && course.interruptions + 1 >= INTERRUPTIONS {
             records.push(Record::Jammed {
                 at,
                 jam: Jam::HostCrash,
@@ -242,8 +344,10 @@ impl Step<'_> {
     }
 
     fn due(&self) -> Vec<Record> {
-        let Phase::Split(split) = &self.item.phase else {
-            return Vec::new();
+        let split = match &self.item.phase {
+            Phase::Split(split) => split,
+            Phase::Held { hold, .. } => return self.unanswered(hold),
+            _ => return Vec::new(),
         };
         if split.until.is_none_or(|until| self.at < until) {
             return Vec::new();

@@ -1,6 +1,6 @@
 //! What listings show of an item, and what is enough to find those that are not finished.
 
-use super::ItemId;
+use super::{ItemId, Priority};
 use crate::{name::Name, visit::Millis};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -25,8 +25,14 @@ pub struct Summary {
     pub station: Option<Name>,
     /// Whether it ended on `done` with a payload: a result, to be delivered once.
     pub result: bool,
-    /// Why it jammed, for people; at most [`Summary::REASON`] bytes, not escaped.
+    /// Why it jammed, or what it asks, for people; at most [`Summary::REASON`] bytes, not escaped.
     pub reason: Option<String>,
+    /// How urgent it is.
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
+    /// The time that it waits for, where it waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Millis>,
     /// When it was taken.
     pub taken: Millis,
     /// When it last changed.
@@ -48,6 +54,8 @@ pub enum PhaseKind {
     Working,
     /// Waits for its children.
     Split,
+    /// Waits for a person's answer.
+    Held,
     /// Waits for a person to clear it.
     Jammed,
     /// Ended on `done`.
@@ -60,10 +68,11 @@ pub enum PhaseKind {
 
 impl PhaseKind {
     /// All of them, in the order of an item's life.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Waiting,
         Self::Working,
         Self::Split,
+        Self::Held,
         Self::Jammed,
         Self::Done,
         Self::Scrapped,
@@ -76,6 +85,7 @@ impl PhaseKind {
             Self::Waiting => "waiting",
             Self::Working => "working",
             Self::Split => "split",
+            Self::Held => "held",
             Self::Jammed => "jammed",
             Self::Done => "done",
             Self::Scrapped => "scrapped",

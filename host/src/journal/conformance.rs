@@ -71,6 +71,7 @@ pub(super) fn taken(at: u64, line: &str) -> Record {
         lineage: vec![],
         visits: BTreeMap::new(),
         budget: None,
+        ticket: crate::item::Ticket::default(),
     }
 }
 
@@ -111,7 +112,10 @@ fn finished(journal: &dyn Journal, key: &str, at: u64, line: &str, to: Destinati
         &item,
         vec![
             taken(at, line),
-            Record::Started { at: at + 1 },
+            Record::Started {
+                at: at + 1,
+                revision: 0,
+            },
             moved(at + 2, to),
         ],
     );
@@ -144,10 +148,20 @@ fn nothing_is_there_at_first(journal: &dyn Journal) {
 
 fn what_is_appended_is_loaded(journal: &dyn Journal) {
     let item = id("a");
-    let records = vec![taken(1, "line"), Record::Started { at: 2 }];
+    let records = vec![taken(1, "line"), Record::Started { at: 2, revision: 0 }];
     assert_eq!(keep(journal, &item, records.clone()), 2);
     assert_eq!(journal.load(&item).unwrap(), records);
-    assert_eq!(keep(journal, &item, vec![Record::Interrupted { at: 3 }]), 3);
+    assert_eq!(
+        keep(
+            journal,
+            &item,
+            vec![Record::Interrupted {
+                at: 3,
+                stopped: false
+            }]
+        ),
+        3
+    );
     assert_eq!(journal.load(&item).unwrap().len(), 3);
     assert!(journal.load(&id("b")).unwrap().is_empty());
     assert!(journal.knows(&item).unwrap());
@@ -188,11 +202,11 @@ fn a_conflict_changes_nothing(journal: &dyn Journal) {
     keep(
         journal,
         &item,
-        vec![taken(1, "line"), Record::Started { at: 2 }],
+        vec![taken(1, "line"), Record::Started { at: 2, revision: 0 }],
     );
     for expected in [0, 1, 3, 9] {
         let mut again = early.clone();
-        again.records = vec![taken(9, "line"), Record::Started { at: 9 }];
+        again.records = vec![taken(9, "line"), Record::Started { at: 9, revision: 0 }];
         again.summary.changed = 9;
         again.expected = expected;
         let refused = block_on(journal.append(again)).unwrap_err();
@@ -225,7 +239,7 @@ fn appends_are_kept_in_the_order_of_the_calls(journal: &dyn Journal) {
             let mut next = first.clone();
             next.expected = n;
             if n > 0 {
-                next.records = vec![Record::Started { at: n }];
+                next.records = vec![Record::Started { at: n, revision: 0 }];
             }
             journal.append(next)
         })
@@ -294,7 +308,13 @@ fn lists_are_filtered_and_ordered(journal: &dyn Journal) {
     keep(
         journal,
         &child,
-        vec![taken(40, "one"), Record::Started { at: 41 }],
+        vec![
+            taken(40, "one"),
+            Record::Started {
+                at: 41,
+                revision: 0,
+            },
+        ],
     );
     let grandchild = child.child(12).unwrap();
     keep(journal, &grandchild, vec![taken(50, "one")]);
@@ -414,6 +434,8 @@ fn a_listing_shows_the_newest_state(journal: &dyn Journal) {
             reason: Some(
                 "it may not come to `b` again, and the port `exhausted` does not lead on".into()
             ),
+            priority: crate::item::Priority::Normal,
+            due: None,
             taken: 1,
             changed: 3,
         }
@@ -479,7 +501,7 @@ fn results_are_delivered_once(journal: &dyn Journal) {
         &last,
         vec![
             taken(8, "line"),
-            Record::Started { at: 8 },
+            Record::Started { at: 8, revision: 0 },
             moved(9, Destination::Done),
         ],
     );
@@ -498,7 +520,10 @@ fn hostile_texts_come_back(journal: &dyn Journal) {
     let text = "'; DROP TABLE records; --\0\u{1b}[2J\u{202e}";
     let records = vec![
         taken(1, "line"),
-        Record::Started { at: u64::MAX },
+        Record::Started {
+            at: u64::MAX,
+            revision: 0,
+        },
         Record::Failed {
             at: 2,
             reason: text.into(),
@@ -508,7 +533,7 @@ fn hostile_texts_come_back(journal: &dyn Journal) {
     ];
     keep(journal, &item, records.clone());
     assert_eq!(journal.load(&item).unwrap(), records);
-    let mut odd = append(journal, &item, vec![Record::Started { at: 4 }]);
+    let mut odd = append(journal, &item, vec![Record::Started { at: 4, revision: 0 }]);
     odd.summary.source = text.into();
     odd.summary.reason = Some(text.into());
     block_on(journal.append(odd)).unwrap();

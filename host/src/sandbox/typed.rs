@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     item::{Body, Payload},
-    visit::{Outcome, Visit},
+    visit::{Outcome, Question, Visit},
 };
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
@@ -67,10 +67,19 @@ pub(crate) async fn judge(said: Said, mut answer: Answer<'_>) -> Result<Outcome,
             });
         }
         Err(work::Stop::Ask(question)) => {
-            return Err(Unfit::Form(format!(
-                "the station asked `{}`, and this andon cannot ask people yet\n  hint: decide in the station, or send the item to a port of its own",
-                crate::escape::shown(&question.id)
-            )));
+            let work::Question {
+                id,
+                prompt,
+                choices,
+                free_text,
+            } = question;
+            let question = Question {
+                id,
+                prompt,
+                choices,
+                free_text,
+            };
+            return question.checked().map(Outcome::Asked).map_err(Unfit::Form);
         }
     };
     for work::Output { port, payload } in outputs {
@@ -100,8 +109,17 @@ fn told(visit: &Visit) -> work::Visit {
         station: visit.station.to_string(),
         nth: visit.nth,
         attempt: visit.attempt,
-        deadline: None,
-        answers: Vec::new(),
+        deadline: visit.deadline,
+        answers: visit
+            .answers
+            .iter()
+            .map(|answer| work::Answer {
+                question: answer.question.clone(),
+                choice: answer.choice.clone(),
+                text: answer.text.clone(),
+                by: answer.by.clone(),
+            })
+            .collect(),
     }
 }
 

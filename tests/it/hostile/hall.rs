@@ -215,12 +215,14 @@ impl Running<'_> {
             .expect("a label");
         let input = Input {
             key: key.clone(),
-            source: key.clone(),
-            payload: Payload {
-                content_type: "text/plain".into(),
-                body: Body::Inline(Bytes::from_static(b"a\n")),
-                labels,
-            },
+            taking: Taking::plain(
+                key.clone(),
+                Payload {
+                    content_type: "text/plain".into(),
+                    body: Body::Inline(Bytes::from_static(b"a\n")),
+                    labels,
+                },
+            ),
             blobs: Vec::new(),
         };
         self.take.blocking_send(input).expect("the line runs");

@@ -29,7 +29,7 @@ fn a_retry_waits_for_its_time_and_jams_in_the_end() {
         let mut waits = Vec::new();
         for record in &records {
             match record {
-                Record::Started { at } => assert!(*at >= due, "{records:#?}"),
+                Record::Started { at, .. } => assert!(*at >= due, "{records:#?}"),
                 Record::Failed { at, again, .. } => {
                     due = *again;
                     waits.push(again - at);

@@ -44,6 +44,9 @@ impl Step<'_> {
             }
             Outcome::Overrun { limit, value } => self.jam(Jam::Overrun { limit, value }, facts),
             Outcome::Rejected(reason) => self.rejected(station, reason, facts),
+            Outcome::Asked(question) => self.asked(station, question, facts)?,
+            Outcome::Diverged(what) => self.jam(Jam::Diverged(what), facts),
+            Outcome::UnknownOutcome(what) => self.jam(Jam::UnknownOutcome(what), facts),
             Outcome::Violation(violation) => self.jam(Jam::Violation(violation), facts),
             Outcome::Invalid(what) => self.jam(Jam::Invalid(what), facts),
         }])
@@ -243,6 +246,6 @@ fn with(mut record: Record, of_attempt: Facts) -> Record {
     record
 }
 
-fn millis(duration: Duration) -> Millis {
+pub(super) fn millis(duration: Duration) -> Millis {
     duration.as_millis().try_into().unwrap_or(Millis::MAX)
 }

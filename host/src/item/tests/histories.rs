@@ -60,9 +60,9 @@ fn play(world: &mut World, id: &crate::item::ItemId, what: &str) -> Result<(), R
             }
         }
         _ => {
-            world.event(id, Event::Start)?;
+            world.event(id, Event::Start { revision: 1 })?;
             match what {
-                "crash" => Event::Interrupted,
+                "crash" => Event::Interrupted { stopped: false },
                 "start" => return Ok(()),
                 "-" => Event::Reported(passed("")),
                 "!retry" => Event::Reported(report(Outcome::Retry {
@@ -447,7 +447,7 @@ fn waits_grow_and_differ() {
     let id = world.root.clone();
     let mut waits = vec![];
     for asked in [None, None, None, Some(3), Some(1_000_000)] {
-        world.event(&id, Event::Start).unwrap();
+        world.event(&id, Event::Start { revision: 1 }).unwrap();
         let outcome = Outcome::Retry {
             reason: "busy".into(),
             after: asked.map(Duration::from_secs),
@@ -513,7 +513,7 @@ fn histories_that_cannot_be() {
     let world = World::new("a = pass:done");
     let id = world.root.clone();
     let taken = world.items[&id].1[0].clone();
-    let started = Record::Started { at: 1 };
+    let started = Record::Started { at: 1, revision: 0 };
     let gathered = Record::Gathered { at: 1, join: None };
     let ended = Record::Finished {
         at: 1,
@@ -564,7 +564,7 @@ fn workspaces_travel() {
     let root = world.root.clone();
     let digest = |text: &str| Some(crate::digest::Digest::of(text));
     let visit = |world: &mut World, id: &crate::item::ItemId, words: &str, files| {
-        world.event(id, Event::Start).unwrap();
+        world.event(id, Event::Start { revision: 1 }).unwrap();
         let mut report = passed(words);
         report.workspace = files;
         world.event(id, Event::Reported(report)).unwrap();

@@ -54,6 +54,8 @@ fn station(words: &str) -> Station {
         exits: BTreeMap::new(),
         workers: Station::WORKERS,
         queue: Station::QUEUE,
+        ask: None,
+        hold: Default::default(),
         visits: None,
         join: None,
         retry: Retry::default(),

@@ -135,9 +135,9 @@ fn disturb(world: &mut World, item: u16, kind: u8, dice: u8, people: bool) {
     let id = &ids[usize::from(item) % ids.len()];
     let event = match kind % 8 {
         0 => return advance(world, id, dice),
-        1 => Event::Start,
+        1 => Event::Start { revision: 1 },
         2 => Event::Reported(outcome(dice)),
-        3 => Event::Interrupted,
+        3 => Event::Interrupted { stopped: false },
         4 if people => clearing(dice),
         4 | 5 => {
             world.now += u64::from(dice);
@@ -175,7 +175,9 @@ fn disturb(world: &mut World, item: u16, kind: u8, dice: u8, people: bool) {
 fn restart(world: &mut World, id: &ItemId) {
     let item = world.item(id).clone();
     if let Wants::Outcome { .. } = item.wants() {
-        world.event(id, Event::Interrupted).unwrap();
+        world
+            .event(id, Event::Interrupted { stopped: false })
+            .unwrap();
     }
     world.mail.extend(item.spawns());
 }
@@ -185,13 +187,13 @@ fn advance(world: &mut World, id: &ItemId, dice: u8) {
     match world.item(id).wants() {
         Wants::Visit { not_before, .. } => {
             world.now = world.now.max(not_before.unwrap_or(0));
-            world.event(id, Event::Start).unwrap();
+            world.event(id, Event::Start { revision: 1 }).unwrap();
             world.event(id, Event::Reported(outcome(dice))).unwrap();
         }
         Wants::Outcome { .. } => {
             world.event(id, Event::Reported(outcome(dice))).unwrap();
         }
-        Wants::Children { .. } | Wants::Clearing | Wants::Nothing => {}
+        Wants::Children { .. } | Wants::Answer { .. } | Wants::Clearing | Wants::Nothing => {}
     }
 }
 

@@ -4,11 +4,11 @@ use super::lines::{name, payload};
 use crate::{
     digest::Digest,
     item::{
-        Arrival, Budget, Child, ChildEnd, Clearing, Destination, End, Facts, ItemId, Jam, Record,
-        Shares,
+        Arrival, Asker, Budget, Child, ChildEnd, Clearing, Destination, End, Facts, Hold, ItemId,
+        Jam, Priority, Record, Shares, Ticket,
     },
     limits::Limit,
-    visit::{LogLine, Usage},
+    visit::{Answer, LogLine, Question, Usage},
 };
 use std::collections::BTreeMap;
 
@@ -47,9 +47,10 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             lineage: vec![name("a")],
             visits: visits.clone(),
             budget: None,
+            ticket: Ticket::default(),
         },
-        Record::Started { at },
-        Record::Interrupted { at },
+        Record::Started { at, revision: 0 },
+        Record::Interrupted { at, stopped: false },
         Record::Moved {
             at,
             port: name("pass"),
@@ -114,6 +115,39 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             why: "it is fine".into(),
             how: Clearing::Edit(labelled),
         },
+        Record::Asked {
+            at,
+            hold: Box::new(Hold {
+                question: Question {
+                    id: "ship".into(),
+                    prompt: "Ship it?".into(),
+                    choices: vec!["yes".into(), "no".into()],
+                    free_text: true,
+                },
+                asker: Asker::Station,
+                payload: Digest::of("files"),
+                until: Some(at + 1),
+                otherwise: Some("no".into()),
+                not_submitter: true,
+            }),
+            facts: None,
+        },
+        Record::Answered {
+            answer: Answer {
+                question: "ship".into(),
+                choice: "yes".into(),
+                text: "but slowly".into(),
+                by: "ann".into(),
+                at,
+            },
+            why: "it is fine".into(),
+        },
+        Record::Cancelled {
+            at,
+            by: "ann".into(),
+            why: "not wanted".into(),
+        },
+        Record::Relocated { at, to: name("b") },
     ]
 }
 
@@ -123,7 +157,17 @@ pub(crate) fn with_later_facts() -> Vec<Record> {
     let mut records = one_of_each_kind();
     records.retain_mut(|record| {
         match record {
-            Record::Taken { budget, .. } => *budget = Some(of(3)),
+            Record::Taken { budget, ticket, .. } => {
+                *budget = Some(of(3));
+                *ticket = Ticket {
+                    by: Some("ann".into()),
+                    priority: Priority::High,
+                    deadline: Some(9),
+                    rerun: Some(ItemId::input(b"0123456789abcdef", "line", "b")),
+                };
+            }
+            Record::Started { revision, .. } => *revision = 4,
+            Record::Interrupted { stopped, .. } => *stopped = true,
             Record::Split { shares, .. } => {
                 *shares = Some(Shares {
                     own: of(2),

@@ -4,7 +4,8 @@
 use super::lines::{line, name, payload};
 use crate::{
     item::{
-        ChildEnd, End, Event, Item, ItemId, Message, Phase, Record, Refused, messages, step, take,
+        ChildEnd, End, Event, Item, ItemId, Message, Phase, Record, Refused, Taking, messages,
+        step, take,
     },
     line::Line,
     visit::Millis,
@@ -26,7 +27,7 @@ impl World {
 
     pub(crate) fn of(line: Line) -> Self {
         let root = ItemId::input(b"0123456789abcdef", "line", "input");
-        let taken = take(0, &line, 1, "input".into(), payload("input"), None);
+        let taken = take(0, &line, 1, Taking::plain("input", payload("input")));
         let mut world = Self {
             line,
             now: 0,
@@ -116,6 +117,9 @@ impl World {
             Phase::Split(split) => {
                 let out: Vec<_> = split.children.keys().map(u32::to_string).collect();
                 format!("split {}", out.join(","))
+            }
+            Phase::Held { station, hold, .. } => {
+                format!("held at {station}: {}", hold.question.prompt)
             }
             Phase::Jammed { station, jam, .. } => format!("jammed at {station}: {jam}"),
             Phase::Ended { end, result, .. } => match (end, result) {

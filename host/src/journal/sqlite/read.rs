@@ -1,10 +1,10 @@
 //! What is read. The rows may have been written by anyone: each is checked before it is believed.
 
-use super::{damaged, problem};
+use super::{damaged, problem, schema};
 use crate::{
     digest::Digest,
     escape::shown,
-    item::{ItemId, PhaseKind, Record, Summary},
+    item::{ItemId, PhaseKind, Priority, Record, Summary},
     journal::{Filter, JournalError},
     name::Name,
 };
@@ -124,6 +124,11 @@ pub(super) fn list(
         conditions.push("(item = ? OR item > ? || '.' AND item < ? || '/')");
         values.extend((0..3).map(|_| Box::new(root.to_string()) as Box<dyn ToSql>));
     }
+    // An older format, which is only looked at, has neither.
+    let extra = match schema::format(connection, path)? < schema::PRIORITY {
+        true => "1, NULL",
+        false => "priority, due",
+    };
     let phases = format!("phase IN ({})", vec!["?"; filter.phases.len()].join(", "));
     if !filter.phases.is_empty() {
         conditions.push(&phases);
@@ -139,7 +144,7 @@ pub(super) fn list(
         .map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
     values.push(Box::new(most));
     let sql = format!(
-        "SELECT item, line, revision, source, phase, station, result, reason, taken, changed \
+        "SELECT item, line, revision, source, phase, station, result, reason, taken, changed, {extra} \
          FROM items WHERE {} ORDER BY taken, id LIMIT ?",
         conditions.join(" AND ")
     );
@@ -173,6 +178,16 @@ fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
             .map_err(|error| damaged(path, error.to_string()))?,
         result: row.get(6).map_err(fail)?,
         reason: row.get(7).map_err(fail)?,
+        priority: row
+            .get::<_, i64>(10)
+            .ok()
+            .and_then(|at| usize::try_from(at).ok())
+            .and_then(|at| Priority::ALL.get(at).copied())
+            .ok_or_else(|| damaged(path, "a priority is none"))?,
+        due: row
+            .get::<_, Option<i64>>(11)
+            .map_err(fail)?
+            .map(|due| due.max(0).unsigned_abs()),
         taken: number(row, 8, path)?,
         changed: number(row, 9, path)?,
     })

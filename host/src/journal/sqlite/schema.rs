@@ -82,10 +82,21 @@ pub(super) const MIGRATIONS: &[&str] = &[
     );
     INSERT INTO audit_head VALUES (1, 0, zeroblob(32));
     ",
+    // 3: how urgent an item is, and the time that it waits for; what waits is found in its order
+    "
+    ALTER TABLE items ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE items ADD COLUMN due INTEGER;
+    CREATE INDEX items_waiting ON items (line, station, priority, id) WHERE phase = 'waiting';
+    CREATE INDEX items_due ON items (line, due) WHERE due IS NOT NULL;
+    CREATE INDEX items_phase ON items (line, phase, station);
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
 pub(super) const AUDIT: u32 = 2;
+
+/// The format that brought priorities and the times that items wait for.
+pub(super) const PRIORITY: u32 = 3;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;

@@ -27,11 +27,18 @@ fn tampered(sql: &str) -> (TempDir, ItemId) {
         &item,
         vec![
             taken(1, "line"),
-            Record::Started { at: 2 },
-            Record::Interrupted { at: 3 },
+            Record::Started { at: 2, revision: 0 },
+            Record::Interrupted {
+                at: 3,
+                stopped: false,
+            },
         ],
     );
-    let mut with_blob = append(&journal, &item, vec![Record::Started { at: 4 }]);
+    let mut with_blob = append(
+        &journal,
+        &item,
+        vec![Record::Started { at: 4, revision: 0 }],
+    );
     with_blob.blobs = vec![(Digest::of("blob"), Bytes::from_static(b"blob"))];
     block_on(journal.append(with_blob)).unwrap();
     drop(journal);
@@ -53,7 +60,14 @@ fn what_was_kept_is_there_again() {
     let journal = Sqlite::open(dir.path()).unwrap();
     assert_eq!(journal.factory(), factory);
     assert_eq!(journal.load(&item).unwrap(), [taken(1, "line")]);
-    assert_eq!(keep(&journal, &item, vec![Record::Started { at: 2 }]), 2);
+    assert_eq!(
+        keep(
+            &journal,
+            &item,
+            vec![Record::Started { at: 2, revision: 0 }]
+        ),
+        2
+    );
     assert_eq!(journal.keep_revision(&name("line"), "text").unwrap(), 1);
     assert_ne!(Sqlite::open(self::dir().path()).unwrap().factory(), factory);
 }
@@ -322,7 +336,11 @@ fn a_full_disk_stops_everything_that_follows() {
         assert_eq!(journal.list(&Filter::default()).unwrap().len(), kept.len());
     }
     let journal = Sqlite::open(dir.path()).unwrap();
-    keep(&journal, &id("0"), vec![Record::Started { at: 2 }]);
+    keep(
+        &journal,
+        &id("0"),
+        vec![Record::Started { at: 2, revision: 0 }],
+    );
 }
 
 #[test]
@@ -346,6 +364,7 @@ fn the_log_stays_small() {
                     lineage: vec![],
                     visits: Default::default(),
                     budget: None,
+                    ticket: crate::item::Ticket::default(),
                 }];
                 journal.append(append)
             })
@@ -372,12 +391,18 @@ fn a_crash_leaves_whole_appends() {
         keep(
             &journal,
             item,
-            vec![taken(1, "line"), Record::Started { at: 2 }],
+            vec![taken(1, "line"), Record::Started { at: 2, revision: 0 }],
         );
         keep(
             &journal,
             item,
-            vec![Record::Interrupted { at: 3 }, Record::Started { at: 4 }],
+            vec![
+                Record::Interrupted {
+                    at: 3,
+                    stopped: false,
+                },
+                Record::Started { at: 4, revision: 0 },
+            ],
         );
     }
     let log = std::fs::read(dir.path().join(format!("{FILE}-wal"))).unwrap();

@@ -321,7 +321,7 @@ impl<'a> Batch<'a> {
     fn list(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut update = connection.prepare_cached(
             "UPDATE items SET revision = ?, phase = ?, station = ?, result = ?, reason = ?, \
-             changed = ? WHERE id = ?",
+             changed = ?, due = ? WHERE id = ?",
         )?;
         for (row, summary) in std::mem::take(&mut self.summaries) {
             update.execute(params![
@@ -331,6 +331,7 @@ impl<'a> Batch<'a> {
                 summary.result,
                 summary.reason,
                 int(summary.changed),
+                summary.due.map(int),
                 row
             ])?;
         }
@@ -343,7 +344,7 @@ fn enter(connection: &Connection, summary: &Summary) -> rusqlite::Result<Option<
     let entered = connection
         .prepare_cached(
             "INSERT INTO items (item, line, revision, source, phase, station, result, reason, \
-             taken, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (item) DO NOTHING",
+             taken, changed, priority, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (item) DO NOTHING",
         )?
         .execute(params![
             summary.item.as_str(),
@@ -355,7 +356,9 @@ fn enter(connection: &Connection, summary: &Summary) -> rusqlite::Result<Option<
             summary.result,
             summary.reason,
             int(summary.taken),
-            int(summary.changed)
+            int(summary.changed),
+            summary.priority as i64,
+            summary.due.map(int)
         ])?;
     Ok((entered > 0).then(|| connection.last_insert_rowid()))
 }

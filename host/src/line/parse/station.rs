@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Asset, Join, Missing, Station, Vars,
+        Asset, Holding, Join, Missing, Station, Vars,
         reader::{Node, Reader},
     },
     grants, host, is_path, next,
@@ -30,6 +30,8 @@ pub(super) fn read(
         exits: BTreeMap::new(),
         workers: settings.workers,
         queue: settings.queue,
+        ask: None,
+        hold: Holding::default(),
         visits: None,
         join: None,
         retry: settings.retry.clone(),

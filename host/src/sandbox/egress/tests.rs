@@ -136,6 +136,9 @@ fn visit() -> Arc<Visit> {
         inputs: Vec::new(),
         workspace: None,
         joined: Vec::new(),
+        deadline: None,
+        answers: Vec::new(),
+        run: crate::visit::Run::default(),
     })
 }
 

@@ -48,6 +48,12 @@ pub(super) fn report(
             hint: text(hint),
         }),
         wire::Outcome::Invalid(what) => Outcome::Invalid(text(what)),
+        wire::Outcome::Diverged(what) => Outcome::Diverged(text(what)),
+        wire::Outcome::UnknownOutcome(what) => Outcome::UnknownOutcome(text(what)),
+        wire::Outcome::Asked(question) => match question.checked() {
+            Ok(question) => Outcome::Asked(question),
+            Err(reason) => Outcome::Invalid(reason),
+        },
     };
     Ok(Report {
         outcome,

@@ -286,6 +286,9 @@ fn visit(task: &Task, said: wire::Visit<'_>) -> io::Result<Visit> {
         joined: (said.joined.into_iter())
             .map(|hash| hash.map(Digest::from_bytes))
             .collect(),
+        deadline: said.deadline,
+        answers: said.answers,
+        run: said.run,
     })
 }
 

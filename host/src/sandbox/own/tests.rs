@@ -43,6 +43,8 @@ fn station() -> Station {
         exits: Default::default(),
         workers: 1,
         queue: 1,
+        ask: None,
+        hold: Default::default(),
         visits: None,
         join: None,
         retry: Default::default(),
@@ -112,6 +114,9 @@ fn visit(n: u32) -> Visit {
         }],
         workspace: None,
         joined: Vec::new(),
+        deadline: None,
+        answers: Vec::new(),
+        run: crate::visit::Run::default(),
     }
 }
 

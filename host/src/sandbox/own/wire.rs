@@ -261,6 +261,9 @@ pub(super) struct Visit<'a> {
     pub(super) inputs: Vec<Payload<'a>>,
     pub(super) workspace: Option<Hash>,
     pub(super) joined: Vec<Option<Hash>>,
+    pub(super) deadline: Option<u64>,
+    pub(super) answers: Vec<visit::Answer>,
+    pub(super) run: visit::Run,
 }
 
 /// A payload.
@@ -313,6 +316,9 @@ pub(super) enum Outcome<'a> {
         hint: &'a str,
     },
     Invalid(&'a str),
+    Asked(visit::Question),
+    Diverged(&'a str),
+    UnknownOutcome(&'a str),
 }
 
 /// A payload on a port.
@@ -363,6 +369,9 @@ impl<'a> Visit<'a> {
             inputs: visit.inputs.iter().map(Payload::from).collect(),
             workspace: hash(&visit.workspace),
             joined: visit.joined.iter().map(hash).collect(),
+            deadline: visit.deadline,
+            answers: visit.answers.clone(),
+            run: visit.run,
         }
     }
 }
@@ -394,6 +403,9 @@ impl<'a> From<&'a visit::Report> for Report<'a> {
                     hint: &violation.hint,
                 },
                 Of::Invalid(what) => Outcome::Invalid(what),
+                Of::Asked(question) => Outcome::Asked(question.clone()),
+                Of::Diverged(what) => Outcome::Diverged(what),
+                Of::UnknownOutcome(what) => Outcome::UnknownOutcome(what),
             },
             log: report
                 .log

@@ -437,6 +437,9 @@ impl Bench {
             inputs: vec![payload("hello")],
             workspace: None,
             joined: Vec::new(),
+            deadline: None,
+            answers: Vec::new(),
+            run: crate::visit::Run::default(),
         })
     }
 
@@ -473,6 +476,8 @@ pub(super) fn station() -> Station {
         exits: BTreeMap::new(),
         workers: 1,
         queue: 1,
+        ask: None,
+        hold: Default::default(),
         visits: None,
         join: None,
         retry: Retry::default(),

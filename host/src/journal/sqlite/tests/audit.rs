@@ -224,7 +224,14 @@ fn a_journal_of_the_first_format_is_read_and_migrated() {
     let journal = Sqlite::open(dir.path()).unwrap();
     assert_eq!(journal.factory(), factory);
     assert_eq!(
-        keep(&journal, &item, vec![Record::Interrupted { at: 5 }]),
+        keep(
+            &journal,
+            &item,
+            vec![Record::Interrupted {
+                stopped: false,
+                at: 5
+            }]
+        ),
         5
     );
     note(&journal, vec![entry(1, "x")]);

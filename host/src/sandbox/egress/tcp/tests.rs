@@ -106,6 +106,9 @@ fn enter(terms: Terms, resolvers: Vec<SocketAddr>) -> (Arc<dyn Way>, Arc<Notes>)
         inputs: Vec::new(),
         workspace: None,
         joined: Vec::new(),
+        deadline: None,
+        answers: Vec::new(),
+        run: crate::visit::Run::default(),
     };
     (gate.enter(&Arc::new(visit)), notes)
 }
