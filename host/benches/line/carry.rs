@@ -8,7 +8,7 @@ use andon::{
     assembly::{Assembled, Assembly},
     content::Content,
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
-    item::{Body, ItemId, Labels, Payload},
+    item::{Body, ItemId, Labels, Payload, Taking},
     journal::{Journal, memory::Memory, sqlite::Sqlite},
     line::Line,
     sandbox::{InProcess, Own, OwnSettings, Runner, Settings, egress},

@@ -6,7 +6,7 @@ use andon::{
     assembly::{Assembled, Assembly},
     content::Content,
     conveyor::{Board, Conveyor, Input, Notice, wall_clock},
-    item::{Body, Item, Labels, Payload, Phase},
+    item::{Body, Item, Labels, Payload, Phase, Taking},
     journal::{Journal, sqlite::Sqlite},
     sandbox::{InProcess, Settings, egress},
     workspace::Workspaces,
