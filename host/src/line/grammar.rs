@@ -36,6 +36,8 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// Whether it has to be there.
     pub(crate) required: bool,
+    /// Another key of the table in whose presence it has not.
+    pub(crate) unless: Option<&'static str>,
     /// What it does, for editors.
     pub(crate) doc: &'static str,
 }
@@ -94,6 +96,7 @@ impl Key {
             name,
             kind,
             required: false,
+            unless: None,
             doc,
         }
     }
@@ -101,6 +104,14 @@ impl Key {
     const fn required(self) -> Self {
         Self {
             required: true,
+            ..self
+        }
+    }
+
+    const fn required_unless(self, other: &'static str) -> Self {
+        Self {
+            required: true,
+            unless: Some(other),
             ..self
         }
     }
