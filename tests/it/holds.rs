@@ -59,9 +59,7 @@ fn what_nobody_answers_goes_on_by_itself() {
     // Whether its time is over in the first run or between the two, it is done after the second.
     let first = ground.andon(&["run", ".", "a.txt", "-q", "--out", "out"]);
     assert!(matches!(first.code, Some(0 | 2)), "{}", first.whole());
-    ground
-        .andon(&["run", ".", "-q", "--out", "out"])
-        .well();
+    ground.andon(&["run", ".", "-q", "--out", "out"]).well();
     let done = ground.andon(&["items", "--phase", "done", "--json"]).well();
     assert_eq!(done.lines().count(), 1, "{done}");
 }
@@ -79,7 +77,10 @@ fn a_line_that_only_asks() {
 fn a_station_asks() {
     assert_snapshot!(both(&of("@asks", "")).whole());
     // Without an answer its line's is taken, and the visit goes on with it.
-    let ground = of("@asks", "hold = { within = \"1ms\", otherwise = \"rework\" }");
+    let ground = of(
+        "@asks",
+        "hold = { within = \"1ms\", otherwise = \"rework\" }",
+    );
     let run = |again: &str| ground.andon(&["run", ".", again, "-q"]);
     let first = run("a.txt");
     let told = match first.code {
@@ -95,7 +96,10 @@ fn stations_that_ask_badly_jam() {
     for how in ["long", "no choices", "control characters", "twice the same"] {
         let came = both(&of("@asks", &format!("config = {{ how = \"{how}\" }}")));
         assert_eq!(came.code, Some(2), "{}", came.whole());
-        report += &format!("{how}: {}\n", came.stderr.lines().next().unwrap_or_default());
+        report += &format!(
+            "{how}: {}\n",
+            came.stderr.lines().next().unwrap_or_default()
+        );
     }
     assert_snapshot!(report);
 }

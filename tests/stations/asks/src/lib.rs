@@ -14,7 +14,9 @@ impl Station for It {
             "twice the same" => ship.choices(["pass", "pass"]),
             _ => {
                 let answer = visit.ask(ship.free_text())?;
-                let Answer { choice, text, by, .. } = answer;
+                let Answer {
+                    choice, text, by, ..
+                } = answer;
                 let deadline = visit.deadline.is_some();
                 let told = format!("{choice}, {text:?} by {by:?}, deadline: {deadline}\n");
                 return Ok(Output::pass().text(told).into());
