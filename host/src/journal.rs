@@ -6,6 +6,7 @@
 //! lag and can be rebuilt. One suite of tests runs against every store.
 
 pub mod audit;
+mod line_state;
 pub mod memory;
 pub mod sqlite;
 
@@ -14,6 +15,7 @@ mod conformance;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;
+pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 
