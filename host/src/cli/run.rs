@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     assembly::{Assembled, Assembly, AssemblyError, note_grants},
-    conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
+    conveyor::{
+        Board, Change, Conveyor, Ending, Handle, Input, Notice, Revised, wall_clock,
+    },
     digest::Digest,
     item::{Body, Item, ItemId},
     journal::{Filter, JournalAuditor, PhaseKind, Summary},
@@ -25,7 +27,7 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io,
     path::PathBuf,
     sync::{
@@ -363,9 +365,12 @@ impl Run {
         let conveyor = Conveyor {
             journal: state.journal.clone(),
             runner,
-            line: line.clone(),
-            revision,
-            components,
+            change: Change::to(Arc::new(Revised {
+                number: revision,
+                line: Line::clone(&line),
+                components,
+            })),
+            paused: BTreeSet::new(),
             board,
             notify: Box::new({
                 let backlog = backlog.clone();
@@ -376,8 +381,10 @@ impl Run {
                 }
             }),
             clock: wall_clock,
+            stopped: false,
         };
-        let running = tokio::spawn(conveyor.run(taken, drained));
+        let (_, orders) = Handle::new();
+        let running = tokio::spawn(conveyor.run(taken, orders, drained));
         let mut batch = Vec::new();
         while noticed.recv_many(&mut batch, NOTICES).await > 0 {
             backlog.shrinks(batch.len());

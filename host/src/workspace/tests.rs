@@ -31,7 +31,7 @@ impl Journal for Blobs {
     fn append(&self, _: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
         unreachable!("workspaces append nothing")
     }
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
+    fn messages(&self, _: &Name) -> BoxFuture<'_, Vec<Message>> {
         unreachable!("workspaces take no messages")
     }
     fn list(&self, _: &Filter) -> Result<Vec<Summary>, JournalError> {
