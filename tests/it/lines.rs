@@ -60,9 +60,7 @@ fn stations(line: &str, stations: &[(&str, &str)]) -> String {
     let mut text = format!("line = \"{line}\"\nentry = \"{}\"\n", stations[0].0);
     for (i, (name, about)) in stations.iter().enumerate() {
         let next = stations.get(i + 1).map_or("done", |(name, _)| name);
-        text.push_str(&format!(
-            "[stations.{name}]\n{about}\nnext = \"{next}\"\n"
-        ));
+        text.push_str(&format!("[stations.{name}]\n{about}\nnext = \"{next}\"\n"));
     }
     text
 }
@@ -134,9 +132,16 @@ fn lines_of_one_folder_run_side_by_side_and_again() {
         until(&lines, &b, PhaseKind::Done, 50).await;
         // Nobody else may have the folder.
         let other = Lines::open(settings(&state)).err().expect("it is in use");
-        assert!(other.to_string().contains("is in use by another andon"), "{other}");
+        assert!(
+            other.to_string().contains("is in use by another andon"),
+            "{other}"
+        );
         let came = ground.andon(&["run", "a", "--state", "state"]);
-        assert!(came.stderr.contains("is in use by another andon"), "{}", came.whole());
+        assert!(
+            came.stderr.contains("is in use by another andon"),
+            "{}",
+            came.whole()
+        );
         lines.drain(BOUND).await;
     });
     drop(lines);
@@ -198,7 +203,12 @@ fn visits_that_do_not_end_in_time_are_stopped_and_taken_up_again() {
             until(&lines, &l, PhaseKind::Done, 3).await;
             lines.drain(BOUND).await;
         });
-        for summary in lines.state().journal.list(&Filter::default()).expect("it lists") {
+        for summary in lines
+            .state()
+            .journal
+            .list(&Filter::default())
+            .expect("it lists")
+        {
             let records = lines.state().journal.load(&summary.item).expect("it loads");
             let interruptions = records.iter().filter_map(|record| match record {
                 Record::Interrupted { stopped, .. } => Some(*stopped),
@@ -243,7 +253,9 @@ fn inside_a_process_without_room() {
     let keys = keys(2000);
     runtime.block_on(async {
         let mut condition = lines.condition();
-        let inputs = both.clone().map(|line| lines.line(&line).expect("it runs").inputs);
+        let inputs = both
+            .clone()
+            .map(|line| lines.line(&line).expect("it runs").inputs);
         let waiting = condition.wait_for(|now| matches!(now, Condition::Waiting { .. }));
         let fed = async {
             for key in &keys {
@@ -258,7 +270,10 @@ fn inside_a_process_without_room() {
         let Condition::Waiting { reason } = reason else {
             unreachable!("it was waited for")
         };
-        assert!(reason.contains("cannot write to") && reason.contains("hint:"), "{reason}");
+        assert!(
+            reason.contains("cannot write to") && reason.contains("hint:"),
+            "{reason}"
+        );
         for line in &both {
             assert!(lines.line(line).is_none(), "nothing is taken meanwhile");
         }
@@ -273,15 +288,25 @@ fn inside_a_process_without_room() {
         lines.drain(BOUND).await;
     });
     let told = told.lock().expect("whole").clone();
-    assert!(told.iter().any(|text| text.contains("all lines wait")), "{told:?}");
-    assert!(told.iter().any(|text| text.contains("all lines go on")), "{told:?}");
+    assert!(
+        told.iter().any(|text| text.contains("all lines wait")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|text| text.contains("all lines go on")),
+        "{told:?}"
+    );
     let mut sources = BTreeSet::new();
     let all = lines.state().journal.list(&Filter::default());
     for summary in all.expect("it lists") {
         let records = lines.state().journal.load(&summary.item).expect("it loads");
-        let moves = records.iter().filter(|it| matches!(it, Record::Moved { .. }));
+        let moves = records
+            .iter()
+            .filter(|it| matches!(it, Record::Moved { .. }));
         assert_eq!(moves.count(), 2, "{} was carried once", summary.item);
-        let item = Item::fold(summary.item, &records).expect("it folds").expect("it is there");
+        let item = Item::fold(summary.item, &records)
+            .expect("it folds")
+            .expect("it is there");
         assert!(sources.insert((item.line, item.source)), "taken twice");
     }
 }
@@ -298,10 +323,18 @@ fn a_full_disk_is_waited_for() {
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(env::current_exe().expect("this program"))
-        .args(["--exact", "lines::inside_a_process_without_room", "--nocapture"])
+        .args([
+            "--exact",
+            "lines::inside_a_process_without_room",
+            "--nocapture",
+        ])
         .env("ANDON_TEST_NO_ROOM", ground.path(""))
         .output()
         .expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
