@@ -209,6 +209,9 @@ impl Lines {
 
     /// A line that runs; none while it waits for the journal, or has failed.
     pub fn line(&self, name: &Name) -> Option<LineHandle> {
+        if matches!(*self.condition.borrow(), Condition::Waiting { .. }) {
+            return None;
+        }
         let running = self.running();
         let line = running.get(name)?;
         let run = line.run.as_ref()?;
