@@ -106,7 +106,11 @@ impl Lines {
         let (inputs, taken) = mpsc::channel(INPUTS);
         let (drain, drained) = watch::channel(way.resting);
         let (tell, over) = watch::channel(None);
-        let visits = Arc::new(Visits::new(name.clone(), line.revisions.clone()));
+        let visits = Arc::new(Visits::new(
+            name.clone(),
+            line.revisions.clone(),
+            self.settings.patient.then(|| self.room.clone()),
+        ));
         let runner: Arc<dyn Runner> = match self.resting {
             true => Arc::new(NoVisits),
             false => visits.clone(),
