@@ -12,6 +12,7 @@ mod ground;
 mod holds;
 mod hostile;
 mod kinds;
+mod lines;
 mod litellm;
 mod lock;
 mod misleading;

@@ -2,7 +2,8 @@
 //! unruly, it treats messages as badly as the trait allows any store to.
 
 use super::{
-    Append, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, DeliveryState, Filter, Journal, JournalError, LineState, PhaseKind,
+    RetoolRecord, Seq, Summary,
     audit::{
         self, AuditFilter, Chain, Encoded, Flaw, Following, Found, Kept as KeptEntry, Verified,
     },
@@ -12,19 +13,26 @@ use crate::{
     digest::Digest,
     item::{ItemId, Message, Record},
     name::Name,
+    visit::Millis,
 };
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
 
 /// A journal that is gone when it is dropped. An append is kept when the call returns.
 pub struct Memory {
     kept: Mutex<Kept>,
-    news: Notify,
+}
+
+/// What is for a line, and who waits for it.
+#[derive(Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    news: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -33,13 +41,18 @@ struct Kept {
     /// In the order in which they were taken in.
     order: Vec<ItemId>,
     delivered: HashSet<ItemId>,
+    deliveries: BTreeMap<(ItemId, Name), Delivery>,
     blobs: HashMap<Digest, Bytes>,
     revisions: HashMap<Name, Vec<String>>,
-    messages: Vec<Message>,
+    lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
+    /// By line.
+    inboxes: HashMap<Name, Inbox>,
     /// Each with the chain up to it.
     audit: Vec<(Encoded, Digest)>,
     chain: Chain,
     failed: Option<JournalError>,
+    /// Trying again fails as well.
+    broken: bool,
     closed: bool,
     mischief: Option<Dice>,
 }
@@ -60,7 +73,6 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             kept: Mutex::default(),
-            news: Notify::new(),
         }
     }
 
@@ -71,16 +83,37 @@ impl Memory {
         memory
     }
 
-    /// Lets every append from now on fail with this.
+    /// Lets every append from now on fail with this, until it is mended and tried again.
     pub fn fail(&self, cause: JournalError) {
-        self.kept().failed = Some(cause);
+        let mut kept = self.kept();
+        kept.failed = Some(cause);
+        kept.broken = true;
+    }
+
+    /// Ends what [`Self::fail`] began: the next [`Journal::try_again`] goes well.
+    pub fn mend(&self) {
+        self.kept().broken = false;
     }
 
     /// Ends [`Journal::messages`] once what is there is fetched.
     pub fn close(&self) {
-        self.kept().closed = true;
-        self.news.notify_waiters();
-        self.news.notify_one();
+        let mut kept = self.kept();
+        kept.closed = true;
+        for inbox in kept.inboxes.values() {
+            inbox.news.notify_one();
+        }
+    }
+
+    /// Keeps blobs that no record names.
+    #[cfg(test)]
+    pub(crate) fn keep_blobs(&self, blobs: impl IntoIterator<Item = (Digest, Bytes)>) {
+        self.kept().blobs.extend(blobs);
+    }
+
+    /// How many blobs there are.
+    #[cfg(test)]
+    pub(crate) fn number_of_blobs(&self) -> usize {
+        self.kept().blobs.len()
     }
 
     /// A panic elsewhere is a failed test; what is kept is looked at all the same.
@@ -103,29 +136,29 @@ impl Journal for Memory {
     }
 
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
-        let tells = !append.messages.is_empty();
         let result = self.kept().append(append);
-        if tells {
-            self.news.notify_one();
-        }
         std::future::ready(result).boxed()
     }
 
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
-        async {
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>> {
+        let line = line.clone();
+        async move {
             loop {
-                let news = self.news.notified();
-                {
+                let news = {
                     let mut kept = self.kept();
-                    if kept.closed || !kept.messages.is_empty() {
-                        let messages = kept.some_messages();
-                        if !kept.messages.is_empty() {
-                            self.news.notify_one();
-                        }
+                    let messages = kept.some_messages(&line);
+                    let inbox = kept.inboxes.entry(line.clone()).or_default();
+                    let (news, left) = (inbox.news.clone(), !inbox.messages.is_empty());
+                    if left {
+                        news.notify_one();
+                    }
+                    if kept.closed || !messages.is_empty() {
                         return messages;
                     }
-                }
-                news.await;
+                    news
+                };
+                // What comes in between leaves a permit behind.
+                news.notified().await;
             }
         }
         .boxed()
@@ -143,6 +176,21 @@ impl Journal for Memory {
             .collect();
         all.sort_by_key(|summary| summary.taken);
         all.truncate(filter.most.unwrap_or(usize::MAX));
+        Ok(all)
+    }
+
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+        let mut all: Vec<(PhaseKind, Option<Name>, u64)> = Vec::new();
+        for life in self.kept().items.values() {
+            let Summary { phase, station, .. } = &life.summary;
+            if life.summary.line != *line {
+                continue;
+            }
+            match all.iter_mut().find(|it| it.0 == *phase && it.1 == *station) {
+                Some(known) => known.2 += 1,
+                None => all.push((*phase, station.clone(), 1)),
+            }
+        }
         Ok(all)
     }
 
@@ -175,6 +223,55 @@ impl Journal for Memory {
                     .is_some_and(|life| life.summary.result)
                 {
                     kept.delivered.insert(item);
+                }
+            }
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn owed(
+        &self,
+        line: &Name,
+        sink: &Name,
+        until: Millis,
+        most: usize,
+    ) -> Result<Vec<Delivery>, JournalError> {
+        let kept = self.kept();
+        let mut all: Vec<_> = kept
+            .order
+            .iter()
+            .filter(|item| !kept.delivered.contains(*item))
+            .filter_map(|item| kept.items.get(item))
+            .filter(|life| life.summary.result && life.summary.line == *line)
+            .map(|life| {
+                let key = (life.summary.item.clone(), sink.clone());
+                let known = kept.deliveries.get(&key).cloned();
+                known.unwrap_or_else(|| Delivery::first(key.0, key.1, life.summary.changed))
+            })
+            .filter(|delivery| delivery.state == DeliveryState::Owed && delivery.next <= until)
+            .collect();
+        all.sort_by_key(|delivery| delivery.next);
+        all.truncate(most);
+        Ok(all)
+    }
+
+    fn deliveries(&self, item: &ItemId) -> Result<Vec<Delivery>, JournalError> {
+        let kept = self.kept();
+        let of_item = |delivery: &&Delivery| delivery.item == *item;
+        Ok(kept.deliveries.values().filter(of_item).cloned().collect())
+    }
+
+    fn keep_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            for delivery in deliveries {
+                if kept.items.contains_key(&delivery.item) {
+                    let key = (delivery.item.clone(), delivery.sink.clone());
+                    kept.deliveries.insert(key, delivery.bounded());
                 }
             }
         }
@@ -267,6 +364,51 @@ impl Journal for Memory {
         Ok(position.and_then(|n| all.get(n)).cloned())
     }
 
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let history = kept.lines.remove(&state.line).map(|(_, history)| history);
+            let mut history = history.unwrap_or_default();
+            history.extend(record);
+            kept.lines.insert(state.line.clone(), (state, history));
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn lines(&self) -> Result<Vec<LineState>, JournalError> {
+        let kept = self.kept();
+        Ok(kept
+            .lines
+            .values()
+            .map(|(state, _)| state.clone())
+            .collect())
+    }
+
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError> {
+        let kept = self.kept();
+        let history = kept.lines.get(line).map(|(_, history)| history.clone());
+        Ok(history.unwrap_or_default())
+    }
+
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = match &kept.failed {
+            Some(cause) if kept.broken => Err(cause.clone()),
+            Some(_) => {
+                kept.failed = None;
+                kept.inboxes.clear();
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        std::future::ready(result).boxed()
+    }
+
     /// The same always: whoever wants runs that can be repeated wants ids that can be, too.
     fn factory(&self) -> [u8; 16] {
         *b"andon's memory.."
@@ -300,6 +442,7 @@ impl Kept {
             });
         }
         let seq = expected + records.len() as Seq;
+        let inbox = summary.line.clone();
         match self.items.get_mut(&item) {
             Some(life) => {
                 life.records.extend(records);
@@ -311,25 +454,32 @@ impl Kept {
             }
         }
         self.blobs.extend(blobs);
-        for message in messages {
-            if let Some(dice) = &mut self.mischief
-                && dice.below(4) == 0
-            {
-                self.messages.push(message.clone());
+        if !messages.is_empty() {
+            let inbox = self.inboxes.entry(inbox).or_default();
+            for message in messages {
+                if let Some(dice) = &mut self.mischief
+                    && dice.below(4) == 0
+                {
+                    inbox.messages.push(message.clone());
+                }
+                inbox.messages.push(message);
             }
-            self.messages.push(message);
+            inbox.news.notify_one();
         }
         Ok(seq)
     }
 
-    /// All messages in their order; where it is unruly, some of them in any.
-    fn some_messages(&mut self) -> Vec<Message> {
-        let Some(dice) = &mut self.mischief else {
-            return std::mem::take(&mut self.messages);
+    /// All messages for a line in their order; where it is unruly, some of them in any.
+    fn some_messages(&mut self, line: &Name) -> Vec<Message> {
+        let Some(inbox) = self.inboxes.get_mut(line) else {
+            return Vec::new();
         };
-        let number = self.messages.len();
+        let Some(dice) = &mut self.mischief else {
+            return std::mem::take(&mut inbox.messages);
+        };
+        let number = inbox.messages.len();
         for i in (1..number).rev() {
-            self.messages.swap(i, dice.below(i + 1));
+            inbox.messages.swap(i, dice.below(i + 1));
         }
         // at least one, so that waiting for the rest comes to an end
         let some = if number == 0 {
@@ -337,7 +487,7 @@ impl Kept {
         } else {
             1 + dice.below(number)
         };
-        self.messages.drain(..some).collect()
+        inbox.messages.drain(..some).collect()
     }
 }
 
