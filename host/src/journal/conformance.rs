@@ -26,6 +26,7 @@ macro_rules! suite {
 pub(super) mod audit;
 mod delivery;
 mod lines;
+mod upkeep;
 
 suite![
     nothing_is_there_at_first,

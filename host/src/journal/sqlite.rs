@@ -7,6 +7,7 @@ mod deliveries;
 mod lines;
 mod read;
 mod schema;
+mod upkeep;
 mod writer;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     audit::Entry,
     digest::Digest,
+    disk,
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -491,14 +493,12 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
     let shown = path.display().to_string();
     let reason = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => JournalError::Unwritable {
-            path: shown,
-            reason: "the disk is full".into(),
-            hint: "free some space and start again: what was reported as done is kept".into(),
-        },
+        Some(ErrorCode::DiskFull) => JournalError::Full { path: shown },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             JournalError::unwritable(path, reason)
         }
+        // Not all that fails for want of room says so: the index of the log does not.
+        Some(ErrorCode::SystemIoFailure) if crowded(path) => JournalError::Full { path: shown },
         Some(ErrorCode::SystemIoFailure) => JournalError::Unwritable {
             path: shown,
             reason,
@@ -516,6 +516,14 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
             reason,
         },
     }
+}
+
+/// Whether there is no room beside the database.
+fn crowded(path: &Path) -> bool {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    disk::has_room(folder.unwrap_or(Path::new("."))).is_ok_and(|room| !room)
 }
 
 /// SQLite's integers end at 2^63; no time or count comes near.
