@@ -107,6 +107,9 @@ pub(crate) fn line(text: &str) -> Line {
         entry: stations[0].0.clone(),
         worker: None,
         stations: stations.into_iter().collect(),
+        sources: BTreeMap::new(),
+        sinks: BTreeMap::new(),
+        notify: Default::default(),
     }
 }
 
