@@ -25,6 +25,7 @@ macro_rules! suite {
 
 pub(super) mod audit;
 mod delivery;
+mod source;
 
 suite![
     nothing_is_there_at_first,

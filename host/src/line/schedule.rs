@@ -80,9 +80,16 @@ impl Schedule {
             .seconds(Seconds::Optional)
             .year(Year::Disallowed)
             .build();
-        let parsed = parser
-            .parse(cron)
-            .map_err(|error| BadSchedule::Cron(error.to_string()))?;
+        let fields = cron.split_whitespace().count();
+        if !matches!(fields, 5 | 6) && !cron.trim().starts_with('@') {
+            let reason = format!("it has {fields} fields, and five are meant, or six with seconds");
+            return Err(BadSchedule::Cron(reason));
+        }
+        let parsed = parser.parse(cron).map_err(|error| {
+            let reason = error.to_string();
+            let reason = reason.rsplit(": ").next().unwrap_or_default();
+            BadSchedule::Cron(reason.trim_end_matches('.').to_lowercase())
+        })?;
         let schedule = Self {
             named: named(cron),
             cron: parsed,

@@ -102,6 +102,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (item, sink)
     ) WITHOUT ROWID;
     ",
+    // 5: how far sources are
+    "
+    CREATE TABLE sources (
+        line   TEXT NOT NULL,
+        source TEXT NOT NULL,
+        state  TEXT NOT NULL,
+        PRIMARY KEY (line, source)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
@@ -112,6 +121,9 @@ pub(super) const PRIORITY: u32 = 3;
 
 /// The format that brought deliveries.
 pub(super) const DELIVERIES: u32 = 4;
+
+/// The format that brought the state of sources.
+pub(super) const SOURCES: u32 = 5;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;

@@ -168,7 +168,7 @@ fn timed(
             format!(
                 "`{}` is no cron expression: {}",
                 shown(expression),
-                shown(reason.trim_end_matches('.'))
+                shown(&reason)
             ),
             "minute, hour, day, month and day of the week are meant: `0 2 * * *` is every night at two",
         ),
@@ -223,6 +223,14 @@ fn labels(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Labels {
                 Some("a label and its value are meant, such as `team = \"core\"`".into()),
             );
         }
+    }
+    // A schedule's items carry one more.
+    if labels.iter().count() >= Labels::MOST {
+        reader.spoil(
+            node,
+            format!("there are more than {} labels", Labels::MOST - 1),
+            Some("take some out".into()),
+        );
     }
     labels
 }
