@@ -252,7 +252,9 @@ impl Assembly<'_> {
         // Side by side: loading is mostly reading and hashing.
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
-            for (name, station) in &draft.line.stations {
+            // where the line asks there is no component
+            let components = draft.line.stations.iter();
+            for (name, station) in components.filter(|(_, station)| station.ask.is_none()) {
                 let (cache, found, folder, from) = (&cache, &found, &folder, &from);
                 scope.spawn(move || {
                     let part = self.part(here(&folder.join(&station.r#use)), name, from, cache);
@@ -413,6 +415,8 @@ impl Part {
                 catalogue::Kind::Handler(_) => fit::Kind::Handler,
             },
             manifest: self.component.manifest.clone(),
+            reports: (self.compiled.facts().imports.iter())
+                .any(|import| import.starts_with("andon:station/progress")),
             imports_unknown: self
                 .compiled
                 .facts()

@@ -49,6 +49,9 @@ pub struct Line {
     /// Where its visits run; none where the line leaves that to whoever runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Worker>,
+    /// Within what time each of its items has to be through; one that is not jams with its next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
     /// Its stations.
     pub stations: BTreeMap<Name, Station>,
     /// What submits to it by itself.
@@ -114,7 +117,7 @@ pub struct Station {
 }
 
 /// What the line asks at a station of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// What is asked.
     pub prompt: String,

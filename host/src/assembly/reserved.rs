@@ -53,7 +53,7 @@ impl Reserved {
         let file = factory.file.as_deref().map(Path::new);
         fixed.extend(file.map(|file| (resolve(file), "says what lines may do")));
         let stations = draft.line.stations.values();
-        for station in stations.clone() {
+        for station in stations.clone().filter(|station| station.ask.is_none()) {
             fixed.push((
                 resolve(&folder.join(&station.r#use)),
                 "is what a station is made from",

@@ -33,6 +33,8 @@ pub struct Known {
     pub manifest: Option<Manifest>,
     /// What the line grants and the ceiling admits, folders resolved.
     pub rights: Rights,
+    /// Whether it reports progress.
+    pub reports: bool,
     /// The imports that the host has nothing for, granted or not.
     pub imports_unknown: Vec<String>,
 }

@@ -4,6 +4,7 @@
 //! stand-in and is marked, so that no check judges it.
 
 pub(crate) mod grants;
+mod hold;
 mod next;
 pub(crate) mod settings;
 mod sink;
@@ -74,6 +75,7 @@ fn line(root: Fields<'_>, reader: &mut Reader<'_>, over: &Vars) -> Line {
     let name = root.get("line").and_then(|node| reader.name(&node));
     let entry = root.get("entry").and_then(|node| reader.name(&node));
     let worker = root.get("worker").and_then(|node| reader.one_of(&node));
+    let deadline = root.get("deadline").and_then(|node| reader.time(&node));
     let vars = match root.get("vars") {
         Some(node) => Vars::read(reader, &node).overridden(over),
         None => Vars::default(),
@@ -108,6 +110,7 @@ fn line(root: Fields<'_>, reader: &mut Reader<'_>, over: &Vars) -> Line {
             "own" => Worker::Own,
             _ => Worker::Shared,
         }),
+        deadline,
         stations,
         sources,
         sinks,

@@ -104,6 +104,8 @@ fn what_the_parser_does_not_know_the_schema_refuses() {
         ("", ""),
         ("", "next = 'done'\nzzz = 1"),
         ("", "next = 'done'\nask = {}"),
+        ("", "next = 'done'\nhold = { zzz = 1 }"),
+        ("deadline = 3", "next = 'done'"),
         ("", "next = 'done'\njoin.zzz = 1"),
         ("", "next = 'done'\ngrants.zzz = 1"),
         ("", "next = 'done'\ngrants.udp = []"),
@@ -129,6 +131,11 @@ fn what_the_parser_does_not_know_the_schema_refuses() {
         format!("line = 'x'\nentry = 'a'\n{head}\n[stations.a]\nuse = 'a'\n{station}")
     };
     assert!(keeps(&schema_line(), &json_of(&text("", "next = 'done'"))));
+    let asks = |station: &str| format!("line = 'x'\nentry = 'a'\n[stations.a]\nnext = 'done'\n{station}");
+    let ask = asks("ask = { prompt = 'Go?', choices = ['pass'] }");
+    assert!(keeps(&schema_line(), &json_of(&ask)));
+    assert!(parse("line.toml", &ask, &Vars::default()).is_ok());
+    assert!(!keeps(&schema_line(), &json_of(&asks(""))));
     for (head, station) in refused {
         let text = text(head, station);
         assert!(
