@@ -5,6 +5,7 @@
 
 pub mod assets;
 mod factory;
+mod folders;
 mod granted;
 mod kept;
 pub mod lock;
@@ -323,6 +324,7 @@ impl Assembly<'_> {
             let ceiling = factory.ceiling.clone();
             rights.insert(name.clone(), Rights { grants, ceiling });
         }
+        problems.extend(folders::check(&draft, &folder, &reserved, &factory));
         let known = parts
             .iter()
             .map(|(name, part)| (name.clone(), part.known(rights[name].clone())))
@@ -441,6 +443,7 @@ impl Assembled {
     fn revise(&self, shelf: &Path) -> Result<(Line, Revision), AssetError> {
         let mut line = self.draft.line.clone();
         let mut kept = line.clone();
+        folders::resolved(&mut line, &self.folder);
         for (name, station) in &mut line.stations {
             let trees = self.assets.get(name).map_or(&[][..], Vec::as_slice);
             for (i, (asset, tree)) in station.assets.iter_mut().zip(trees).enumerate() {

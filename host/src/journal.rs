@@ -132,6 +132,21 @@ pub trait Journal: Upkeep + Send + Sync + 'static {
         deliveries: Vec<Delivery>,
     ) -> BoxFuture<'static, Result<(), JournalError>>;
 
+    /// Keeps how far a source of a line is, in words of its own; it replaces what was kept of it.
+    /// Applied in order with the appends; the future ends when it is durable.
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// What [`Self::keep_source`] kept last. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError>;
+
     /// Hands over entries of the audit to be kept, their texts cut to [`Entry::WHAT`]. The call returns
     /// at once and is applied in order with the appends; the entries of one call are kept together. The
     /// future ends when they are durable. Dropping it drops the news, not the entries: a store that

@@ -33,6 +33,8 @@ pub mod sandbox;
 pub mod assembly;
 pub mod conveyor;
 pub mod lines;
+pub mod sinks;
+pub mod sources;
 
 // floor 4, faces
 pub mod cli;

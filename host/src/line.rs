@@ -12,7 +12,10 @@ mod lower;
 pub(crate) mod parse;
 mod quantity;
 pub(crate) mod reader;
+pub mod schedule;
 mod schema;
+pub mod sink;
+pub mod source;
 mod vars;
 pub mod would;
 
@@ -32,6 +35,8 @@ use crate::{
     name::Name,
 };
 use serde::{Deserialize, Serialize};
+use sink::{Notify, Sink};
+use source::Source;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// A line, checked.
@@ -49,6 +54,15 @@ pub struct Line {
     pub deadline: Option<Duration>,
     /// Its stations.
     pub stations: BTreeMap<Name, Station>,
+    /// What submits to it by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<Name, Source>,
+    /// Where its results go.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<Name, Sink>,
+    /// Who is told when an item needs a person.
+    #[serde(default, skip_serializing_if = "Notify::is_none")]
+    pub notify: Notify,
 }
 
 /// A station on a line.

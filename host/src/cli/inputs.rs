@@ -4,7 +4,7 @@ use crate::{
     conveyor::Input,
     digest::Digest,
     escape::line as shown,
-    item::{Body, Labels, Payload, Taking, Ticket},
+    item::{Body, Labels, Payload, Taking, Ticket, media_type},
 };
 use bytes::Bytes;
 use std::{

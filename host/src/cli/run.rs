@@ -5,7 +5,7 @@ use super::{
     inputs::{self, Cut},
     print,
     progress::Progress,
-    results::{self, Results},
+    results::Results,
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
@@ -440,7 +440,7 @@ impl Run {
                     PhaseKind::Scrapped if root => tally.scrapped += 1,
                     _ => {}
                 }
-                if results::result(&item).is_some() {
+                if item.result().is_some() {
                     with_results.push(*item);
                 }
             }

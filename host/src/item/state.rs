@@ -204,6 +204,14 @@ pub enum Wants {
 }
 
 impl Item {
+    /// What it brought to `done`.
+    pub fn result(&self) -> Option<&Payload> {
+        match &self.phase {
+            Phase::Ended { result, .. } => result.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What the item's state calls for.
     pub fn wants(&self) -> Wants {
         match &self.phase {

@@ -27,6 +27,7 @@ pub(super) mod audit;
 mod delivery;
 mod lines;
 mod upkeep;
+mod source;
 
 suite![
     nothing_is_there_at_first,

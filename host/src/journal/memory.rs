@@ -54,6 +54,8 @@ struct Kept {
     /// Entries of the audit, from 0, of which only the headings are left.
     erased: HashSet<usize>,
     epoch: u64,
+    /// How far sources are, by line and source.
+    sources: BTreeMap<(Name, Name), String>,
     revisions: HashMap<Name, Vec<String>>,
     lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
     /// By line.
@@ -291,6 +293,27 @@ impl Journal for Memory {
             }
         }
         std::future::ready(result).boxed()
+    }
+
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let key = (line.clone(), source.clone());
+            kept.sources.insert(key, state.into());
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError> {
+        let kept = self.kept();
+        let key = (line.clone(), source.clone());
+        Ok(kept.sources.get(&key).cloned())
     }
 
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {

@@ -8,6 +8,7 @@ mod lines;
 mod read;
 mod schema;
 mod upkeep;
+mod sources;
 mod writer;
 
 #[cfg(test)]
@@ -280,6 +281,25 @@ impl Journal for Sqlite {
         let sent = self.order(Order::Work(work, reply));
         let done = answer(sent, receipt, &self.shared);
         async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let kept = (line.clone(), source.clone(), state.to_owned());
+        let work: Work =
+            Box::new(move |connection| sources::keep(connection, &kept.0, &kept.1, &kept.2));
+        let sent = self.order(Order::Work(work, reply));
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError> {
+        self.read(|connection, path| sources::kept(connection, path, line, source))
     }
 
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {

@@ -5,6 +5,7 @@
 
 mod needs;
 mod neighbours;
+mod own;
 mod schema;
 mod station;
 
@@ -48,6 +49,7 @@ pub fn fit(draft: &Draft, factory: &Factory, known: &BTreeMap<Name, Known>) -> V
         }
     }
     neighbours::fit(draft, known, &mut problems);
+    own::fit(draft, factory, &mut problems);
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     problems
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 mod factory;
 mod grants;
 mod line;
+mod source;
 mod station;
 
 pub(crate) use factory::FACTORY;

@@ -122,6 +122,9 @@ pub(crate) fn line(text: &str) -> Line {
         worker: None,
         deadline: deadline.map(|ms| Duration::from_millis(ms.parse().unwrap())),
         stations: stations.into_iter().collect(),
+        sources: BTreeMap::new(),
+        sinks: BTreeMap::new(),
+        notify: Default::default(),
     }
 }
 

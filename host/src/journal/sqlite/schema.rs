@@ -123,6 +123,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     );
     CREATE INDEX retools_of_line ON retools (line, id);
     ",
+    // 6: how far sources are
+    "
+    CREATE TABLE sources (
+        line   TEXT NOT NULL,
+        source TEXT NOT NULL,
+        state  TEXT NOT NULL,
+        PRIMARY KEY (line, source)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
@@ -136,6 +145,8 @@ pub(super) const DELIVERIES: u32 = 4;
 
 /// The format that brought how lines stand.
 pub(super) const LINES: u32 = 5;
+/// The format that brought the state of sources.
+pub(super) const SOURCES: u32 = 6;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;

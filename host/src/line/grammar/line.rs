@@ -1,13 +1,17 @@
 //! The grammar of `line.toml`.
 
-use super::{Key, Kind, NAME, Table, grants::GRANTS};
+use super::{
+    Key, Kind, NAME, Table,
+    grants::GRANTS,
+    source::{NOTIFY, SINK, SOURCE},
+};
 use std::time::Duration;
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 const WORKERS: Kind = Kind::Count(1, 1_024);
 const QUEUE: Kind = Kind::Count(1, 1_000_000);
@@ -55,12 +59,31 @@ pub(crate) static LINE: Table = Table {
             "The stations, by their names.",
         )
         .required(),
+        Key::new(
+            "sources",
+            Kind::Map {
+                key: "sources",
+                pattern: NAME,
+                value: &Kind::Table(&SOURCE),
+            },
+            "Where items come from by themselves: folders and times.",
+        ),
+        Key::new(
+            "sinks",
+            Kind::Map {
+                key: "sinks",
+                pattern: NAME,
+                value: &Kind::Table(&SINK),
+            },
+            "Where each result goes: folders and servers.",
+        ),
+        Key::new(
+            "notify",
+            Kind::Table(&NOTIFY),
+            "Who is told when an item jams or waits for an answer.",
+        ),
     ],
-    later: &[
-        ("sources", "where items come from by themselves"),
-        ("notify", "who is told of jams"),
-        ("ramp", "a new revision for a share of the items"),
-    ],
+    later: &[("ramp", "a new revision for a share of the items")],
 };
 
 /// `defaults`.
