@@ -6,7 +6,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "audit", "digest", "escape", "factory", "grant", "item", "limits", "line", "lock",
+            "audit", "digest", "effect", "escape", "factory", "grant", "item", "limits", "line", "lock",
             "manifest", "name", "problem", "visit",
         ],
     ),

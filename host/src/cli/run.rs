@@ -18,7 +18,7 @@ use crate::{
     name::Name,
     sandbox::{
         Egress, InProcess, OwnSettings, Runner, Settings,
-        egress::{Gate, Means},
+        egress::{Gate, Log, Means},
     },
 };
 use anyhow::Context as _;
@@ -206,6 +206,10 @@ impl Run {
             auditor: Arc::new(JournalAuditor(state.journal.clone())),
             resolvers: assembled.factory.network.resolvers.clone(),
             clock: wall_clock,
+            log: Some(Log {
+                journal: state.journal.clone(),
+                content: state.content.clone(),
+            }),
         });
         for (station, terms) in assembled.terms(&line) {
             gate.admit(&line.name, revision, &station, terms);

@@ -24,6 +24,7 @@ macro_rules! suite {
 }
 
 pub(super) mod audit;
+mod effects;
 
 suite![
     nothing_is_there_at_first,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    effect::{Effect, VisitKey},
     item::Message,
     journal::{
         Append, Filter, JournalError, Seq, Summary,
@@ -54,6 +55,22 @@ impl Journal for Blobs {
     }
     fn verify(&self, _: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError> {
         unreachable!("workspaces read no audit")
+    }
+    fn intend(&self, _: VisitKey, _: Effect) -> BoxFuture<'static, Result<(), JournalError>> {
+        unreachable!("workspaces have no effects")
+    }
+    fn ended(&self, _: VisitKey, _: Effect) -> BoxFuture<'static, Result<(), JournalError>> {
+        unreachable!("workspaces have no effects")
+    }
+    fn effects(
+        &self,
+        _: ItemId,
+        _: Option<(Name, u32)>,
+    ) -> BoxFuture<'_, Result<Vec<(VisitKey, Effect)>, JournalError>> {
+        unreachable!("workspaces have no effects")
+    }
+    fn recorded_until(&self, _: &VisitKey, _: u32) -> Result<u64, JournalError> {
+        unreachable!("workspaces have no effects")
     }
     fn keep_revision(&self, _: &Name, _: &str) -> Result<u64, JournalError> {
         unreachable!("workspaces keep no lines")

@@ -90,6 +90,26 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX items_due ON items (line, due) WHERE due IS NOT NULL;
     CREATE INDEX items_phase ON items (line, phase, station);
     ",
+    // 4: the effect log
+    "
+    CREATE TABLE effects (
+        id       INTEGER PRIMARY KEY,
+        item     INTEGER NOT NULL,
+        station  TEXT NOT NULL,
+        visit    INTEGER NOT NULL,
+        run      INTEGER NOT NULL,
+        number   INTEGER NOT NULL,
+        at       INTEGER NOT NULL,
+        kind     TEXT NOT NULL,
+        safe     INTEGER NOT NULL,
+        intent   BLOB NOT NULL,
+        ended_at INTEGER,
+        ended    TEXT,
+        facts    BLOB,
+        stored   BLOB
+    );
+    CREATE UNIQUE INDEX effects_of_visit ON effects (item, station, visit, run, number);
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
@@ -97,6 +117,9 @@ pub(super) const AUDIT: u32 = 2;
 
 /// The format that brought priorities and the times that items wait for.
 pub(super) const PRIORITY: u32 = 3;
+
+/// The format that brought the effect log.
+pub(super) const EFFECTS: u32 = 4;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;

@@ -102,6 +102,7 @@ impl Setting {
             auditor: notes.clone(),
             resolvers: self.resolvers,
             clock: || 7,
+            log: None,
         });
         let visit = visit();
         let terms = Terms {
