@@ -74,6 +74,6 @@ pub struct TcpGrant {
     #[serde(default)]
     pub private: bool,
     /// Whether a visit may connect again where it sent something before.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
 }

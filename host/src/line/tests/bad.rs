@@ -100,7 +100,7 @@ fn keys() {
         ("later keys", "line = 'x'\nentry = 'a'\n\
             [sources.nightly]\ncron = '0 2 * * *'\n[notify]\njam = 'https://x'\n\
             [stations.a]\nuse = 'oci://example.com/x'\nnext = 'b'\ngrants.udp = ['x:53']\ninstance = 'warm'\n\
-            [stations.b]\nuse = 'scan@1.2.0'\nask = { prompt = 'Ship it?' }\nnext = 'c'\nclock = 'real'\n\
+            [stations.b]\nuse = 'scan@1.2.0'\nask = { prompt = 'Ship it?' }\nnext = 'c'\n\
             [stations.c]\nuse = 'tool.py'\nnext = 'done'\n".into()),
         ("missing keys", "[stations.a]\n[stations.b]\nuse = 'b'\nnext = [{ when = { a = 'b' } }]\njoin = {}\n\
             assets = [{ }]\ngrants.fs = [{ host = 'x' }]\n".into()),

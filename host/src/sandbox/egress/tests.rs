@@ -1,6 +1,7 @@
 //! The egress against real sockets on loopback: a small HTTP server and a small server of names, each
 //! of the tests' own.
 
+mod log;
 mod servers;
 
 use super::{Gate, Means, NoSecrets, Terms};
