@@ -139,14 +139,12 @@ fn a_stop_repeats_what_is_safe_and_nothing_else(worker: &'static str) {
     }
 }
 
-/// Without what differs from run to run: the server, times.
+/// The effects, without what differs from run to run: the server, times.
 fn plain(text: &str, server: &Counting) -> String {
     let text = text.replace(&server.url(), "SERVER");
-    let lines = text.lines().map(|line| match line.split_once("Z  ") {
-        Some((_, rest)) => format!("TIME  {rest}"),
-        None => line.into(),
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    let effects = text.lines().filter_map(|line| line.split_once("Z  "));
+    let effects = effects.filter(|(_, line)| line.starts_with("effect "));
+    effects.map(|(_, line)| format!("{line}\n")).collect()
 }
 
 fn what_a_server_did_not_do_is_done_by_the_next_attempt(worker: &'static str) {
@@ -175,7 +173,7 @@ fn a_server_that_hangs_up_leaves_it_to_a_person(worker: &'static str) {
     let refused = ground(worker, &nobody, "");
     script(&refused, &nobody, "POST $/a\nagain-at 0");
     nobody.stop();
-    jams(&run(&refused), "it used up its attempts");
+    jams(&run(&refused), "every attempt failed, the last one: POST: the call failed");
 }
 
 fn a_station_that_changes_its_mind_jams(worker: &'static str) {
