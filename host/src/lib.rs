@@ -6,6 +6,7 @@
 // floor 0, nouns: no IO, no wasm, no tokio
 pub mod audit;
 pub mod digest;
+pub mod effect;
 pub mod escape;
 pub mod factory;
 pub mod grant;

@@ -195,7 +195,11 @@ impl Lines {
             Condition::Running
         };
         Ok(Arc::new(Self {
-            gates: Arc::new(Gates::new(state.journal.clone(), wall_clock)),
+            gates: Arc::new(Gates::new(
+                state.journal.clone(),
+                state.content.clone(),
+                wall_clock,
+            )),
             settings,
             state,
             resting,

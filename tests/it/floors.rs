@@ -6,8 +6,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "audit", "digest", "escape", "factory", "grant", "item", "limits", "line", "lock",
-            "manifest", "name", "problem", "visit",
+            "audit", "digest", "effect", "escape", "factory", "grant", "item", "limits", "line",
+            "lock", "manifest", "name", "problem", "visit",
         ],
     ),
     (

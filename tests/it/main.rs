@@ -4,6 +4,7 @@ mod bad_input;
 mod complete;
 mod crash;
 mod documents;
+mod effects;
 mod egress;
 mod faces;
 mod files;

@@ -4,7 +4,7 @@ use crate::{
     conveyor::Input,
     digest::Digest,
     escape::line as shown,
-    item::{Body, Labels, Payload, Taking, Ticket, media_type},
+    item::{Body, Labels, Payload, Taking, Ticket},
 };
 use bytes::Bytes;
 use std::{

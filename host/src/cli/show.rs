@@ -1,5 +1,7 @@
 //! `andon show`: an item's way, or what is in a component.
 
+mod effects;
+
 use super::{
     Done, print,
     state::{State, StateArg, choose},
@@ -12,6 +14,7 @@ use crate::{
     visit::{Answer, Question},
 };
 use andon_build::Options;
+use futures::executor::block_on;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -23,6 +26,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub(super) struct Show {
     /// An item (its id or the beginning of one), a component file, or a station folder.
     subject: String,
+    /// Also show what left the sandbox in its visits, and what came of it.
+    #[arg(long)]
+    effects: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -56,10 +62,19 @@ impl Show {
         let Some(item) = Item::fold(id.clone(), &records)? else {
             anyhow::bail!("item `{id}` has no records");
         };
+        let effects = match self.effects {
+            true => Some(block_on(state.journal.effects(id, None))?),
+            false => None,
+        };
         if self.json {
-            print::json(&item_json(&item, &records)?)?;
+            let mut about = item_json(&item, &records)?;
+            if let Some(all) = &effects {
+                about["effects"] = all.iter().map(effects::json).collect();
+            }
+            print::json(&about)?;
         } else {
             item_text(&item, &records)?;
+            effects::text(effects.as_deref().unwrap_or_default())?;
         }
         Ok(Done::Well)
     }

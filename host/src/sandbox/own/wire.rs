@@ -88,6 +88,8 @@ pub(super) enum Answer<'a> {
     Opened,
     /// The head of an answer.
     Sent {
+        /// When it came, where that is kept.
+        came: Option<visit::Millis>,
         /// The status.
         status: u16,
         /// Names and values.
