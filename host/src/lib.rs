@@ -32,6 +32,7 @@ pub mod sandbox;
 pub mod assembly;
 pub mod conveyor;
 pub mod lines;
+pub mod retool;
 
 // floor 4, faces
 pub mod cli;
