@@ -1,12 +1,15 @@
 //! Replacing a running line's revision by another: what would change, whether it may, and doing it.
+//!
+//! Everything that takes its time (building, compiling, checking, making stations ready) is done before
+//! the line hears of it; the change itself is one step of its conveyor. What is decided about a plan is
+//! pure ([`Plan`], [`Guard`], `drain`); which revision an attempt runs on is the conveyor's to say.
 
+mod drain;
 mod plan;
 mod ramp;
 mod render;
 
-pub use plan::{
-    Difference, GrantPlan, Plan, Refusal, StationChange, StationPlan, WaitingPlan,
-};
+pub use plan::{Difference, GrantPlan, Plan, Refusal, StationChange, StationPlan, WaitingPlan};
 pub use ramp::{Guard, Tally};
 
 #[cfg(test)]

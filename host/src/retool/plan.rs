@@ -125,9 +125,6 @@ pub enum Refusal {
     /// What is applied is not what was looked at.
     #[error("what the line's file says is another than what was looked at\n  hint: look at the plan once more")]
     Another,
-    /// Nothing is another.
-    #[error("nothing would be another than in revision {0}, which runs")]
-    Nothing(u64),
     /// Items would have nowhere to go.
     #[error("{items} unfinished items are at station `{station}`, which the new revision does not have\n  hint: `--move {station}=OTHER` sends them to another station, `--drain` waits until none is there")]
     Homeless {
