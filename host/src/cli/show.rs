@@ -239,6 +239,11 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
         Record::Interrupted { at, stopped: true } => {
             (*at, "the host stopped the attempt".into(), None)
         }
+        Record::Recalled { at, why } => (
+            *at,
+            format!("the host stopped the attempt: {}", print::line(why)),
+            None,
+        ),
         Record::Asked { at, hold, facts } => (
             *at,
             format!("asked: {}", print::line(&hold.question.prompt)),

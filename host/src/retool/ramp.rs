@@ -1,25 +1,6 @@
 //! Whether a ramp goes on: the new revision's jams against the old one's. Pure.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
-/// When a ramp is rolled back by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Guard {
-    /// By how many percentage points the new revision's jam rate may pass the old one's, 1 to 100.
-    pub margin: u8,
-    /// How many attempts of the new revision have to have ended before it is judged.
-    pub least: u64,
-}
-
-impl Default for Guard {
-    fn default() -> Self {
-        Self {
-            margin: 10,
-            least: 20,
-        }
-    }
-}
+use crate::journal::Guard;
 
 /// What a revision's attempts came to since the ramp began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
