@@ -59,10 +59,11 @@ pub trait Journal: Send + Sync + 'static {
     /// item, and what was to follow it there conflicts as well.
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>>;
 
-    /// The next messages between items: after the append that they come from is durable. At least
-    /// once each while the sender's state calls for them, in any order. Ends with an empty list when
-    /// the store is closed.
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>>;
+    /// The next messages between items of a line: after the append that they come from is durable. At
+    /// least once each while the sender's state calls for them, in any order. Each line has an inbox of
+    /// its own, so that nobody takes what is another's; of one line, one at a time may ask. Ends with an
+    /// empty list when the store is closed.
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>>;
 
     /// The items that fit, ordered by when they were taken.
     ///

@@ -11,6 +11,7 @@ mod floors;
 mod ground;
 mod hostile;
 mod kinds;
+mod lines;
 mod litellm;
 mod lock;
 mod misleading;

@@ -19,14 +19,20 @@ use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
 
 /// A journal that is gone when it is dropped. An append is kept when the call returns.
 pub struct Memory {
     kept: Mutex<Kept>,
-    news: Notify,
+}
+
+/// What is for a line, and who waits for it.
+#[derive(Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    news: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -39,7 +45,8 @@ struct Kept {
     blobs: HashMap<Digest, Bytes>,
     revisions: HashMap<Name, Vec<String>>,
     lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
-    messages: Vec<Message>,
+    /// By line.
+    inboxes: HashMap<Name, Inbox>,
     /// Each with the chain up to it.
     audit: Vec<(Encoded, Digest)>,
     chain: Chain,
@@ -66,7 +73,6 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             kept: Mutex::default(),
-            news: Notify::new(),
         }
     }
 
@@ -91,9 +97,11 @@ impl Memory {
 
     /// Ends [`Journal::messages`] once what is there is fetched.
     pub fn close(&self) {
-        self.kept().closed = true;
-        self.news.notify_waiters();
-        self.news.notify_one();
+        let mut kept = self.kept();
+        kept.closed = true;
+        for inbox in kept.inboxes.values() {
+            inbox.news.notify_one();
+        }
     }
 
     /// Keeps blobs that no record names.
@@ -128,29 +136,29 @@ impl Journal for Memory {
     }
 
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
-        let tells = !append.messages.is_empty();
         let result = self.kept().append(append);
-        if tells {
-            self.news.notify_one();
-        }
         std::future::ready(result).boxed()
     }
 
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
-        async {
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>> {
+        let line = line.clone();
+        async move {
             loop {
-                let news = self.news.notified();
-                {
+                let news = {
                     let mut kept = self.kept();
-                    if kept.closed || !kept.messages.is_empty() {
-                        let messages = kept.some_messages();
-                        if !kept.messages.is_empty() {
-                            self.news.notify_one();
-                        }
+                    let messages = kept.some_messages(&line);
+                    let inbox = kept.inboxes.entry(line.clone()).or_default();
+                    let (news, left) = (inbox.news.clone(), !inbox.messages.is_empty());
+                    if left {
+                        news.notify_one();
+                    }
+                    if kept.closed || !messages.is_empty() {
                         return messages;
                     }
-                }
-                news.await;
+                    news
+                };
+                // What comes in between leaves a permit behind.
+                news.notified().await;
             }
         }
         .boxed()
@@ -393,7 +401,7 @@ impl Journal for Memory {
             Some(cause) if kept.broken => Err(cause.clone()),
             Some(_) => {
                 kept.failed = None;
-                kept.messages.clear();
+                kept.inboxes.clear();
                 Ok(())
             }
             None => Ok(()),
@@ -434,6 +442,7 @@ impl Kept {
             });
         }
         let seq = expected + records.len() as Seq;
+        let inbox = summary.line.clone();
         match self.items.get_mut(&item) {
             Some(life) => {
                 life.records.extend(records);
@@ -445,25 +454,32 @@ impl Kept {
             }
         }
         self.blobs.extend(blobs);
-        for message in messages {
-            if let Some(dice) = &mut self.mischief
-                && dice.below(4) == 0
-            {
-                self.messages.push(message.clone());
+        if !messages.is_empty() {
+            let inbox = self.inboxes.entry(inbox).or_default();
+            for message in messages {
+                if let Some(dice) = &mut self.mischief
+                    && dice.below(4) == 0
+                {
+                    inbox.messages.push(message.clone());
+                }
+                inbox.messages.push(message);
             }
-            self.messages.push(message);
+            inbox.news.notify_one();
         }
         Ok(seq)
     }
 
-    /// All messages in their order; where it is unruly, some of them in any.
-    fn some_messages(&mut self) -> Vec<Message> {
-        let Some(dice) = &mut self.mischief else {
-            return std::mem::take(&mut self.messages);
+    /// All messages for a line in their order; where it is unruly, some of them in any.
+    fn some_messages(&mut self, line: &Name) -> Vec<Message> {
+        let Some(inbox) = self.inboxes.get_mut(line) else {
+            return Vec::new();
         };
-        let number = self.messages.len();
+        let Some(dice) = &mut self.mischief else {
+            return std::mem::take(&mut inbox.messages);
+        };
+        let number = inbox.messages.len();
         for i in (1..number).rev() {
-            self.messages.swap(i, dice.below(i + 1));
+            inbox.messages.swap(i, dice.below(i + 1));
         }
         // at least one, so that waiting for the rest comes to an end
         let some = if number == 0 {
@@ -471,7 +487,7 @@ impl Kept {
         } else {
             1 + dice.below(number)
         };
-        self.messages.drain(..some).collect()
+        inbox.messages.drain(..some).collect()
     }
 }
 

@@ -55,16 +55,22 @@ struct Shared {
     path: PathBuf,
     /// Why nothing can be kept any more, until it is tried again.
     failed: RwLock<Option<JournalError>>,
-    inbox: Mutex<Inbox>,
-    news: Notify,
+    inboxes: Mutex<Inboxes>,
     /// Blobs of appends that are not durable yet, and how many appends bring each.
     pending: Mutex<HashMap<Digest, (Bytes, usize)>>,
 }
 
 #[derive(Default)]
+struct Inboxes {
+    of: HashMap<Name, Inbox>,
+    closed: bool,
+}
+
+/// What is for a line, and who waits for it.
+#[derive(Default)]
 struct Inbox {
     messages: VecDeque<Message>,
-    closed: bool,
+    news: Arc<Notify>,
 }
 
 impl Sqlite {
@@ -199,17 +205,21 @@ impl Journal for Sqlite {
         answer(sent, receipt, &self.shared)
     }
 
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
-        async {
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>> {
+        let line = line.clone();
+        async move {
             loop {
-                let news = self.shared.news.notified();
-                {
-                    let mut inbox = locked(&self.shared.inbox);
-                    if inbox.closed || !inbox.messages.is_empty() || self.orders.is_none() {
+                let news = {
+                    let mut inboxes = locked(&self.shared.inboxes);
+                    let closed = inboxes.closed || self.orders.is_none();
+                    let inbox = inboxes.of.entry(line.clone()).or_default();
+                    if closed || !inbox.messages.is_empty() {
                         return inbox.messages.drain(..).collect();
                     }
-                }
-                news.await;
+                    inbox.news.clone()
+                };
+                // What comes in between leaves a permit behind.
+                news.notified().await;
             }
         }
         .boxed()
@@ -357,8 +367,7 @@ impl Shared {
         Arc::new(Self {
             path,
             failed: RwLock::default(),
-            inbox: Mutex::default(),
-            news: Notify::new(),
+            inboxes: Mutex::default(),
             pending: Mutex::default(),
         })
     }
@@ -379,7 +388,7 @@ impl Shared {
 
     /// As after being opened: what was on its way when it failed is gone.
     fn begin_anew(&self) {
-        *locked(&self.inbox) = Inbox::default();
+        *locked(&self.inboxes) = Inboxes::default();
         locked(&self.pending).clear();
         *self.failed.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -414,15 +423,23 @@ impl Shared {
         }
     }
 
-    fn tell(&self, messages: impl Iterator<Item = Message>) {
-        locked(&self.inbox).messages.extend(messages);
-        self.news.notify_one();
+    fn tell(&self, line: &Name, messages: Vec<Message>) {
+        let mut inboxes = locked(&self.inboxes);
+        if !inboxes.of.contains_key(line) {
+            inboxes.of.insert(line.clone(), Inbox::default());
+        }
+        if let Some(inbox) = inboxes.of.get_mut(line) {
+            inbox.messages.extend(messages);
+            inbox.news.notify_one();
+        }
     }
 
     fn close(&self) {
-        locked(&self.inbox).closed = true;
-        self.news.notify_waiters();
-        self.news.notify_one();
+        let mut inboxes = locked(&self.inboxes);
+        inboxes.closed = true;
+        for inbox in inboxes.of.values() {
+            inbox.news.notify_one();
+        }
     }
 }
 

@@ -181,13 +181,12 @@ impl Writer {
             }
         };
         let mut digests = Vec::new();
-        let mut messages = Vec::new();
         for (order, outcome) in group.into_iter().zip(outcomes) {
             match (order, outcome) {
                 (Order::Append(append, reply), Outcome::Appended(result)) => {
                     digests.extend(append.blobs.iter().map(|(digest, _)| *digest));
-                    if result.is_ok() {
-                        messages.extend(append.messages);
+                    if result.is_ok() && !append.messages.is_empty() {
+                        (self.shared).tell(&append.summary.line, append.messages);
                     }
                     // nobody waits any more: dropping a receipt drops the news only
                     let _ = reply.send(result);
@@ -206,9 +205,6 @@ impl Writer {
         }
         if !digests.is_empty() {
             self.shared.drop_pending(digests.iter());
-        }
-        if !messages.is_empty() {
-            self.shared.tell(messages.into_iter());
         }
     }
 
