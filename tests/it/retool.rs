@@ -1,5 +1,7 @@
 //! Replacing revisions of lines while they run, with real stations.
 
+mod running;
+
 use crate::ground::Ground;
 use andon::{
     assembly::{Assembled, Assembly, Revision, Stock},

@@ -34,6 +34,8 @@ pub(crate) fn tend(lines: &Arc<Lines>, line: &Name) {
     let (lines, line) = (Arc::downgrade(lines), line.clone());
     if let Some(drains) = last.drains.clone() {
         tokio::spawn(wait(lines, line, last, drains));
+    } else if let (Some(ramp), Some(guard)) = (last.ramp, last.guard) {
+        tokio::spawn(guard_ramp(lines, line, (last.current, ramp.to), guard));
     }
 }
 
@@ -69,5 +71,40 @@ async fn wait(lines: Weak<Lines>, line: Name, record: RetoolRecord, drains: Drai
         if let Err(error) = lines.complete(&line, &record, &drains).await {
             tracing::debug!(%line, "the drained stations do not go yet: {error}");
         }
+    }
+}
+
+/// Rolls a ramp back that jams more than what runs beside it.
+async fn guard_ramp(lines: Weak<Lines>, line: Name, (old, new): (u64, u64), guard: Guard) {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut began: Option<(Tally, Tally)> = None;
+    loop {
+        look.tick().await;
+        let Some((lines, handle)) = still(&lines, &line, old, Some(new)) else {
+            return;
+        };
+        let Some(handle) = handle else {
+            // It waits for the disk; counts begin anew then.
+            began = None;
+            continue;
+        };
+        let now = (tally(&handle, old), tally(&handle, new));
+        let before = *began.get_or_insert(now);
+        let since = (now.0.since(before.0), now.1.since(before.1));
+        if let Some(why) = guard.judge(since.0, since.1)
+            && let Err(error) = lines.roll_back(&line, why).await
+        {
+            tracing::warn!(%line, "the ramp cannot be rolled back: {error}");
+        }
+    }
+}
+
+/// What a revision's attempts came to since the line began to be carried.
+fn tally(handle: &LineHandle, revision: u64) -> Tally {
+    let came = handle.board.revisions().remove(&revision).unwrap_or_default();
+    Tally {
+        attempts: came.passed + came.failed,
+        jams: came.jammed,
     }
 }
