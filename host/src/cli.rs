@@ -9,6 +9,7 @@ mod check;
 mod clear;
 mod compile;
 mod completions;
+mod control;
 mod diff;
 mod explain;
 mod inputs;
@@ -18,6 +19,7 @@ mod new;
 mod print;
 mod progress;
 mod results;
+mod retool;
 mod run;
 mod runner;
 mod schema;
@@ -57,6 +59,7 @@ enum Command {
     Diff(diff::Diff),
     Audit(audit::Audit),
     Clear(clear::Clear),
+    Retool(retool::Retool),
     Secret(secret::Secret),
     Completions(completions::Completions),
     #[command(hide = true)]
@@ -77,6 +80,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "diff",
             "audit",
             "clear",
+            "retool",
             "secret",
             "completions",
         ],
@@ -130,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Diff(command) => command.execute(),
         Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
+        Command::Retool(command) => command.execute(),
         Command::Secret(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),

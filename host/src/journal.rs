@@ -18,7 +18,9 @@ mod conformance;
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;
 pub use delivery::{Delivery, DeliveryState};
-pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
+pub use line_state::{
+    ComponentChange, Drains, Guard, LineState, Paused, Ramping, RetoolKind, RetoolRecord,
+};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 pub use upkeep::{Listed, Retired, Rewritten, Upkeep};

@@ -18,6 +18,7 @@ mod litellm;
 mod lock;
 mod misleading;
 mod name_server;
+mod retool;
 mod review;
 mod rights;
 mod run;

@@ -254,6 +254,11 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
         Record::Interrupted { at, stopped: true } => {
             (*at, "the host stopped the attempt".into(), None)
         }
+        Record::Recalled { at, why } => (
+            *at,
+            format!("the host stopped the attempt: {}", print::line(why)),
+            None,
+        ),
         Record::Asked { at, hold, facts } => (*at, asked(hold), facts.as_ref()),
         Record::Answered { answer, why } => (answer.at, answered(answer, why), None),
         Record::Cancelled { at, by, why } => (
