@@ -6,6 +6,7 @@
 pub mod assets;
 mod factory;
 mod granted;
+mod kept;
 pub mod lock;
 mod reserved;
 mod revision;
@@ -13,11 +14,13 @@ mod revision;
 pub use assets::AssetError;
 pub use factory::file as factory_file;
 pub use granted::note_grants;
+pub use kept::{KeepError, Stock};
 pub use revision::Revision;
 
 use crate::{
     catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
     content::Content,
+    digest::Digest,
     factory::Factory,
     grant::{Left, Mount, Rights},
     journal::memory::Memory,
@@ -66,8 +69,12 @@ pub struct Assembled {
     pub parts: BTreeMap<Name, Part>,
     /// What each station may do, its folders resolved.
     rights: BTreeMap<Name, Rights>,
+    /// The line's file; none for a station on its own.
+    pub file: Option<PathBuf>,
     /// Where the line's lock is, or would be; none for a station on its own.
     pub lock: Option<PathBuf>,
+    /// Of a kept revision: the line file as it is now.
+    written: Option<Draft>,
     /// Each station's assets, in the order of the line file.
     assets: BTreeMap<Name, Vec<Tree>>,
     /// The values of variables that go into assets and grants.
@@ -129,6 +136,14 @@ enum Subject {
     Station(PathBuf),
 }
 
+/// Where components and assets come from.
+enum From<'a> {
+    /// From where the line file says.
+    Files,
+    /// From the state folder, these components.
+    Kept(Stock<'a>, &'a BTreeMap<Name, Digest>),
+}
+
 impl Assembly<'_> {
     /// Assembles the line at `path`: a `line.toml`, or its folder; or a station folder or component,
     /// which becomes a line of its own with every port leading to `done`. A line that has a lock is held
@@ -162,12 +177,8 @@ impl Assembly<'_> {
         let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &factory.vars)
             .map_err(AssemblyError::Problems)?;
         let vars = lock::vars(&bytes, &factory.vars);
-        let assembled = self.complete(draft, folder, factory)?;
-        Ok(Assembled {
-            lock: Some(lock::beside(here(file))),
-            vars,
-            ..assembled
-        })
+        let assembled = self.complete(draft, Some(file.into()), folder, factory, From::Files)?;
+        Ok(Assembled { vars, ..assembled })
     }
 
     fn station(&self, path: &Path) -> Result<Assembled, AssemblyError> {
@@ -210,15 +221,17 @@ impl Assembly<'_> {
             _ => PathBuf::from("."),
         };
         let factory = factory::find(self.factory, &folder)?;
-        self.complete(draft, folder, factory)
+        self.complete(draft, None, folder, factory, From::Files)
     }
 
     /// Finds, compiles and checks all that a line names.
     fn complete(
         &self,
         mut draft: Draft,
+        file: Option<PathBuf>,
         folder: PathBuf,
         factory: Factory,
+        from: From<'_>,
     ) -> Result<Assembled, AssemblyError> {
         let place = Cache::default_folder().ok_or(AssemblyError::NoCache)?;
         let key = engine_key().map_err(|e| AssemblyError::Engine(e.to_string()))?;
@@ -234,14 +247,14 @@ impl Assembly<'_> {
         let mut parts = BTreeMap::new();
         let mut assets = BTreeMap::new();
         let mut rights = BTreeMap::new();
-        let reserved = Reserved::new(&draft, &folder, self.state, &factory);
+        let reserved = Reserved::new(&draft, file.as_deref(), &folder, self.state, &factory);
         // Side by side: loading is mostly reading and hashing.
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for (name, station) in &draft.line.stations {
-                let (cache, found, folder) = (&cache, &found, &folder);
+                let (cache, found, folder, from) = (&cache, &found, &folder, &from);
                 scope.spawn(move || {
-                    let part = self.part(here(&folder.join(&station.r#use)), name, cache);
+                    let part = self.part(here(&folder.join(&station.r#use)), name, from, cache);
                     found
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -268,11 +281,17 @@ impl Assembly<'_> {
             let mut trees = Vec::new();
             for (i, asset) in station.assets.iter().enumerate() {
                 let place = format!("stations.{name}.assets.{i}.host");
-                if let Some(problem) = reserved.asset(&draft, &place, asset, &factory) {
-                    problems.push(problem);
-                    continue;
-                }
-                match Tree::read(here(&folder.join(&asset.host))) {
+                let tree = match &from {
+                    From::Kept(stock, _) => Tree::kept(&stock.shelf(), &asset.host),
+                    From::Files => {
+                        if let Some(problem) = reserved.asset(&draft, &place, asset, &factory) {
+                            problems.push(problem);
+                            continue;
+                        }
+                        Tree::read(here(&folder.join(&asset.host)))
+                    }
+                };
+                match tree {
                     Ok(tree) => trees.push(tree),
                     Err(error) => problems.push(told(&draft, &place, &error.to_string())),
                 }
@@ -314,7 +333,9 @@ impl Assembly<'_> {
                 factory,
                 parts,
                 rights,
-                lock: None,
+                lock: file.as_deref().map(|file| lock::beside(here(file))),
+                file,
+                written: None,
                 assets,
                 vars: BTreeMap::new(),
             });
@@ -324,8 +345,27 @@ impl Assembly<'_> {
         Err(AssemblyError::Problems(problems))
     }
 
-    fn part(&self, path: &Path, name: &Name, cache: &Cache) -> Result<Part, CatalogueError> {
-        let component = self.resolve(path)?;
+    fn part(
+        &self,
+        path: &Path,
+        name: &Name,
+        from: &From<'_>,
+        cache: &Cache,
+    ) -> Result<Part, CatalogueError> {
+        let component = match from {
+            From::Files => self.resolve(path)?,
+            From::Kept(stock, components) => {
+                // One that was not kept is as good as gone.
+                let digest = components.get(name).copied();
+                let digest = digest.unwrap_or_else(|| Digest::of([]));
+                let bytes = stock.content.get(&digest).map_err(|error| CatalogueError::System {
+                    doing: error.doing,
+                    path: error.path,
+                    reason: error.reason,
+                })?;
+                catalogue::kept(path, digest, bytes)?
+            }
+        };
         let compiled = cache.get(&component, &|| (self.say)(&format!("compiling {name}")))?;
         let kind = compiled
             .facts()
@@ -389,12 +429,9 @@ impl Assembled {
         self.rights.get(station).cloned().unwrap_or_default()
     }
 
-    /// The line that runs, with its assets copied below `shelf` and every path absolute; and what the
-    /// journal keeps of it.
-    ///
-    /// # Errors
-    /// When assets cannot be copied.
-    pub fn revise(&self, shelf: &Path) -> Result<(Line, Revision), AssetError> {
+    /// The line that runs, with its assets copied below `shelf` and every path absolute; and what is kept
+    /// of it.
+    fn revise(&self, shelf: &Path) -> Result<(Line, Revision), AssetError> {
         let mut line = self.draft.line.clone();
         let mut kept = line.clone();
         for (name, station) in &mut line.stations {
@@ -407,7 +444,7 @@ impl Assembled {
                     .get_mut(name)
                     .and_then(|s| s.assets.get_mut(i))
                 {
-                    asset.host = tree.digest().to_string().into();
+                    asset.host = tree.name();
                 }
             }
             let left: Vec<_> = self.rights[name].mounts().collect();
@@ -429,6 +466,8 @@ impl Assembled {
             line,
             Revision {
                 line: kept,
+                folder: PathBuf::new(),
+                file: None,
                 components,
             },
         ))
@@ -480,14 +519,19 @@ impl Assembled {
     pub fn terms(&self, line: &Line) -> Vec<(Name, Terms)> {
         let known = |(name, station): (&Name, &Station)| {
             let part = self.parts.get(name)?;
-            let place = self.draft.place(&format!("stations.{name}.grants"));
+            let draft = self.written.as_ref().unwrap_or(&self.draft);
+            let place = draft.place(&format!("stations.{name}.grants"));
+            let file = self.file.as_ref().map(|file| here(file).display().to_string());
             let terms = Terms {
                 rights: self.rights(name),
                 rate: station.rate.clone(),
                 limits: station.limits.clone(),
                 violation: station.violation,
                 component: part.component.digest,
-                granted_at: format!("{}:{}", self.draft.file, place.line),
+                granted_at: match (place.line, file) {
+                    (0, Some(file)) => file,
+                    _ => format!("{}:{}", draft.file, place.line),
+                },
             };
             Some((name.clone(), terms))
         };

@@ -140,3 +140,11 @@ impl<'de> Deserialize<'de> for ItemId {
             .map_err(D::Error::custom)
     }
 }
+
+impl utoipa::PartialSchema for ItemId {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        String::schema()
+    }
+}
+
+impl utoipa::ToSchema for ItemId {}

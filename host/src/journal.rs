@@ -6,6 +6,8 @@
 //! lag and can be rebuilt. One suite of tests runs against every store.
 
 pub mod audit;
+mod delivery;
+mod line_state;
 pub mod memory;
 pub mod sqlite;
 
@@ -14,6 +16,8 @@ mod conformance;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;
+pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
+pub use delivery::{Delivery, DeliveryState};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 
@@ -22,6 +26,7 @@ use crate::{
     digest::Digest,
     item::{ItemId, Message, Record},
     name::Name,
+    visit::Millis,
 };
 use audit::{AuditFilter, Chain, Flaw, Kept, Verified};
 use bytes::Bytes;
@@ -87,6 +92,35 @@ pub trait Journal: Send + Sync + 'static {
     /// once and is applied in order with the appends; the future ends when it is durable. An item
     /// that has no result, or that there is not, is passed over.
     fn delivered(&self, items: Vec<ItemId>) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// What the sink named `sink` of a line is owed and may be tried by `until`, what comes first
+    /// first, at most `most`: one for each of the line's [`Self::undelivered`] results that this sink
+    /// neither has nor was given up on. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn owed(
+        &self,
+        line: &Name,
+        sink: &Name,
+        until: Millis,
+        most: usize,
+    ) -> Result<Vec<Delivery>, JournalError>;
+
+    /// How far the deliveries of an item are, by sink; of those that were never tried there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn deliveries(&self, item: &ItemId) -> Result<Vec<Delivery>, JournalError>;
+
+    /// Keeps how far deliveries are, their reasons cut to [`Delivery::REASON`]; each replaces what was
+    /// kept of the same item and sink. Applied in order with the appends; the future ends when it is
+    /// durable. An item that there is not is passed over. Once no sink is owed it any more, whoever
+    /// delivers says so with [`Self::delivered`].
+    fn keep_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
 
     /// Hands over entries of the audit to be kept, their texts cut to [`Entry::WHAT`]. The call returns
     /// at once and is applied in order with the appends; the entries of one call are kept together. The

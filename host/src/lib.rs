@@ -31,6 +31,7 @@ pub mod sandbox;
 // floor 3, running
 pub mod assembly;
 pub mod conveyor;
+pub mod lines;
 
 // floor 4, faces
 pub mod cli;

@@ -62,7 +62,7 @@ pub struct Run {
 }
 
 /// Something that only a person can decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Question {
     /// Names the question within the visit.
     pub id: String,
@@ -117,7 +117,7 @@ impl Question {
 }
 
 /// A person's answer to a question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Answer {
     /// The `id` of the question.
     pub question: String,

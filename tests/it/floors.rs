@@ -15,7 +15,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         &["catalogue", "content", "journal", "secrets", "workspace"],
     ),
     (2, &["sandbox"]),
-    (3, &["assembly", "conveyor"]),
+    (3, &["assembly", "conveyor", "lines"]),
     (4, &["cli"]),
 ];
 

@@ -123,6 +123,8 @@ next = "done"
         let components = line.stations.keys().cloned();
         let kept = Revision {
             line: line.clone(),
+            folder: "..".into(),
+            file: None,
             components: components.map(|name| (name, Digest::of("x"))).collect(),
         };
         let noted = || -> Vec<Entry> {

@@ -28,9 +28,10 @@ pub(super) struct Reserved {
 }
 
 impl Reserved {
-    /// What a line in `folder` may not be granted.
+    /// What a line in `folder` may not be granted; `file` is its own.
     pub(super) fn new(
         draft: &Draft,
+        file: Option<&Path>,
         folder: &Path,
         state: Option<&Path>,
         factory: &Factory,
@@ -48,7 +49,7 @@ impl Reserved {
             .iter()
             .map(|name| (folder.join(name), "says what the line may do"))
             .collect();
-        fixed.push((resolve(Path::new(&draft.file)), "says what the line may do"));
+        fixed.extend(file.map(|file| (resolve(file), "says what the line may do")));
         let file = factory.file.as_deref().map(Path::new);
         fixed.extend(file.map(|file| (resolve(file), "says what lines may do")));
         let stations = draft.line.stations.values();

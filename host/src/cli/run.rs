@@ -9,7 +9,7 @@ use super::{
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
-    assembly::{Assembled, Assembly, AssemblyError, note_grants},
+    assembly::{Assembled, Assembly, AssemblyError, Stock, note_grants},
     conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
     digest::Digest,
     item::{Body, Item, ItemId},
@@ -193,7 +193,10 @@ impl Run {
         }
         raise_descriptors();
         let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
-        let (line, kept) = assembled.revise(&state.folder.join("assets"))?;
+        let (line, kept) = assembled.keep(Stock {
+            folder: &state.folder,
+            content: &state.content,
+        })?;
         let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
         note_grants(
             &*state.journal,

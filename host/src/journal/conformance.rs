@@ -24,6 +24,7 @@ macro_rules! suite {
 }
 
 pub(super) mod audit;
+mod delivery;
 
 suite![
     nothing_is_there_at_first,
@@ -105,7 +106,13 @@ pub(super) fn keep(journal: &dyn Journal, item: &ItemId, records: Vec<Record>) -
     block_on(journal.append(append(journal, item, records))).unwrap()
 }
 
-fn finished(journal: &dyn Journal, key: &str, at: u64, line: &str, to: Destination) -> ItemId {
+pub(super) fn finished(
+    journal: &dyn Journal,
+    key: &str,
+    at: u64,
+    line: &str,
+    to: Destination,
+) -> ItemId {
     let item = id(key);
     keep(
         journal,

@@ -2,7 +2,7 @@
 //! unruly, it treats messages as badly as the trait allows any store to.
 
 use super::{
-    Append, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, DeliveryState, Filter, Journal, JournalError, Seq, Summary,
     audit::{
         self, AuditFilter, Chain, Encoded, Flaw, Following, Found, Kept as KeptEntry, Verified,
     },
@@ -12,11 +12,12 @@ use crate::{
     digest::Digest,
     item::{ItemId, Message, Record},
     name::Name,
+    visit::Millis,
 };
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
@@ -33,6 +34,7 @@ struct Kept {
     /// In the order in which they were taken in.
     order: Vec<ItemId>,
     delivered: HashSet<ItemId>,
+    deliveries: BTreeMap<(ItemId, Name), Delivery>,
     blobs: HashMap<Digest, Bytes>,
     revisions: HashMap<Name, Vec<String>>,
     messages: Vec<Message>,
@@ -81,6 +83,18 @@ impl Memory {
         self.kept().closed = true;
         self.news.notify_waiters();
         self.news.notify_one();
+    }
+
+    /// Keeps blobs that no record names.
+    #[cfg(test)]
+    pub(crate) fn keep_blobs(&self, blobs: impl IntoIterator<Item = (Digest, Bytes)>) {
+        self.kept().blobs.extend(blobs);
+    }
+
+    /// How many blobs there are.
+    #[cfg(test)]
+    pub(crate) fn number_of_blobs(&self) -> usize {
+        self.kept().blobs.len()
     }
 
     /// A panic elsewhere is a failed test; what is kept is looked at all the same.
@@ -175,6 +189,55 @@ impl Journal for Memory {
                     .is_some_and(|life| life.summary.result)
                 {
                     kept.delivered.insert(item);
+                }
+            }
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn owed(
+        &self,
+        line: &Name,
+        sink: &Name,
+        until: Millis,
+        most: usize,
+    ) -> Result<Vec<Delivery>, JournalError> {
+        let kept = self.kept();
+        let mut all: Vec<_> = kept
+            .order
+            .iter()
+            .filter(|item| !kept.delivered.contains(*item))
+            .filter_map(|item| kept.items.get(item))
+            .filter(|life| life.summary.result && life.summary.line == *line)
+            .map(|life| {
+                let key = (life.summary.item.clone(), sink.clone());
+                let known = kept.deliveries.get(&key).cloned();
+                known.unwrap_or_else(|| Delivery::first(key.0, key.1, life.summary.changed))
+            })
+            .filter(|delivery| delivery.state == DeliveryState::Owed && delivery.next <= until)
+            .collect();
+        all.sort_by_key(|delivery| delivery.next);
+        all.truncate(most);
+        Ok(all)
+    }
+
+    fn deliveries(&self, item: &ItemId) -> Result<Vec<Delivery>, JournalError> {
+        let kept = self.kept();
+        let of_item = |delivery: &&Delivery| delivery.item == *item;
+        Ok(kept.deliveries.values().filter(of_item).cloned().collect())
+    }
+
+    fn keep_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            for delivery in deliveries {
+                if kept.items.contains_key(&delivery.item) {
+                    let key = (delivery.item.clone(), delivery.sink.clone());
+                    kept.deliveries.insert(key, delivery.bounded());
                 }
             }
         }

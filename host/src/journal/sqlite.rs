@@ -3,6 +3,7 @@
 //! kind and never looks at what they say.
 
 mod audit;
+mod deliveries;
 mod read;
 mod schema;
 mod writer;
@@ -11,7 +12,7 @@ mod writer;
 mod tests;
 
 use super::{
-    Append, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, Filter, Journal, JournalError, Seq, Summary,
     audit::{AuditFilter, Chain, Flaw, Kept, Verified, encode},
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     digest::Digest,
     item::{ItemId, Message, Record},
     name::Name,
+    visit::Millis,
 };
 use bytes::Bytes;
 use futures::{FutureExt, channel::oneshot, future::BoxFuture};
@@ -32,7 +34,7 @@ use std::{
     thread::JoinHandle,
 };
 use tokio::sync::Notify;
-use writer::{Order, Writer};
+use writer::{Order, Work, Writer};
 
 /// A journal in `journal.sqlite` of a state folder.
 pub struct Sqlite {
@@ -226,6 +228,35 @@ impl Journal for Sqlite {
         let (reply, receipt) = oneshot::channel();
         let sent = self.order(Order::Delivered(items, reply));
         answer(sent, receipt, &self.shared)
+    }
+
+    fn owed(
+        &self,
+        line: &Name,
+        sink: &Name,
+        until: Millis,
+        most: usize,
+    ) -> Result<Vec<Delivery>, JournalError> {
+        self.read(|connection, path| deliveries::owed(connection, path, (line, sink), until, most))
+    }
+
+    fn deliveries(&self, item: &ItemId) -> Result<Vec<Delivery>, JournalError> {
+        self.read(|connection, path| deliveries::of_item(connection, path, item))
+    }
+
+    fn keep_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let deliveries: Vec<_> = deliveries.into_iter().map(Delivery::bounded).collect();
+        let (reply, receipt) = oneshot::channel();
+        let work: Work = Box::new(move |connection| {
+            deliveries::keep(connection, &deliveries)?;
+            Ok(deliveries.len() as u64)
+        });
+        let sent = self.order(Order::Work(work, reply));
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
     }
 
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {

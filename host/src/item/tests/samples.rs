@@ -151,23 +151,13 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
     ]
 }
 
-/// Those of them to which facts were added later, with these.
+/// Those of them to which facts were added later, with these: once for each time that some were added.
 pub(crate) fn with_later_facts() -> Vec<Record> {
     let of = |left| Budget { left, of: 9 };
-    let mut records = one_of_each_kind();
-    records.retain_mut(|record| {
+    let mut budgets = one_of_each_kind();
+    budgets.retain_mut(|record| {
         match record {
-            Record::Taken { budget, ticket, .. } => {
-                *budget = Some(of(3));
-                *ticket = Ticket {
-                    by: Some("ann".into()),
-                    priority: Priority::High,
-                    deadline: Some(9),
-                    rerun: Some(ItemId::input(b"0123456789abcdef", "line", "b")),
-                };
-            }
-            Record::Started { revision, .. } => *revision = 4,
-            Record::Interrupted { stopped, .. } => *stopped = true,
+            Record::Taken { budget, .. } => *budget = Some(of(3)),
             Record::Split { shares, .. } => {
                 *shares = Some(Shares {
                     own: of(2),
@@ -179,5 +169,23 @@ pub(crate) fn with_later_facts() -> Vec<Record> {
         }
         true
     });
-    records
+    let mut tickets = one_of_each_kind();
+    tickets.retain_mut(|record| {
+        match record {
+            Record::Taken { ticket, .. } => {
+                *ticket = Ticket {
+                    by: Some("ann".into()),
+                    priority: Priority::High,
+                    deadline: Some(9),
+                    rerun: Some(ItemId::input(b"0123456789abcdef", "line", "b")),
+                };
+            }
+            Record::Started { revision, .. } => *revision = 4,
+            Record::Interrupted { stopped, .. } => *stopped = true,
+            Record::Asked { facts, .. } => *facts = Some(Facts::default()),
+            _ => return false,
+        }
+        true
+    });
+    budgets.into_iter().chain(tickets).collect()
 }

@@ -90,6 +90,18 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX items_due ON items (line, due) WHERE due IS NOT NULL;
     CREATE INDEX items_phase ON items (line, phase, station);
     ",
+    // 4: what sinks are owed
+    "
+    CREATE TABLE deliveries (
+        item     INTEGER NOT NULL,
+        sink     TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        next     INTEGER NOT NULL,
+        state    TEXT NOT NULL,
+        reason   TEXT,
+        PRIMARY KEY (item, sink)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
@@ -97,6 +109,9 @@ pub(super) const AUDIT: u32 = 2;
 
 /// The format that brought priorities and the times that items wait for.
 pub(super) const PRIORITY: u32 = 3;
+
+/// The format that brought deliveries.
+pub(super) const DELIVERIES: u32 = 4;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;

@@ -31,7 +31,12 @@ pub(super) enum Order {
     Delivered(Vec<ItemId>, oneshot::Sender<Result<(), JournalError>>),
     Audit(Vec<EncodedEntry>, oneshot::Sender<Result<(), JournalError>>),
     Revision(Name, String, mpsc::Sender<Result<u64, JournalError>>),
+    Work(Work, oneshot::Sender<Result<u64, JournalError>>),
 }
+
+/// Anything else, done within the transaction in its turn: how much it did. It fails only where the
+/// database does, and then everything after it.
+pub(super) type Work = Box<dyn Fn(&Connection) -> rusqlite::Result<u64> + Send>;
 
 /// An append with its records as they are stored: encoding is done by the callers, of which there
 /// are many, and not by the writer, of which there is one.
@@ -75,6 +80,9 @@ pub(super) fn encode(append: Append, path: &Path) -> Result<Encoded, JournalErro
 }
 
 impl Order {
+    /// What a piece of work counts for: nobody knows how much it writes, so few go together.
+    const WORK: usize = GROUP_BYTES / 8;
+
     fn bytes(&self) -> usize {
         match self {
             Self::Append(append, _) => {
@@ -85,6 +93,7 @@ impl Order {
             Self::Delivered(..) => 0,
             Self::Audit(entries, _) => entries.iter().map(|entry| entry.facts.len()).sum(),
             Self::Revision(_, definition, _) => definition.len(),
+            Self::Work(..) => Self::WORK,
         }
     }
 }
@@ -95,6 +104,7 @@ enum Outcome {
     Delivered,
     Audited,
     Revision(u64),
+    Worked(u64),
 }
 
 pub(super) struct Writer {
@@ -164,7 +174,10 @@ impl Writer {
                 (Order::Revision(_, _, reply), Outcome::Revision(number)) => {
                     let _ = reply.send(Ok(number));
                 }
-                (Order::Append(..) | Order::Revision(..), _) => {}
+                (Order::Work(_, reply), Outcome::Worked(number)) => {
+                    let _ = reply.send(Ok(number));
+                }
+                (Order::Append(..) | Order::Revision(..) | Order::Work(..), _) => {}
             }
         }
         if !digests.is_empty() {
@@ -202,6 +215,7 @@ fn refuse(group: Vec<Order>, cause: &JournalError) {
             Order::Delivered(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Audit(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Revision(_, _, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Work(_, reply) => drop(reply.send(Err(cause.clone()))),
         }
     }
 }
@@ -259,6 +273,13 @@ impl<'a> Batch<'a> {
                 }
                 Order::Revision(line, definition, _) => {
                     Outcome::Revision(keep_revision(connection, line, definition)?)
+                }
+                Order::Work(work, _) => {
+                    self.list(connection)?;
+                    let number = work(connection)?;
+                    // it may have removed items
+                    self.known.clear();
+                    Outcome::Worked(number)
                 }
             };
             self.outcomes.push(outcome);
