@@ -358,11 +358,14 @@ impl Assembly<'_> {
                 // One that was not kept is as good as gone.
                 let digest = components.get(name).copied();
                 let digest = digest.unwrap_or_else(|| Digest::of([]));
-                let bytes = stock.content.get(&digest).map_err(|error| CatalogueError::System {
-                    doing: error.doing,
-                    path: error.path,
-                    reason: error.reason,
-                })?;
+                let bytes = stock
+                    .content
+                    .get(&digest)
+                    .map_err(|error| CatalogueError::System {
+                        doing: error.doing,
+                        path: error.path,
+                        reason: error.reason,
+                    })?;
                 catalogue::kept(path, digest, bytes)?
             }
         };
@@ -521,7 +524,10 @@ impl Assembled {
             let part = self.parts.get(name)?;
             let draft = self.written.as_ref().unwrap_or(&self.draft);
             let place = draft.place(&format!("stations.{name}.grants"));
-            let file = self.file.as_ref().map(|file| here(file).display().to_string());
+            let file = self
+                .file
+                .as_ref()
+                .map(|file| here(file).display().to_string());
             let terms = Terms {
                 rights: self.rights(name),
                 rate: station.rate.clone(),

@@ -16,8 +16,8 @@ mod conformance;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;
-pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
 pub use delivery::{Delivery, DeliveryState};
+pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 

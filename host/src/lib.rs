@@ -16,6 +16,7 @@ pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod problem;
+pub mod role;
 pub mod visit;
 
 // floor 1, stores
@@ -35,3 +36,4 @@ pub mod lines;
 
 // floor 4, faces
 pub mod cli;
+pub mod serve;

@@ -305,7 +305,11 @@ mod tests {
                 [Some("evil.example:8080"), None, None],
                 Err(Foreign::Host),
             ),
-            (port, [Some("127.0.0.1.:8080"), None, None], Err(Foreign::Host)),
+            (
+                port,
+                [Some("127.0.0.1.:8080"), None, None],
+                Err(Foreign::Host),
+            ),
             (
                 port,
                 [Some("x@127.0.0.1:8080"), None, None],

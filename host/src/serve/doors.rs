@@ -1,7 +1,7 @@
 //! Connections: taken from the socket and from loopback, so many at a time, each within its time.
 //! Knows nothing of what is asked.
 
-use super::gate::Peer;
+use super::{gate::Peer, stopped};
 use crate::role::Door;
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::Service as _};
@@ -26,28 +26,48 @@ use tokio::{
 
 /// The most connections that one door has at a time; more wait outside.
 const MOST: usize = 256;
-/// How long a caller may take to say what is asked, and how long a connection may be idle.
-const HEAD: Duration = Duration::from_secs(10);
 /// The most bytes of a request's head.
 const HEAD_BYTES: usize = 64 << 10;
-/// How long a caller may read nothing of what it is sent.
-const STALLED: Duration = Duration::from_secs(30);
 /// How long no connection is taken after the system could give none.
 const REST: Duration = Duration::from_millis(100);
+
+/// How long callers may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// To say what is asked; an idle connection ends as well.
+    pub(super) head: Duration,
+    /// To send a body.
+    pub(super) body: Duration,
+    /// To read any of what they are sent.
+    pub(super) stalled: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            stalled: Duration::from_secs(30),
+        }
+    }
+}
 
 /// Where connections come from.
 pub(super) trait Way: Send + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
-    /// The next connection, and whose it is.
-    fn next(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
+    /// The next connection, how it came, and the name of whoever made it, where that is known.
+    fn next(&self) -> impl Future<Output = io::Result<Coming<Self::Stream>>> + Send;
 }
+
+/// A connection, how it came, and the name of whoever made it.
+type Coming<S> = (S, Door, Option<Arc<str>>);
 
 impl Way for UnixListener {
     type Stream = tokio::net::UnixStream;
 
-    async fn next(&self) -> io::Result<(Self::Stream, Peer)> {
+    async fn next(&self) -> io::Result<Coming<Self::Stream>> {
         let (stream, _) = self.accept().await?;
         let uid = stream.peer_cred()?.uid();
         let name = match uid {
@@ -55,11 +75,7 @@ impl Way for UnixListener {
             0 => "root".into(),
             other => format!("user {other}"),
         };
-        let peer = Peer {
-            door: Door::Socket,
-            name: Some(name.into()),
-        };
-        Ok((stream, peer))
+        Ok((stream, Door::Socket, Some(name.into())))
     }
 }
 
@@ -73,28 +89,25 @@ pub fn user() -> String {
 impl Way for TcpListener {
     type Stream = tokio::net::TcpStream;
 
-    async fn next(&self) -> io::Result<(Self::Stream, Peer)> {
+    async fn next(&self) -> io::Result<Coming<Self::Stream>> {
         let (stream, _) = self.accept().await?;
         // Answers and events are small, and somebody waits for them.
         stream.set_nodelay(true)?;
         let port = stream.local_addr()?.port();
-        let peer = Peer {
-            door: Door::Loopback { port },
-            name: None,
-        };
-        Ok((stream, peer))
+        Ok((stream, Door::Loopback { port }, None))
     }
 }
 
 /// Takes connections until `stop` is signalled, then lets those that are there end.
-pub(super) async fn open(way: impl Way, router: Router, mut stop: watch::Receiver<bool>) {
+pub(super) async fn open(
+    way: impl Way,
+    router: Router,
+    patience: Patience,
+    stop: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(MOST));
     let mut connections = JoinSet::new();
-    let halt = stop.clone();
-    let mut stopped = pin!(async move {
-        // A sender that is gone has stopped as well.
-        let _ = stop.wait_for(|stopped| *stopped).await;
-    });
+    let mut stopped = pin!(stopped(stop.clone()));
     loop {
         let taken = async {
             let permit = room.clone().acquire_owned().await;
@@ -106,8 +119,14 @@ pub(super) async fn open(way: impl Way, router: Router, mut stop: watch::Receive
             taken = taken => taken,
         };
         match taken {
-            Ok((stream, peer)) => {
-                let serving = serve(stream, peer, router.clone(), halt.clone());
+            Ok((stream, door, name)) => {
+                let peer = Peer {
+                    door,
+                    name,
+                    patience: patience.body,
+                };
+                let stream = Reading::of(stream, patience.stalled);
+                let serving = serve(stream, peer, router.clone(), patience.head, stop.clone());
                 connections.spawn(async move {
                     serving.await;
                     drop(permit);
@@ -124,8 +143,13 @@ pub(super) async fn open(way: impl Way, router: Router, mut stop: watch::Receive
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve<S>(stream: S, peer: Peer, router: Router, mut stop: watch::Receiver<bool>)
-where
+async fn serve<S>(
+    stream: Reading<S>,
+    peer: Peer,
+    router: Router,
+    head: Duration,
+    stop: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let routes = TowerToHyperService::new(router);
@@ -135,13 +159,13 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(head)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(Reading::of(stream, STALLED)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        _ = stop.wait_for(|stopped| *stopped) => {
+        () = stopped(stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -180,7 +204,9 @@ impl<S> Reading<S> {
             return written;
         }
         let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
         match stalled.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,

@@ -1,12 +1,8 @@
 //! What happens on the lines, numbered, for whoever follows it: the newest are kept, so that a
 //! follower who was away for a moment misses nothing, and who was away for longer is told so.
 
-use crate::{
-    conveyor::Notice,
-    item::ItemId,
-    lines::LineNotice,
-    name::Name,
-};
+use super::stopped;
+use crate::{conveyor::Notice, item::ItemId, lines::LineNotice, name::Name};
 use futures::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -218,8 +214,8 @@ impl Events {
             },
         };
         let first = lost.then(|| (now, Arc::new(Event::Lost)));
-        let follower = (self.clone(), self.newest.subscribe(), stop, from);
-        let later = stream::unfold(follower, |(events, mut newest, mut stop, mut from)| async {
+        let follower = (Arc::clone(self), self.newest.subscribe(), stop, from);
+        let later = stream::unfold(follower, async |(events, mut newest, stop, mut from)| {
             loop {
                 // Seen before it is looked for, so that none comes in between.
                 newest.borrow_and_update();
@@ -229,7 +225,7 @@ impl Events {
                     return Some((stream::iter(found), (events, newest, stop, from)));
                 }
                 tokio::select! {
-                    _ = stop.wait_for(|stopped| *stopped) => return None,
+                    () = stopped(stop.clone()) => return None,
                     changed = newest.changed() => changed.ok()?,
                 }
             }

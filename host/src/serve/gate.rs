@@ -22,11 +22,14 @@ use std::{
 use tokio::{sync::Semaphore, time::timeout};
 
 /// The largest body, in bytes: that of the largest input.
-pub const LARGEST: usize = 64 << 20;
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const LARGEST: usize = 64 << 20;
 /// As many KiB of bodies are in memory at one time; more of them wait.
 const BODIES: usize = 4 * LARGEST / 1024;
+
+/// The header by which the owner of the state folder says whom they act for.
+pub(super) const BY: &str = "andon-by";
+/// The longest such name, in bytes.
+const NAME: usize = 256;
 
 /// Room for bodies, in KiB.
 static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(BODIES));
@@ -38,6 +41,8 @@ pub(super) struct Peer {
     pub(super) door: Door,
     /// Who it is, where the way itself says so.
     pub(super) name: Option<Arc<str>>,
+    /// How long a body may take to arrive.
+    pub(super) patience: Duration,
 }
 
 /// Lets in only what is meant for this daemon, and finds out who calls.
@@ -73,7 +78,7 @@ fn identify(known: &Known, request: &Request) -> Result<Option<Caller>, Failure>
     role::own(peer.door, said)?;
     if let Some(name) = &peer.name {
         return Ok(Some(Caller {
-            name: name.to_string(),
+            name: in_whose_name(headers)?.unwrap_or_else(|| name.to_string()),
             role: Role::Admin,
         }));
     }
@@ -93,8 +98,22 @@ fn identify(known: &Known, request: &Request) -> Result<Option<Caller>, Failure>
         Ok(None) => Err(role::Denied::Unknown.into()),
         Err(error) => {
             tracing::error!("nobody is let in over TCP: {error}");
-            Err(Fault::internal("the daemon's tokens cannot be read\n  hint: its log says why").into())
+            Err(
+                Fault::internal("the daemon's tokens cannot be read\n  hint: its log says why")
+                    .into(),
+            )
         }
+    }
+}
+
+/// Whom the owner of the state folder acts for, where it is somebody else.
+fn in_whose_name(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    let Some(given) = headers.get(BY) else {
+        return Ok(None);
+    };
+    match std::str::from_utf8(given.as_bytes()) {
+        Ok(name) if (1..=NAME).contains(&name.len()) => Ok(Some(name.into())),
+        _ => Err(Fault::invalid(format!("`{BY}` is no name of 1 to {NAME} bytes")).into()),
     }
 }
 
@@ -118,6 +137,7 @@ pub(super) async fn pass(act: Act, request: Request, next: Next) -> Response {
         return Failure::from(denied).into_response();
     }
     let (parts, body) = request.into_parts();
+    let patience = parts.extensions.get::<Peer>().map(|peer| peer.patience);
     let hint = body.size_hint();
     let size = hint.upper().unwrap_or(LARGEST as u64);
     if hint.lower() > LARGEST as u64 {
@@ -126,21 +146,27 @@ pub(super) async fn pass(act: Act, request: Request, next: Next) -> Response {
     let kib = size.min(LARGEST as u64).div_ceil(1024) as u32;
     // It is never closed.
     let _room = ROOM.acquire_many(kib).await;
-    match whole(body).await {
-        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+    match whole(body, patience.unwrap_or_default()).await {
+        Ok(bytes) => {
+            next.run(Request::from_parts(parts, Body::from(bytes)))
+                .await
+        }
         Err(failure) => failure.into_response(),
     }
 }
 
-async fn whole(body: Body) -> Result<Bytes, Failure> {
-    match timeout(PATIENCE, Limited::new(body, LARGEST).collect()).await {
+async fn whole(body: Body, patience: Duration) -> Result<Bytes, Failure> {
+    match timeout(patience, Limited::new(body, LARGEST).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Fault::invalid("the body came to no end").into()),
         Err(_) => Err(Failure::new(
             StatusCode::REQUEST_TIMEOUT,
             FaultKind::Invalid,
-            format!("the body did not arrive within {} s", PATIENCE.as_secs()),
+            format!(
+                "the body did not arrive within {} s",
+                patience.as_secs_f32()
+            ),
         )),
     }
 }

@@ -412,10 +412,7 @@ mod tests {
         assert!(known.caller(&ada, 0).expect("readable").is_some());
         let open = fs::Permissions::from_mode(0o622);
         fs::set_permissions(tokens.path(), open).expect("changed");
-        assert!(matches!(
-            known.caller(&ada, 0),
-            Err(TokenError::Exposed(_))
-        ));
+        assert!(matches!(known.caller(&ada, 0), Err(TokenError::Exposed(_))));
         fs::remove_file(tokens.path()).expect("removed");
         assert!(known.caller(&ada, 0).expect("readable").is_none());
         for damaged in ["", "{}", "{\"version\":2,\"tokens\":[]}", "\u{0}"] {
