@@ -66,6 +66,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Order<T> {
             .into());
         }
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        // An array would be taken for the fields in their order.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Fault::invalid("the body does not fit: it is no JSON object").into());
+        }
         let value = serde_json::from_slice(text);
         value
             .map(Self)

@@ -1,0 +1,83 @@
+//! How commands act on lines: over the socket of the daemon that runs them, or, where none does, on the
+//! state folder itself. This is the one place that decides which.
+
+use super::{print, state::StateArg};
+use crate::{
+    journal::JournalError,
+    lines::{Control, Done, Fault, Lines, LinesError},
+    serve::{client::Client, user},
+};
+use anyhow::Context as _;
+use std::{path::Path, sync::Arc};
+use tokio::runtime::Runtime;
+
+/// Who acts, as the journal keeps it.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ByArg {
+    /// Who does it [default: the name of the user].
+    #[arg(long, value_name = "WHO")]
+    by: Option<String>,
+}
+
+impl ByArg {
+    pub(super) fn name(&self) -> String {
+        self.by.clone().unwrap_or_else(user)
+    }
+}
+
+/// A way to act on the lines of a state folder.
+pub(super) struct Acting {
+    runtime: Runtime,
+    /// The daemon that runs them, if one does.
+    pub(super) daemon: Option<Client>,
+    control: Arc<dyn Control>,
+}
+
+impl Acting {
+    /// On the state folder that is meant.
+    pub(super) fn on(state: &StateArg) -> anyhow::Result<Self> {
+        let folder = state.nearest()?;
+        let runtime = Runtime::new().context("no threads can be started")?;
+        let inside = runtime.enter();
+        let found = runtime.block_on(daemon(&folder))?;
+        let (daemon, control): (_, Arc<dyn Control>) = match found {
+            Some(client) => (Some(client.clone()), Arc::new(client)),
+            None => match Lines::at_rest(&folder) {
+                Ok(lines) => (None, lines),
+                // One has just begun, and had the folder before it had its socket.
+                Err(LinesError::Journal(error @ JournalError::InUse(_))) => {
+                    let client = runtime.block_on(daemon(&folder))?.ok_or(error)?;
+                    (Some(client.clone()), Arc::new(client))
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
+        drop(inside);
+        Ok(Self {
+            runtime,
+            daemon,
+            control,
+        })
+    }
+
+    /// Waits for what something comes to.
+    pub(super) fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
+    /// Gives an order, and waits for what it comes to.
+    pub(super) fn act<'a, T>(
+        &'a self,
+        order: impl FnOnce(&'a dyn Control) -> Done<'a, T>,
+    ) -> Result<T, Fault> {
+        self.wait(order(&*self.control))
+    }
+}
+
+/// The daemon of a folder.
+pub(super) async fn daemon(folder: &Path) -> anyhow::Result<Option<Client>> {
+    Client::of(folder).await.with_context(|| {
+        let folder = print::line(&folder.display().to_string());
+        format!("the daemon of `{folder}` cannot be asked\n  hint: it belongs to another user; over TCP a token lets you in")
+    })
+}
