@@ -52,8 +52,8 @@ pub trait Journal: Send + Sync + 'static {
     /// the calls, and several share one sync. The future ends when the records are durable. Dropping
     /// it drops the news, not the records.
     ///
-    /// Once the store could not keep an append, every later one fails for the same reason, so that
-    /// nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
+    /// Once the store could not keep an append, every later one fails for the same reason, until
+    /// [`Self::try_again`], so that nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
     /// item, and what was to follow it there conflicts as well.
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>>;
 
@@ -67,6 +67,12 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError>;
+
+    /// How many items of a line are in which phase at which station, where they are at one or were last.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError>;
 
     /// The bytes under `digest`, from the store's own table of small blobs. Sees the blobs of every
     /// append that was handed over, durable or not.
@@ -146,6 +152,35 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn revision(&self, line: &Name, number: u64) -> Result<Option<String>, JournalError>;
+
+    /// Keeps how a line stands, instead of what was kept of it before, and adds the record to its history
+    /// in the same step. Applied in order with the appends; the future ends when it is durable.
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// How each line stands of which that was kept, by name. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn lines(&self) -> Result<Vec<LineState>, JournalError>;
+
+    /// The history of a line, the oldest first. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError>;
+
+    /// After a failure: tries with a real write whether there is room again. Where there is, the store is
+    /// as after being opened anew, and keeps what it is given from then on. Nobody may go on who was
+    /// refused something before: what followed it would be kept without it. Of no effect on a store that
+    /// did not fail.
+    ///
+    /// # Errors
+    /// When it still cannot write.
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>>;
 
     /// The random id of this factory; it enters every item's id.
     fn factory(&self) -> [u8; 16];

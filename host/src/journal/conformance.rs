@@ -25,6 +25,7 @@ macro_rules! suite {
 
 pub(super) mod audit;
 mod delivery;
+mod lines;
 
 suite![
     nothing_is_there_at_first,
@@ -38,6 +39,7 @@ suite![
     a_message_of_a_conflict_never_comes,
     lists_are_filtered_and_ordered,
     a_listing_shows_the_newest_state,
+    items_are_counted_where_they_are,
     blobs_are_seen_at_once,
     revisions_are_numbered,
     results_are_delivered_once,
@@ -447,6 +449,24 @@ fn a_listing_shows_the_newest_state(journal: &dyn Journal) {
             changed: 3,
         }
     );
+}
+
+fn items_are_counted_where_they_are(journal: &dyn Journal) {
+    assert!(journal.counts(&name("line")).unwrap().is_empty());
+    for key in ["a", "b", "c"] {
+        keep(journal, &id(key), vec![taken(1, "line")]);
+    }
+    keep(journal, &id("d"), vec![taken(1, "other")]);
+    let started = Record::Started { at: 2, revision: 1 };
+    keep(journal, &id("c"), vec![started]);
+    let mut counts = journal.counts(&name("line")).unwrap();
+    counts.sort();
+    let at = Some(name("a"));
+    let expected = [
+        (PhaseKind::Waiting, at.clone(), 2),
+        (PhaseKind::Working, at, 1),
+    ];
+    assert_eq!(counts, expected);
 }
 
 fn blobs_are_seen_at_once(journal: &dyn Journal) {

@@ -2,7 +2,8 @@
 //! unruly, it treats messages as badly as the trait allows any store to.
 
 use super::{
-    Append, Delivery, DeliveryState, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, DeliveryState, Filter, Journal, JournalError, LineState, PhaseKind,
+    RetoolRecord, Seq, Summary,
     audit::{
         self, AuditFilter, Chain, Encoded, Flaw, Following, Found, Kept as KeptEntry, Verified,
     },
@@ -37,11 +38,14 @@ struct Kept {
     deliveries: BTreeMap<(ItemId, Name), Delivery>,
     blobs: HashMap<Digest, Bytes>,
     revisions: HashMap<Name, Vec<String>>,
+    lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
     messages: Vec<Message>,
     /// Each with the chain up to it.
     audit: Vec<(Encoded, Digest)>,
     chain: Chain,
     failed: Option<JournalError>,
+    /// Trying again fails as well.
+    broken: bool,
     closed: bool,
     mischief: Option<Dice>,
 }
@@ -73,9 +77,16 @@ impl Memory {
         memory
     }
 
-    /// Lets every append from now on fail with this.
+    /// Lets every append from now on fail with this, until it is mended and tried again.
     pub fn fail(&self, cause: JournalError) {
-        self.kept().failed = Some(cause);
+        let mut kept = self.kept();
+        kept.failed = Some(cause);
+        kept.broken = true;
+    }
+
+    /// Ends what [`Self::fail`] began: the next [`Journal::try_again`] goes well.
+    pub fn mend(&self) {
+        self.kept().broken = false;
     }
 
     /// Ends [`Journal::messages`] once what is there is fetched.
@@ -157,6 +168,21 @@ impl Journal for Memory {
             .collect();
         all.sort_by_key(|summary| summary.taken);
         all.truncate(filter.most.unwrap_or(usize::MAX));
+        Ok(all)
+    }
+
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+        let mut all: Vec<(PhaseKind, Option<Name>, u64)> = Vec::new();
+        for life in self.kept().items.values() {
+            let Summary { phase, station, .. } = &life.summary;
+            if life.summary.line != *line {
+                continue;
+            }
+            match all.iter_mut().find(|it| it.0 == *phase && it.1 == *station) {
+                Some(known) => known.2 += 1,
+                None => all.push((*phase, station.clone(), 1)),
+            }
+        }
         Ok(all)
     }
 
@@ -328,6 +354,51 @@ impl Journal for Memory {
         let all = kept.revisions.get(line).map_or(&[][..], |all| &all[..]);
         let position = number.checked_sub(1).and_then(|n| usize::try_from(n).ok());
         Ok(position.and_then(|n| all.get(n)).cloned())
+    }
+
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let history = kept.lines.remove(&state.line).map(|(_, history)| history);
+            let mut history = history.unwrap_or_default();
+            history.extend(record);
+            kept.lines.insert(state.line.clone(), (state, history));
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn lines(&self) -> Result<Vec<LineState>, JournalError> {
+        let kept = self.kept();
+        Ok(kept
+            .lines
+            .values()
+            .map(|(state, _)| state.clone())
+            .collect())
+    }
+
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError> {
+        let kept = self.kept();
+        let history = kept.lines.get(line).map(|(_, history)| history.clone());
+        Ok(history.unwrap_or_default())
+    }
+
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = match &kept.failed {
+            Some(cause) if kept.broken => Err(cause.clone()),
+            Some(_) => {
+                kept.failed = None;
+                kept.messages.clear();
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        std::future::ready(result).boxed()
     }
 
     /// The same always: whoever wants runs that can be repeated wants ids that can be, too.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod deliveries;
+mod lines;
 mod read;
 mod schema;
 mod writer;
@@ -12,7 +13,8 @@ mod writer;
 mod tests;
 
 use super::{
-    Append, Delivery, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, Filter, Journal, JournalError, LineState, PhaseKind, RetoolRecord, Seq,
+    Summary,
     audit::{AuditFilter, Chain, Flaw, Kept, Verified, encode},
 };
 use crate::{
@@ -30,7 +32,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
     thread::JoinHandle,
 };
 use tokio::sync::Notify;
@@ -51,8 +53,8 @@ pub struct Sqlite {
 /// What callers and the writer both see.
 struct Shared {
     path: PathBuf,
-    /// Why nothing can be kept any more.
-    failed: OnceLock<JournalError>,
+    /// Why nothing can be kept any more, until it is tried again.
+    failed: RwLock<Option<JournalError>>,
     inbox: Mutex<Inbox>,
     news: Notify,
     /// Blobs of appends that are not durable yet, and how many appends bring each.
@@ -145,9 +147,14 @@ impl Sqlite {
     }
 
     fn order(&self, order: Order) -> Result<(), JournalError> {
-        if let Some(failed) = self.shared.failed.get() {
-            return Err(failed.clone());
+        match self.shared.failure() {
+            Some(failed) => Err(failed),
+            None => self.give(order),
         }
+    }
+
+    /// Gives an order whatever failed before.
+    fn give(&self, order: Order) -> Result<(), JournalError> {
         let Some(orders) = &self.orders else {
             return Err(JournalError::unwritable(
                 &self.shared.path,
@@ -210,6 +217,10 @@ impl Journal for Sqlite {
 
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError> {
         self.read(|connection, path| read::list(connection, path, filter))
+    }
+
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+        self.read(|connection, path| read::counts(connection, path, line))
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
@@ -291,6 +302,38 @@ impl Journal for Sqlite {
         self.read(|connection, path| read::revision(connection, path, line, number))
     }
 
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let row = lines::encode(&self.shared.path, &state, record.as_ref());
+        let sent = row.and_then(|row| {
+            let work: Work = Box::new(move |connection| {
+                lines::keep(connection, &row)?;
+                Ok(1)
+            });
+            self.order(Order::Work(work, reply))
+        });
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn lines(&self) -> Result<Vec<LineState>, JournalError> {
+        self.read(lines::all)
+    }
+
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError> {
+        self.read(|connection, path| lines::retools(connection, path, line))
+    }
+
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let sent = self.give(Order::TryAgain(reply));
+        answer(sent, receipt, &self.shared)
+    }
+
     fn factory(&self) -> [u8; 16] {
         self.factory
     }
@@ -313,7 +356,7 @@ impl Shared {
     fn new(path: PathBuf) -> Arc<Self> {
         Arc::new(Self {
             path,
-            failed: OnceLock::new(),
+            failed: RwLock::default(),
             inbox: Mutex::default(),
             news: Notify::new(),
             pending: Mutex::default(),
@@ -322,13 +365,27 @@ impl Shared {
 
     /// Lets everything from now on fail; the cause that it fails with.
     fn fail(&self, cause: JournalError) -> JournalError {
-        let cause = self.failed.get_or_init(|| cause).clone();
+        let mut failed = self.failed.write().unwrap_or_else(PoisonError::into_inner);
+        let cause = failed.get_or_insert(cause).clone();
+        drop(failed);
         self.close();
         cause
     }
 
+    fn failure(&self) -> Option<JournalError> {
+        let failed = self.failed.read().unwrap_or_else(PoisonError::into_inner);
+        failed.clone()
+    }
+
+    /// As after being opened: what was on its way when it failed is gone.
+    fn begin_anew(&self) {
+        *locked(&self.inbox) = Inbox::default();
+        locked(&self.pending).clear();
+        *self.failed.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn ended(&self) -> JournalError {
-        self.failed.get().cloned().unwrap_or(JournalError::Other {
+        self.failure().unwrap_or(JournalError::Other {
             path: self.path.display().to_string(),
             reason: "the journal's writer has ended".into(),
         })

@@ -102,6 +102,20 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (item, sink)
     ) WITHOUT ROWID;
     ",
+    // 5: how lines stand, and how they came to that
+    "
+    CREATE TABLE lines (
+        line  TEXT PRIMARY KEY,
+        state TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE retools (
+        id    INTEGER PRIMARY KEY,
+        line  TEXT NOT NULL,
+        at    INTEGER NOT NULL,
+        facts TEXT NOT NULL
+    );
+    CREATE INDEX retools_of_line ON retools (line, id);
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
@@ -112,6 +126,9 @@ pub(super) const PRIORITY: u32 = 3;
 
 /// The format that brought deliveries.
 pub(super) const DELIVERIES: u32 = 4;
+
+/// The format that brought how lines stand.
+pub(super) const LINES: u32 = 5;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;
