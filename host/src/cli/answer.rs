@@ -51,6 +51,7 @@ impl Answer {
         let by = self.by.name();
         let acting = Acting::on(&self.state)?;
         let summary = acting.act(|control| control.answer(&by, &self.item, answer))?;
+        acting.end()?;
         say(&summary)?;
         Ok(Done::Well)
     }

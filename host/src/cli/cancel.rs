@@ -29,7 +29,9 @@ impl Cancel {
         let by = self.by.name();
         let why = Because { why: self.why };
         let acting = Acting::on(&self.state)?;
-        say(&acting.act(|control| control.cancel(&by, &self.item, why))?)?;
+        let summary = acting.act(|control| control.cancel(&by, &self.item, why))?;
+        acting.end()?;
+        say(&summary)?;
         Ok(Done::Well)
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Acting {
     /// The daemon that runs them, if one does.
     pub(super) daemon: Option<Client>,
     control: Arc<dyn Control>,
+    /// The state folder itself, where no daemon runs.
+    lines: Option<Arc<Lines>>,
 }
 
 impl Acting {
@@ -40,24 +42,40 @@ impl Acting {
         let runtime = Runtime::new().context("no threads can be started")?;
         let inside = runtime.enter();
         let found = runtime.block_on(daemon(&folder))?;
-        let (daemon, control): (_, Arc<dyn Control>) = match found {
-            Some(client) => (Some(client.clone()), Arc::new(client)),
+        let found = match found {
+            Some(client) => Ok(client),
             None => match Lines::at_rest(&folder) {
-                Ok(lines) => (None, lines),
+                Ok(lines) => Err(lines),
                 // One has just begun, and had the folder before it had its socket.
                 Err(LinesError::Journal(error @ JournalError::InUse(_))) => {
-                    let client = runtime.block_on(daemon(&folder))?.ok_or(error)?;
-                    (Some(client.clone()), Arc::new(client))
+                    Ok(runtime.block_on(daemon(&folder))?.ok_or(error)?)
                 }
                 Err(error) => return Err(error.into()),
             },
         };
         drop(inside);
-        Ok(Self {
-            runtime,
-            daemon,
-            control,
+        Ok(match found {
+            Ok(client) => Self {
+                runtime,
+                control: Arc::new(client.clone()),
+                daemon: Some(client),
+                lines: None,
+            },
+            Err(lines) => Self {
+                runtime,
+                control: lines.clone(),
+                daemon: None,
+                lines: Some(lines),
+            },
         })
+    }
+
+    /// Waits until all that the orders led to is durable.
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        if let Some(lines) = &self.lines {
+            self.runtime.block_on(lines.close())?;
+        }
+        Ok(())
     }
 
     /// Waits for what something comes to.

@@ -13,11 +13,17 @@ use anyhow::bail;
 ///
 /// Visits under way end; items wait before it. It stays so until `andon resume`, also after a restart.
 #[derive(Debug, clap::Args)]
-pub(super) struct Pause(Which);
+pub(super) struct Pause {
+    #[command(flatten)]
+    which: Which,
+}
 
 /// Let a paused station start visits again
 #[derive(Debug, clap::Args)]
-pub(super) struct Resume(Which);
+pub(super) struct Resume {
+    #[command(flatten)]
+    which: Which,
+}
 
 #[derive(Debug, clap::Args)]
 struct Which {
@@ -37,13 +43,13 @@ struct Which {
 
 impl Pause {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
-        self.0.execute(true)
+        self.which.execute(true)
     }
 }
 
 impl Resume {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
-        self.0.execute(false)
+        self.which.execute(false)
     }
 }
 
@@ -60,6 +66,7 @@ impl Which {
             true => control.pause(&by, &line, station, why),
             false => control.resume(&by, &line, station, why),
         })?;
+        acting.end()?;
         let what = if pause { "is paused" } else { "goes on" };
         print::text(&format!("`{station}` of line `{line}` {what}"))?;
         Ok(Done::Well)

@@ -46,6 +46,7 @@ impl Rerun {
         let by = self.by.name();
         let acting = Acting::on(&self.state)?;
         let submission = acting.act(|control| control.rerun(&by, &self.item, order))?;
+        acting.end()?;
         print::text(submission.item.as_str())?;
         if submission.known {
             print::note("it was run again before with this key");

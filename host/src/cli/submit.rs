@@ -138,9 +138,12 @@ impl Submit {
                 ended = submitted;
                 ended.is_ok()
             });
-            ended?;
-            ended = Ok(());
+            if ended.is_err() {
+                break;
+            }
         }
+        acting.end()?;
+        ended?;
         Ok(match tally {
             Tally { wrong: true, .. } => Done::Wrong,
             Tally { stuck: true, .. } => Done::Jammed,
