@@ -92,7 +92,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Author a station", &["new", "build", "schema"]),
     (
         "Run a line",
-        &["check", "explain", "lock", "run", "serve", "submit", "status"],
+        &[
+            "check", "explain", "lock", "run", "serve", "submit", "status",
+        ],
     ),
     (
         "Operate",

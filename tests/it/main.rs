@@ -20,5 +20,6 @@ mod rights;
 mod run;
 mod runners;
 mod secrets;
+mod serve;
 mod sockets;
 mod stations;

@@ -88,7 +88,9 @@ impl Clear {
         };
         let kind = Kind::from_str(word, false).map_err(|_| {
             let word = print::line(word);
-            anyhow::anyhow!("`{word}` is no way to clear\n  hint: `retry`, `edit`, `skip` and `scrap` are")
+            anyhow::anyhow!(
+                "`{word}` is no way to clear\n  hint: `retry`, `edit`, `skip` and `scrap` are"
+            )
         })?;
         for (given, option, goes_with) in [
             (self.file.is_some(), "--file", Kind::Edit),
@@ -108,7 +110,9 @@ impl Clear {
             Kind::Skip => How::Skip {
                 port: self.port.clone(),
             },
-            Kind::Edit => How::Edit { body: self.edited()? },
+            Kind::Edit => How::Edit {
+                body: self.edited()?,
+            },
         };
         let (by, why) = (self.by.name(), self.why.clone());
         let acting = Acting::on(&self.state)?;

@@ -55,13 +55,22 @@ impl Logs {
         let state = State::view(&folder)?;
         let journal = &*state.journal;
         let lines = match &self.item {
-            None => recent(journal, self.line.as_ref(), self.station.as_ref(), self.most)?,
+            None => recent(
+                journal,
+                self.line.as_ref(),
+                self.station.as_ref(),
+                self.most,
+            )?,
             Some(item) => {
                 let all = journal.list(&Filter::default())?;
                 let all: Vec<ItemId> = all.into_iter().map(|summary| summary.item).collect();
                 let id = choose(item, &all)?;
                 let mut lines = logged(&id, &journal.load(&id)?, 0)?;
-                lines.retain(|line| self.station.as_ref().is_none_or(|only| line.station == *only));
+                lines.retain(|line| {
+                    self.station
+                        .as_ref()
+                        .is_none_or(|only| line.station == *only)
+                });
                 lines.split_off(lines.len().saturating_sub(self.most))
             }
         };
@@ -73,7 +82,9 @@ impl Logs {
 
     async fn followed(&self, folder: &std::path::Path) -> anyhow::Result<Done> {
         let Some(client) = daemon(folder).await? else {
-            anyhow::bail!("no daemon runs here, so nothing is logged\n  hint: `andon serve`, or leave `-f` out");
+            anyhow::bail!(
+                "no daemon runs here, so nothing is logged\n  hint: `andon serve`, or leave `-f` out"
+            );
         };
         let mut query = Serializer::new(String::from("/v1/logs?"));
         query.append_pair("follow", "true");

@@ -271,7 +271,11 @@ fn say_where(log: Log, folder: &Path, server: &Server, lines: usize) {
         text.push_str(&format!(" and on http://{address}"));
     }
     let socket = socket.display().to_string();
-    log.say("serving", &text, json!({ "socket": socket, "address": address }));
+    log.say(
+        "serving",
+        &text,
+        json!({ "socket": socket, "address": address }),
+    );
 }
 
 async fn say_notices(log: Log, mut notices: broadcast::Receiver<Arc<LineNotice>>) {

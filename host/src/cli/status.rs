@@ -66,7 +66,9 @@ const COLUMNS: &[Column] = &[
     ("JAMMED", |s| s.jammed.to_string()),
     ("PASSED", |s| s.passed.to_string()),
     ("FAILED", |s| s.failed.to_string()),
-    ("RATE", |s| s.rate.map_or("-".into(), |rate| format!("{rate:.1}/s"))),
+    ("RATE", |s| {
+        s.rate.map_or("-".into(), |rate| format!("{rate:.1}/s"))
+    }),
     ("P50", |s| span(s.p50_ms)),
     ("P99", |s| span(s.p99_ms)),
 ];
@@ -75,7 +77,10 @@ fn told(status: &Standing) -> String {
     let mut text = match &status.condition {
         Condition::Running => String::new(),
         Condition::Waiting { reason } => {
-            format!("waiting until the journal can write again: {}\n\n", print::line(reason))
+            format!(
+                "waiting until the journal can write again: {}\n\n",
+                print::line(reason)
+            )
         }
         Condition::Draining => "draining\n\n".into(),
         Condition::Resting => "no daemon runs these lines\n\n".into(),

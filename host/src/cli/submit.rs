@@ -110,12 +110,16 @@ impl Submit {
             }
         };
         if self.key.is_some() && sources.len() != 1 {
-            anyhow::bail!("one key is not for several inputs\n  hint: without `--key`, each has its own");
+            anyhow::bail!(
+                "one key is not for several inputs\n  hint: without `--key`, each has its own"
+            );
         }
         let deadline = moment(self.deadline.as_deref())?;
         let acting = Acting::on(&self.state)?;
         if self.wait.is_some() && acting.daemon.is_none() {
-            anyhow::bail!("no daemon runs here, so nothing comes of waiting\n  hint: `andon serve`, or `andon run`");
+            anyhow::bail!(
+                "no daemon runs here, so nothing comes of waiting\n  hint: `andon serve`, or `andon run`"
+            );
         }
         let cut = if self.jsonl {
             Cut::JsonLines
@@ -245,7 +249,10 @@ impl Submit {
         } else {
             print::text(item.as_str())?;
             if *known {
-                print::note(&format!("{item} ({}) was taken before", print::line(source)));
+                print::note(&format!(
+                    "{item} ({}) was taken before",
+                    print::line(source)
+                ));
             }
         }
         match outcome {
@@ -273,7 +280,8 @@ fn settled(outcome: &Outcome) -> bool {
 
 /// A moment, where one is given.
 pub(super) fn moment(text: Option<&str>) -> Result<Option<Millis>, Fault> {
-    text.map(|text| serve::moment(text, wall_clock())).transpose()
+    text.map(|text| serve::moment(text, wall_clock()))
+        .transpose()
 }
 
 fn label(text: &str) -> Result<(String, String), &'static str> {

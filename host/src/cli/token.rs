@@ -141,7 +141,10 @@ impl List {
 impl Revoke {
     fn execute(self) -> anyhow::Result<Done> {
         Tokens::of(&self.state.nearest()?).revoke(&self.name)?;
-        print::note(&format!("the token of `{}` is revoked", print::line(&self.name)));
+        print::note(&format!(
+            "the token of `{}` is revoked",
+            print::line(&self.name)
+        ));
         Ok(Done::Well)
     }
 }

@@ -50,7 +50,10 @@ impl Double {
         let missing = || Fault::not_found(format!("there is no item `{text}`"));
         let id = text.parse().map_err(|_| missing())?;
         let records = self.state.journal.load(&id)?;
-        let item = Item::fold(id, &records).ok().flatten().ok_or_else(missing)?;
+        let item = Item::fold(id, &records)
+            .ok()
+            .flatten()
+            .ok_or_else(missing)?;
         Ok(ItemView {
             summary: item.summary(),
             ticket: item.ticket.clone(),
