@@ -13,6 +13,7 @@ mod error;
 mod fault;
 mod gates;
 mod ready;
+mod room;
 mod running;
 mod state;
 mod trouble;
@@ -36,6 +37,7 @@ use crate::{
     visit::Millis,
 };
 use gates::Gates;
+use room::Room;
 use running::Running;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -136,6 +138,8 @@ pub struct Lines {
     running: Mutex<BTreeMap<Name, Running>>,
     notices: broadcast::Sender<Arc<LineNotice>>,
     condition: watch::Sender<Condition>,
+    /// Whether visits find room for what they leave behind.
+    room: Room,
     /// Told when a conveyor has ended.
     ends: mpsc::UnboundedSender<running::End>,
 }
@@ -151,10 +155,11 @@ impl Lines {
     /// When another process uses it, or the journal cannot be opened.
     pub fn open(settings: LinesSettings) -> Result<Arc<Self>, LinesError> {
         let (ends, ended) = mpsc::unbounded_channel();
-        let lines = Self::new(settings, false, ends)?;
+        let (tell, full) = mpsc::unbounded_channel();
+        let lines = Self::new(settings, false, ends, Room::new(tell))?;
         lines
             .runtime
-            .spawn(trouble::watch_over(Arc::downgrade(&lines), ended));
+            .spawn(trouble::watch_over(Arc::downgrade(&lines), ended, full));
         Ok(lines)
     }
 
@@ -173,13 +178,15 @@ impl Lines {
             patient: false,
             told: None,
         };
-        Self::new(settings, true, mpsc::unbounded_channel().0)
+        let room = Room::new(mpsc::unbounded_channel().0);
+        Self::new(settings, true, mpsc::unbounded_channel().0, room)
     }
 
     fn new(
         settings: LinesSettings,
         resting: bool,
         ends: mpsc::UnboundedSender<running::End>,
+        room: Room,
     ) -> Result<Arc<Self>, LinesError> {
         let state = State::open(&settings.state)?;
         let condition = if resting {
@@ -198,6 +205,7 @@ impl Lines {
             running: Mutex::default(),
             notices: broadcast::Sender::new(NOTICES),
             condition: watch::Sender::new(condition),
+            room,
             ends,
         }))
     }
@@ -209,6 +217,9 @@ impl Lines {
 
     /// A line that runs; none while it waits for the journal, or has failed.
     pub fn line(&self, name: &Name) -> Option<LineHandle> {
+        if matches!(*self.condition.borrow(), Condition::Waiting { .. }) {
+            return None;
+        }
         let running = self.running();
         let line = running.get(name)?;
         let run = line.run.as_ref()?;

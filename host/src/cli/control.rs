@@ -83,6 +83,11 @@ impl Acting {
         self.runtime.block_on(what)
     }
 
+    /// The way itself.
+    pub(super) fn control(&self) -> &dyn Control {
+        &*self.control
+    }
+
     /// Gives an order, and waits for what it comes to.
     pub(super) fn act<'a, T>(
         &'a self,

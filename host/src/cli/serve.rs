@@ -2,7 +2,7 @@
 
 use super::{
     Done, print,
-    run::{Where, raise_descriptors},
+    run::{Where, held_line, jam_line, raise_descriptors},
     state::{FactoryArg, StateArg},
 };
 use crate::{
@@ -281,23 +281,23 @@ fn say_where(log: Log, folder: &Path, server: &Server, lines: usize) {
 async fn say_notices(log: Log, mut notices: broadcast::Receiver<Arc<LineNotice>>) {
     loop {
         match notices.recv().await {
-            Ok(notice) => {
-                if let Notice::Jammed { summary } = &notice.notice {
-                    say_jam(log, summary);
-                }
-            }
+            Ok(notice) => match &notice.notice {
+                Notice::Jammed { summary } => say_stuck(log, "jammed", jam_line(summary), summary),
+                Notice::Held { summary } => say_stuck(log, "held", held_line(summary), summary),
+                Notice::Taken { .. } | Notice::Known { .. } | Notice::Ended { .. } => {}
+            },
             Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return,
         }
     }
 }
 
-fn say_jam(log: Log, summary: &Summary) {
+fn say_stuck(log: Log, event: &str, text: String, summary: &Summary) {
     let fields = json!({
         "line": summary.line, "item": summary.item, "station": summary.station,
         "reason": summary.reason,
     });
-    log.say("jammed", &super::run::jam_line(summary), fields);
+    log.say(event, &text, fields);
 }
 
 async fn say_condition(log: Log, mut condition: watch::Receiver<Condition>) {

@@ -26,6 +26,8 @@ macro_rules! suite {
 pub(super) mod audit;
 mod delivery;
 mod lines;
+mod upkeep;
+mod source;
 
 suite![
     nothing_is_there_at_first,
@@ -37,6 +39,7 @@ suite![
     a_dropped_receipt_drops_no_record,
     messages_come_at_least_once,
     a_message_of_a_conflict_never_comes,
+    each_line_has_its_own_inbox,
     lists_are_filtered_and_ordered,
     a_listing_shows_the_newest_state,
     items_are_counted_where_they_are,
@@ -280,7 +283,7 @@ fn messages_come_at_least_once(journal: &dyn Journal) {
     drop(journal.append(first));
     let mut missing: BTreeSet<u32> = (1..=40).collect();
     while !missing.is_empty() {
-        let some = block_on(journal.messages());
+        let some = block_on(journal.messages(&name("line")));
         assert!(!some.is_empty());
         // what they come from is durable
         assert_eq!(journal.load(&item).unwrap().len(), 1);
@@ -303,8 +306,26 @@ fn a_message_of_a_conflict_never_comes(journal: &dyn Journal) {
     good.messages = vec![ended(&b, 1)];
     drop(journal.append(bad));
     drop(journal.append(good));
-    for message in block_on(journal.messages()) {
+    for message in block_on(journal.messages(&name("line"))) {
         assert_eq!(message.to(), &b);
+    }
+}
+
+fn each_line_has_its_own_inbox(journal: &dyn Journal) {
+    for (key, line) in [("a", "one"), ("b", "two"), ("c", "one")] {
+        let item = id(key);
+        let mut append = append(journal, &item, vec![taken(1, line)]);
+        append.messages = vec![ended(&item, 1)];
+        block_on(journal.append(append)).unwrap();
+    }
+    for (line, keys) in [("two", &["b"][..]), ("one", &["a", "c"])] {
+        let mut missing: BTreeSet<ItemId> = keys.iter().map(|key| id(key)).collect();
+        while !missing.is_empty() {
+            for message in block_on(journal.messages(&name(line))) {
+                assert!(keys.iter().any(|key| id(key) == *message.to()), "{line}");
+                missing.remove(message.to());
+            }
+        }
     }
 }
 
@@ -580,7 +601,7 @@ fn the_unruly_one_is_unruly() {
     journal.close();
     let mut batches = vec![];
     loop {
-        let batch = block_on(journal.messages());
+        let batch = block_on(journal.messages(&name("line")));
         if batch.is_empty() {
             break;
         }

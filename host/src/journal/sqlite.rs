@@ -7,6 +7,8 @@ mod deliveries;
 mod lines;
 mod read;
 mod schema;
+mod upkeep;
+mod sources;
 mod writer;
 
 #[cfg(test)]
@@ -20,6 +22,7 @@ use super::{
 use crate::{
     audit::Entry,
     digest::Digest,
+    disk,
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -55,16 +58,22 @@ struct Shared {
     path: PathBuf,
     /// Why nothing can be kept any more, until it is tried again.
     failed: RwLock<Option<JournalError>>,
-    inbox: Mutex<Inbox>,
-    news: Notify,
+    inboxes: Mutex<Inboxes>,
     /// Blobs of appends that are not durable yet, and how many appends bring each.
     pending: Mutex<HashMap<Digest, (Bytes, usize)>>,
 }
 
 #[derive(Default)]
+struct Inboxes {
+    of: HashMap<Name, Inbox>,
+    closed: bool,
+}
+
+/// What is for a line, and who waits for it.
+#[derive(Default)]
 struct Inbox {
     messages: VecDeque<Message>,
-    closed: bool,
+    news: Arc<Notify>,
 }
 
 impl Sqlite {
@@ -199,17 +208,21 @@ impl Journal for Sqlite {
         answer(sent, receipt, &self.shared)
     }
 
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
-        async {
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>> {
+        let line = line.clone();
+        async move {
             loop {
-                let news = self.shared.news.notified();
-                {
-                    let mut inbox = locked(&self.shared.inbox);
-                    if inbox.closed || !inbox.messages.is_empty() || self.orders.is_none() {
+                let news = {
+                    let mut inboxes = locked(&self.shared.inboxes);
+                    let closed = inboxes.closed || self.orders.is_none();
+                    let inbox = inboxes.of.entry(line.clone()).or_default();
+                    if closed || !inbox.messages.is_empty() {
                         return inbox.messages.drain(..).collect();
                     }
-                }
-                news.await;
+                    inbox.news.clone()
+                };
+                // What comes in between leaves a permit behind.
+                news.notified().await;
             }
         }
         .boxed()
@@ -268,6 +281,25 @@ impl Journal for Sqlite {
         let sent = self.order(Order::Work(work, reply));
         let done = answer(sent, receipt, &self.shared);
         async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let kept = (line.clone(), source.clone(), state.to_owned());
+        let work: Work =
+            Box::new(move |connection| sources::keep(connection, &kept.0, &kept.1, &kept.2));
+        let sent = self.order(Order::Work(work, reply));
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError> {
+        self.read(|connection, path| sources::kept(connection, path, line, source))
     }
 
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
@@ -357,8 +389,7 @@ impl Shared {
         Arc::new(Self {
             path,
             failed: RwLock::default(),
-            inbox: Mutex::default(),
-            news: Notify::new(),
+            inboxes: Mutex::default(),
             pending: Mutex::default(),
         })
     }
@@ -379,7 +410,7 @@ impl Shared {
 
     /// As after being opened: what was on its way when it failed is gone.
     fn begin_anew(&self) {
-        *locked(&self.inbox) = Inbox::default();
+        *locked(&self.inboxes) = Inboxes::default();
         locked(&self.pending).clear();
         *self.failed.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -414,15 +445,23 @@ impl Shared {
         }
     }
 
-    fn tell(&self, messages: impl Iterator<Item = Message>) {
-        locked(&self.inbox).messages.extend(messages);
-        self.news.notify_one();
+    fn tell(&self, line: &Name, messages: Vec<Message>) {
+        let mut inboxes = locked(&self.inboxes);
+        if !inboxes.of.contains_key(line) {
+            inboxes.of.insert(line.clone(), Inbox::default());
+        }
+        if let Some(inbox) = inboxes.of.get_mut(line) {
+            inbox.messages.extend(messages);
+            inbox.news.notify_one();
+        }
     }
 
     fn close(&self) {
-        locked(&self.inbox).closed = true;
-        self.news.notify_waiters();
-        self.news.notify_one();
+        let mut inboxes = locked(&self.inboxes);
+        inboxes.closed = true;
+        for inbox in inboxes.of.values() {
+            inbox.news.notify_one();
+        }
     }
 }
 
@@ -474,14 +513,12 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
     let shown = path.display().to_string();
     let reason = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => JournalError::Unwritable {
-            path: shown,
-            reason: "the disk is full".into(),
-            hint: "free some space and start again: what was reported as done is kept".into(),
-        },
+        Some(ErrorCode::DiskFull) => JournalError::Full { path: shown },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             JournalError::unwritable(path, reason)
         }
+        // Not all that fails for want of room says so: the index of the log does not.
+        Some(ErrorCode::SystemIoFailure) if crowded(path) => JournalError::Full { path: shown },
         Some(ErrorCode::SystemIoFailure) => JournalError::Unwritable {
             path: shown,
             reason,
@@ -499,6 +536,14 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
             reason,
         },
     }
+}
+
+/// Whether there is no room beside the database.
+fn crowded(path: &Path) -> bool {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    disk::has_room(folder.unwrap_or(Path::new("."))).is_ok_and(|room| !room)
 }
 
 /// SQLite's integers end at 2^63; no time or count comes near.

@@ -3,6 +3,7 @@
 
 use super::{
     Lines, LinesError, Started,
+    room::Heard,
     running::{Running, Way},
     visits::{Ready, Revisions},
 };
@@ -395,8 +396,8 @@ impl Lines {
                 processes: cores.min(usize::try_from(workers).unwrap_or(cores)),
                 visits: OwnSettings::VISITS,
                 root: std::path::absolute(root).map_err(failed)?,
-                folders: Arc::new(self.state.workspaces.clone()),
-                contents: Arc::new(self.state.content.clone()),
+                folders: self.heard(self.state.workspaces.clone()),
+                contents: self.heard(self.state.content.clone()),
                 egress: self.gates.clone(),
                 progress: None,
             };
@@ -411,6 +412,11 @@ impl Lines {
         Ok((Arc::new(sandbox.clone()), None))
     }
 
+    fn heard<T>(&self, store: T) -> Arc<Heard<T>> {
+        let room = self.room.clone();
+        Arc::new(Heard { store, room })
+    }
+
     /// The one sandbox of all lines whose visits run in this process.
     fn sandbox(&self) -> Result<&InProcess, AssemblyError> {
         if let Some(sandbox) = self.sandbox.get() {
@@ -418,8 +424,8 @@ impl Lines {
         }
         let made = InProcess::new(Settings {
             visits: Settings::VISITS,
-            folders: Arc::new(self.state.workspaces.clone()),
-            contents: Arc::new(self.state.content.clone()),
+            folders: self.heard(self.state.workspaces.clone()),
+            contents: self.heard(self.state.content.clone()),
             egress: self.gates.clone(),
             progress: None,
         })

@@ -106,7 +106,11 @@ impl Lines {
         let (inputs, taken) = mpsc::channel(INPUTS);
         let (drain, drained) = watch::channel(way.resting);
         let (tell, over) = watch::channel(None);
-        let visits = Arc::new(Visits::new(name.clone(), line.revisions.clone()));
+        let visits = Arc::new(Visits::new(
+            name.clone(),
+            line.revisions.clone(),
+            self.settings.patient.then(|| self.room.clone()),
+        ));
         let runner: Arc<dyn Runner> = match self.resting {
             true => Arc::new(NoVisits),
             false => visits.clone(),
@@ -120,9 +124,8 @@ impl Lines {
         let conveyor = Conveyor {
             journal: self.state.journal.clone(),
             runner,
-            line: Arc::new(line.change.current.line.clone()),
-            revision: line.change.current.number,
-            components: line.change.current.components.clone(),
+            change: line.change.clone(),
+            paused: line.state.paused.keys().cloned().collect(),
             board: line.board.clone(),
             notify: Box::new({
                 let line = name.clone();
@@ -144,16 +147,13 @@ impl Lines {
                 }
             }),
             clock: self.clock,
+            stopped: way.stopped,
         };
         line.runs += 1;
         let farewell = Farewell(self.ends.clone(), (name.clone(), line.runs));
         let task = self.runtime.spawn(async move {
             let _farewell = farewell;
-            let result = {
-                drop(given);
-                conveyor.run(taken, drained)
-            }
-            .await;
+            let result = conveyor.run(taken, given, drained).await;
             tell.send_replace(Some(result));
         });
         line.run = Some(Run {
@@ -237,6 +237,13 @@ impl Lines {
             }
         }
         self.gates.settled().await;
+        self.write_all().await;
+    }
+
+    /// Waits until all that was handed to the journal is durable, as far as it can be.
+    async fn write_all(&self) {
+        // What could not be written nobody was told of.
+        let _ = self.state.journal.delivered(Vec::new()).await;
     }
 
     /// Ends lines that only carried out orders: what these led to is delivered and durable then.
@@ -247,6 +254,7 @@ impl Lines {
         for name in self.names() {
             self.finish(&name).await?;
         }
+        self.write_all().await;
         Ok(())
     }
 

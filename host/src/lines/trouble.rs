@@ -7,6 +7,8 @@ use super::{
 };
 use crate::{conveyor::ConveyorError, journal::JournalError, name::Name};
 use std::{
+    fs::{self, File},
+    io::{self, Write as _},
     path::Path,
     sync::{Arc, Weak},
     time::Duration,
@@ -20,11 +22,27 @@ const LATE: Duration = Duration::from_secs(5);
 /// How much room there has to be on the disk before that is tried.
 const ROOM: u64 = 4 << 20;
 
-/// Hears of the ends of conveyors for as long as there are lines.
-pub(super) async fn watch_over(lines: Weak<Lines>, mut ended: mpsc::UnboundedReceiver<End>) {
-    while let Some((name, number)) = ended.recv().await {
-        let Some(lines) = lines.upgrade() else { return };
-        lines.ended(&name, number).await;
+/// How much is written to try it, in bytes.
+const PROBE: usize = 512 << 10;
+
+/// Hears of the ends of conveyors, and of a full disk, for as long as there are lines.
+pub(super) async fn watch_over(
+    lines: Weak<Lines>,
+    mut ended: mpsc::UnboundedReceiver<End>,
+    mut full: mpsc::UnboundedReceiver<String>,
+) {
+    loop {
+        tokio::select! {
+            Some((name, number)) = ended.recv() => match lines.upgrade() {
+                Some(lines) => lines.ended(&name, number).await,
+                None => return,
+            },
+            Some(reason) = full.recv() => match lines.upgrade() {
+                Some(lines) => lines.out_of_room(reason).await,
+                None => return,
+            },
+            else => return,
+        }
     }
 }
 
@@ -59,6 +77,19 @@ impl Lines {
         }
     }
 
+    /// A visit could not leave behind what it made.
+    async fn out_of_room(&self, reason: String) {
+        if !self.settings.patient || *self.condition.borrow() != Condition::Running {
+            return;
+        }
+        let cause = JournalError::Unwritable {
+            path: self.state.folder.display().to_string(),
+            reason,
+            hint: "free some space: the lines go on by themselves".into(),
+        };
+        self.wait_for_the_journal(&cause).await;
+    }
+
     /// Stops all lines, waits until the journal can write again, and starts them anew.
     async fn wait_for_the_journal(&self, cause: &JournalError) {
         let mut cause = cause.clone();
@@ -78,6 +109,11 @@ impl Lines {
             }
             pause = LATE.min(pause * 2);
             if !has_room(&self.state.folder) {
+                continue;
+            }
+            if let Err(error) = tried(&self.state.folder) {
+                cause = error;
+                self.wait(&cause);
                 continue;
             }
             match self.state.journal.try_again().await {
@@ -126,6 +162,7 @@ impl Lines {
             going
         });
         if going {
+            self.room.is_back();
             for (name, line) in running.iter_mut().filter(|(_, line)| line.failed.is_none()) {
                 self.convey(name, line, way);
             }
@@ -140,5 +177,23 @@ impl Lines {
 fn has_room(folder: &Path) -> bool {
     rustix::fs::statvfs(folder).map_or(true, |about| {
         about.f_bavail.saturating_mul(about.f_frsize) >= ROOM
+    })
+}
+
+/// Tries to write a file of some size.
+fn tried(folder: &Path) -> Result<(), JournalError> {
+    let path = folder.join("room");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&path)?;
+        file.write_all(&vec![0x55; PROBE])?;
+        file.sync_all()
+    };
+    let written = write();
+    // It is in nobody's way, and the next one replaces it.
+    let _ = fs::remove_file(&path);
+    written.map_err(|error| JournalError::Unwritable {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+        hint: "free some space: the lines go on by themselves".into(),
     })
 }

@@ -1,5 +1,6 @@
 //! The visits of one line: each goes to the runner of its revision, and all of them can be stopped.
 
+use super::room::Room;
 use crate::{
     conveyor::Revised,
     item::ItemId,
@@ -67,15 +68,19 @@ const MOST: u32 = 1 << 20;
 pub(super) struct Visits {
     line: Name,
     revisions: Arc<Revisions>,
+    /// Where reports are held back while there is no room, until the visits are stopped; none where
+    /// nobody would stop them.
+    room: Option<Room>,
     stop: watch::Sender<bool>,
     under_way: Arc<Semaphore>,
 }
 
 impl Visits {
-    pub(super) fn new(line: Name, revisions: Arc<Revisions>) -> Self {
+    pub(super) fn new(line: Name, revisions: Arc<Revisions>, room: Option<Room>) -> Self {
         Self {
             line,
             revisions,
+            room,
             stop: watch::Sender::new(false),
             under_way: Arc::new(Semaphore::new(MOST as usize)),
         }
@@ -101,9 +106,16 @@ impl Runner for Visits {
         };
         let counted = self.under_way.clone().try_acquire_owned();
         let mut stopped = self.stop.subscribe();
+        let room = self.room.clone();
         Box::pin(async move {
             let _counted = counted;
-            let running = ready.runner.visit(visit);
+            let running = async {
+                let report = ready.runner.visit(visit).await;
+                if room.is_some_and(|room| room.is_out()) {
+                    std::future::pending::<()>().await;
+                }
+                report
+            };
             tokio::select! {
                 report = running => report,
                 _ = stopped.wait_for(|stopped| *stopped) => not_made("it was stopped".into()),

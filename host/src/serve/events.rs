@@ -43,6 +43,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// An item waits for somebody's answer.
+    Held {
+        /// Its line.
+        line: Name,
+        /// The item.
+        item: ItemId,
+        /// The station at which it is held.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        station: Option<Name>,
+        /// What is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// An item ended.
     Ended {
         /// Its line.
@@ -75,6 +88,12 @@ impl Event {
                 station: summary.station.clone(),
                 reason: summary.reason.clone(),
             },
+            Notice::Held { summary } => Self::Held {
+                line,
+                item: summary.item.clone(),
+                station: summary.station.clone(),
+                reason: summary.reason.clone(),
+            },
             Notice::Ended { item } => {
                 let summary = item.summary();
                 Self::Ended {
@@ -92,6 +111,7 @@ impl Event {
         match self {
             Self::Taken { .. } => "taken",
             Self::Jammed { .. } => "jammed",
+            Self::Held { .. } => "held",
             Self::Ended { .. } => "ended",
             Self::Lost => "lost",
         }
@@ -102,6 +122,7 @@ impl Event {
         match self {
             Self::Taken { line, item, .. }
             | Self::Jammed { line, item, .. }
+            | Self::Held { line, item, .. }
             | Self::Ended { line, item, .. } => Some((line, item)),
             Self::Lost => None,
         }
