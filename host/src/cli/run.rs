@@ -465,6 +465,11 @@ impl Run {
         match notice {
             Notice::Taken { .. } => tally.taken += 1,
             Notice::Known { .. } => tally.known += 1,
+            Notice::Held { summary } => progress.say(&format!(
+                "{} waits for an answer at {}",
+                summary.item,
+                summary.station.as_deref().unwrap_or("its station")
+            )),
             Notice::Jammed { summary } => {
                 if self.json {
                     match progress.aside(|| print::json(&jammed(&summary))) {
