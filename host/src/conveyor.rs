@@ -8,6 +8,7 @@ mod audit;
 mod belts;
 mod board;
 mod error;
+mod latest;
 mod order;
 mod recovery;
 mod timers;
@@ -261,6 +262,9 @@ fn news(item: &Item) -> Option<Notice> {
         Phase::Jammed { .. } => Some(Notice::Jammed {
             summary: item.summary(),
         }),
+        Phase::Held { .. } => Some(Notice::Held {
+            summary: item.summary(),
+        }),
         _ => None,
     }
 }
@@ -376,6 +380,7 @@ impl Running {
             self.belts.left(station);
             self.conveyor.board.left(station, &report);
         }
+        self.conveyor.board.over(&id);
         let mut report = report;
         let blobs = std::mem::take(&mut report.blobs);
         self.happen(&id, Event::Reported(report), blobs)
@@ -565,10 +570,13 @@ impl Running {
     }
 
     /// Whether nothing can move without a person: no item waits or works, no message is on its way, and
-    /// no split waits for a time that will come by itself.
+    /// no split waits for a time that will come by itself. What is held waits for a person also where it
+    /// goes on without one some day.
     fn idle(&self) -> bool {
-        let waits =
-            |item: &Item| matches!(&item.phase, Phase::Split(split) if split.until.is_none());
+        let waits = |item: &Item| match &item.phase {
+            Phase::Split(split) => split.until.is_none(),
+            phase => matches!(phase, Phase::Held { .. }),
+        };
         self.belts.is_empty()
             && self.coming.is_empty()
             && self.underway.going.is_empty()

@@ -10,6 +10,7 @@ mod delivery;
 mod line_state;
 pub mod memory;
 pub mod sqlite;
+mod upkeep;
 
 #[cfg(test)]
 mod conformance;
@@ -20,10 +21,12 @@ pub use delivery::{Delivery, DeliveryState};
 pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+pub use upkeep::{Listed, Retired, Rewritten, Upkeep};
 
 use crate::{
     audit::Entry,
     digest::Digest,
+    disk,
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -34,7 +37,7 @@ use futures::future::BoxFuture;
 use std::path::Path;
 
 /// A store of journals. Cheap to share; all methods may be called from any thread.
-pub trait Journal: Send + Sync + 'static {
+pub trait Journal: Upkeep + Send + Sync + 'static {
     /// All records of an item, oldest first; empty if there is no such item. Sees every append that
     /// was acknowledged before the call.
     ///
@@ -42,7 +45,7 @@ pub trait Journal: Send + Sync + 'static {
     /// When the store cannot be read, or holds a record that this andon does not know.
     fn load(&self, item: &ItemId) -> Result<Vec<Record>, JournalError>;
 
-    /// Whether there is such an item: [`Self::load`] without reading its records.
+    /// Whether there is such an item, or was until it was forgotten ([`Upkeep::forget`]).
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -128,6 +131,21 @@ pub trait Journal: Send + Sync + 'static {
         &self,
         deliveries: Vec<Delivery>,
     ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// Keeps how far a source of a line is, in words of its own; it replaces what was kept of it.
+    /// Applied in order with the appends; the future ends when it is durable.
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// What [`Self::keep_source`] kept last. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError>;
 
     /// Hands over entries of the audit to be kept, their texts cut to [`Entry::WHAT`]. The call returns
     /// at once and is applied in order with the appends; the entries of one call are kept together. The
@@ -251,7 +269,16 @@ pub enum JournalError {
         /// The newest known.
         known: u32,
     },
-    /// There is no room, or no right to write.
+    /// The disk is full. What was reported as kept is kept; opened again once there is room
+    /// ([`crate::disk::has_room`]), the store goes on.
+    #[error(
+        "cannot write to `{path}`: the disk is full\n  hint: free some space: what was reported as done is kept"
+    )]
+    Full {
+        /// The file or folder.
+        path: String,
+    },
+    /// It cannot be written, or may not.
     #[error("cannot write to `{path}`: {reason}\n  hint: {hint}")]
     Unwritable {
         /// The file or folder.
@@ -280,8 +307,22 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether it passes when there is room on the disk again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    fn full(path: &Path) -> Self {
+        Self::Full {
+            path: path.display().to_string(),
+        }
+    }
+
     /// What the system said when it was asked for `path`.
     fn io(path: &Path, error: &std::io::Error) -> Self {
+        if disk::is_full(error.kind()) {
+            return Self::full(path);
+        }
         Self::unwritable(path, error.to_string())
     }
 

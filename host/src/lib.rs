@@ -21,6 +21,7 @@ pub mod visit;
 // floor 1, stores
 pub mod catalogue;
 pub mod content;
+pub mod disk;
 pub mod journal;
 pub mod secrets;
 pub mod workspace;
@@ -32,6 +33,8 @@ pub mod sandbox;
 pub mod assembly;
 pub mod conveyor;
 pub mod lines;
+pub mod sinks;
+pub mod sources;
 
 // floor 4, faces
 pub mod cli;

@@ -12,10 +12,17 @@ const FLOORS: &[(u8, &[&str])] = &[
     ),
     (
         1,
-        &["catalogue", "content", "journal", "secrets", "workspace"],
+        &[
+            "catalogue",
+            "content",
+            "disk",
+            "journal",
+            "secrets",
+            "workspace",
+        ],
     ),
     (2, &["sandbox"]),
-    (3, &["assembly", "conveyor", "lines"]),
+    (3, &["assembly", "conveyor", "lines", "sinks", "sources"]),
     (4, &["cli"]),
 ];
 

@@ -9,6 +9,7 @@ mod faces;
 mod files;
 mod floors;
 mod ground;
+mod holds;
 mod hostile;
 mod kinds;
 mod lines;

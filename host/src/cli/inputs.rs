@@ -4,7 +4,7 @@ use crate::{
     conveyor::Input,
     digest::Digest,
     escape::line as shown,
-    item::{Body, Labels, Payload, Taking},
+    item::{Body, Labels, Payload, Taking, Ticket, media_type},
 };
 use bytes::Bytes;
 use std::{
@@ -181,6 +181,7 @@ pub(super) fn read(
             return;
         }
     };
+    let by = super::clear::user();
     let input = |source: String, position: usize, content_type: &str, body: Bytes| {
         let digest = Digest::of(&body);
         let key = format!(
@@ -194,7 +195,13 @@ pub(super) fn read(
         };
         Ok(Input {
             key,
-            taking: Taking::plain(source, payload),
+            taking: Taking {
+                ticket: Ticket {
+                    by: Some(by.clone()),
+                    ..Ticket::default()
+                },
+                ..Taking::plain(source, payload)
+            },
             blobs: Vec::new(),
         })
     };

@@ -5,7 +5,7 @@ use super::{
     inputs::{self, Cut},
     print,
     progress::Progress,
-    results::{self, Results},
+    results::Results,
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
@@ -40,7 +40,8 @@ use tokio::{
 /// Inputs that were taken before are not taken again, and items that an earlier run left unfinished
 /// go on where they were: after Ctrl-C, a crash or `kill -9`, give the same command once more.
 ///
-/// Exit codes: 0 all done, 1 the line or an input is wrong, 2 some items jammed, 130 interrupted.
+/// Exit codes: 0 all done, 1 the line or an input is wrong, 2 some items jammed or wait for an answer, 130
+/// interrupted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     /// A line (its folder or `line.toml`), a station folder, or a component.
@@ -92,8 +93,8 @@ struct Tally {
     done: u64,
     scrapped: u64,
     results: u64,
-    /// Told already; the end names the others.
-    jammed: HashSet<ItemId>,
+    /// Jammed or held, and told already; the end names the others.
+    told: HashSet<ItemId>,
     /// Inputs that could not be read.
     wrong: usize,
     /// Standard output was closed before all was given.
@@ -412,13 +413,24 @@ impl Run {
             Notice::Known { .. } => tally.known += 1,
             Notice::Jammed { summary } => {
                 if self.json {
-                    match progress.aside(|| print::json(&jammed(&summary))) {
+                    match progress.aside(|| print::json(&stuck("jammed", &summary))) {
                         Err(print::OutputError::Closed) => tally.closed = true,
                         printed => printed?,
                     }
                 } else {
                     progress.say(&jam_line(&summary));
-                    tally.jammed.insert(summary.item);
+                    tally.told.insert(summary.item);
+                }
+            }
+            Notice::Held { summary } => {
+                if self.json {
+                    match progress.aside(|| print::json(&stuck("held", &summary))) {
+                        Err(print::OutputError::Closed) => tally.closed = true,
+                        printed => printed?,
+                    }
+                } else {
+                    progress.say(&held_line(&summary));
+                    tally.told.insert(summary.item);
                 }
             }
             Notice::Ended { item } => {
@@ -428,7 +440,7 @@ impl Run {
                     PhaseKind::Scrapped if root => tally.scrapped += 1,
                     _ => {}
                 }
-                if results::result(&item).is_some() {
+                if item.result().is_some() {
                     with_results.push(*item);
                 }
             }
@@ -441,18 +453,22 @@ impl Run {
             // Whoever closed it knows; what was not given comes with the next run.
             return Ok(Done::Interrupted);
         }
-        let jams = state.journal.list(&Filter {
-            line: Some(line.clone()),
-            phases: vec![PhaseKind::Jammed],
-            ..Filter::default()
-        })?;
+        let stuck = |phase| {
+            state.journal.list(&Filter {
+                line: Some(line.clone()),
+                phases: vec![phase],
+                ..Filter::default()
+            })
+        };
+        let jams = stuck(PhaseKind::Jammed)?;
+        let held = stuck(PhaseKind::Held)?;
         let Tally {
             taken,
             known,
             done,
             scrapped,
             results,
-            jammed: told,
+            told,
             wrong,
             drained,
             closed: _,
@@ -460,7 +476,8 @@ impl Run {
         if self.json {
             let summary = json!({
                 "event": "summary", "taken": taken, "known": known, "done": done, "scrapped": scrapped,
-                "results": results, "jammed": jams.len(), "unreadable": wrong,
+                "results": results, "jammed": jams.len(), "held": held.len(),
+                "unreadable": wrong,
                 "interrupted": drained,
             });
             match print::json(&summary) {
@@ -475,6 +492,7 @@ impl Run {
                 (*known, "taken before"),
                 (*scrapped, "scrapped"),
                 (jams.len() as u64, "jammed"),
+                (held.len() as u64, "held"),
                 (*wrong as u64, "unreadable"),
             ] {
                 if count > 0 {
@@ -487,16 +505,26 @@ impl Run {
             print::note("interrupted\n  hint: the same command goes on from here");
             return Ok(Done::Interrupted);
         }
-        if !jams.is_empty() {
-            if !self.json {
-                for jam in jams.iter().filter(|jam| !told.contains(&jam.item)) {
-                    print::note(&jam_line(jam));
-                }
-                let state = self.state.words(&state.folder);
+        if !self.json {
+            let state = self.state.words(&state.folder);
+            for jam in jams.iter().filter(|jam| !told.contains(&jam.item)) {
+                print::note(&jam_line(jam));
+            }
+            for item in held.iter().filter(|item| !told.contains(&item.item)) {
+                print::note(&held_line(item));
+            }
+            if !jams.is_empty() {
                 print::note(&format!(
                     "  hint: `andon show ITEM{state}` tells its way, `andon clear ITEM retry{state}` tries again"
                 ));
             }
+            if !held.is_empty() {
+                print::note(&format!(
+                    "  hint: `andon show ITEM{state}` tells what is asked, `andon answer ITEM CHOICE{state}` answers"
+                ));
+            }
+        }
+        if !jams.is_empty() || !held.is_empty() {
             return Ok(Done::Jammed);
         }
         Ok(if *wrong > 0 { Done::Wrong } else { Done::Well })
@@ -554,8 +582,8 @@ async fn interrupts(
     }
 }
 
-fn jammed(summary: &Summary) -> serde_json::Value {
-    let mut value = json!({ "event": "jammed" });
+fn stuck(event: &str, summary: &Summary) -> serde_json::Value {
+    let mut value = json!({ "event": event });
     if let (Some(value), Ok(serde_json::Value::Object(fields))) =
         (value.as_object_mut(), serde_json::to_value(summary))
     {
@@ -565,13 +593,21 @@ fn jammed(summary: &Summary) -> serde_json::Value {
 }
 
 fn jam_line(summary: &Summary) -> String {
+    line_of("jammed", summary, "for no reason given")
+}
+
+fn held_line(summary: &Summary) -> String {
+    line_of("held", summary, "an answer")
+}
+
+fn line_of(phase: &str, summary: &Summary, without: &str) -> String {
     let station = summary
         .station
         .as_ref()
         .map_or_else(String::new, |s| format!(" at `{s}`"));
-    let reason = summary.reason.as_deref().unwrap_or("for no reason given");
+    let reason = summary.reason.as_deref().unwrap_or(without);
     format!(
-        "jammed: {} ({}){station}: {}",
+        "{phase}: {} ({}){station}: {}",
         summary.item,
         print::line(&summary.source),
         print::line(reason)

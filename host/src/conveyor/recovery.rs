@@ -16,6 +16,7 @@ impl Running {
             PhaseKind::Waiting,
             PhaseKind::Working,
             PhaseKind::Split,
+            PhaseKind::Held,
             PhaseKind::Jammed,
         ];
         let line = Some(self.line().name.clone());

@@ -1,6 +1,8 @@
 //! The journal in memory: for tests, benchmarks and dry runs. Plain, it is as fast as a store can be;
 //! unruly, it treats messages as badly as the trait allows any store to.
 
+mod upkeep;
+
 use super::{
     Append, Delivery, DeliveryState, Filter, Journal, JournalError, LineState, PhaseKind,
     RetoolRecord, Seq, Summary,
@@ -40,9 +42,20 @@ struct Kept {
     items: HashMap<ItemId, Life>,
     /// In the order in which they were taken in.
     order: Vec<ItemId>,
+    /// How many ever came to be.
+    born: u64,
     delivered: HashSet<ItemId>,
     deliveries: BTreeMap<(ItemId, Name), Delivery>,
-    blobs: HashMap<Digest, Bytes>,
+    /// Each with the number of the last append that handed it over.
+    blobs: HashMap<Digest, (Bytes, u64)>,
+    handed_over: u64,
+    /// Inputs that are known and gone, since when.
+    forgotten: BTreeMap<ItemId, Millis>,
+    /// Entries of the audit, from 0, of which only the headings are left.
+    erased: HashSet<usize>,
+    epoch: u64,
+    /// How far sources are, by line and source.
+    sources: BTreeMap<(Name, Name), String>,
     revisions: HashMap<Name, Vec<String>>,
     lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
     /// By line.
@@ -58,6 +71,8 @@ struct Kept {
 }
 
 struct Life {
+    /// From 1, in the order in which items came to be.
+    position: u64,
     records: Vec<Record>,
     summary: Summary,
 }
@@ -107,7 +122,7 @@ impl Memory {
     /// Keeps blobs that no record names.
     #[cfg(test)]
     pub(crate) fn keep_blobs(&self, blobs: impl IntoIterator<Item = (Digest, Bytes)>) {
-        self.kept().blobs.extend(blobs);
+        self.kept().keep_blobs(blobs);
     }
 
     /// How many blobs there are.
@@ -132,7 +147,8 @@ impl Journal for Memory {
     }
 
     fn knows(&self, item: &ItemId) -> Result<bool, JournalError> {
-        Ok(self.kept().items.contains_key(item))
+        let kept = self.kept();
+        Ok(kept.items.contains_key(item) || kept.forgotten.contains_key(item))
     }
 
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
@@ -195,7 +211,8 @@ impl Journal for Memory {
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
-        Ok(self.kept().blobs.get(digest).cloned())
+        let kept = self.kept();
+        Ok(kept.blobs.get(digest).map(|(bytes, _)| bytes.clone()))
     }
 
     fn undelivered(&self, line: &Name) -> Result<Vec<ItemId>, JournalError> {
@@ -278,6 +295,27 @@ impl Journal for Memory {
         std::future::ready(result).boxed()
     }
 
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let key = (line.clone(), source.clone());
+            kept.sources.insert(key, state.into());
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError> {
+        let kept = self.kept();
+        let key = (line.clone(), source.clone());
+        Ok(kept.sources.get(&key).cloned())
+    }
+
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
         let mut kept = self.kept();
         let result = kept.check().and_then(|()| {
@@ -321,7 +359,10 @@ impl Journal for Memory {
             Ok(KeptEntry {
                 seq,
                 heading: entry.heading.clone(),
-                entry: Some(audit::decode(&entry.facts).map_err(damaged)?),
+                entry: match kept.erased.contains(&(seq as usize - 1)) {
+                    true => None,
+                    false => Some(audit::decode(&entry.facts).map_err(damaged)?),
+                },
                 digest: entry.digest,
                 chain: *chain,
             })
@@ -333,10 +374,11 @@ impl Journal for Memory {
         let kept = self.kept();
         let mut following = Following::new(noted);
         for (seq, (entry, chain)) in (1..).zip(&kept.audit) {
+            let erased = kept.erased.contains(&(seq as usize - 1));
             let found = Found {
                 seq,
                 heading: Some(entry.heading.clone()),
-                facts: Some(&entry.facts),
+                facts: (!erased).then_some(&entry.facts),
                 digest: Some(entry.digest),
                 chain: Some(*chain),
             };
@@ -449,11 +491,17 @@ impl Kept {
                 life.summary = summary;
             }
             None => {
+                self.born += 1;
+                let life = Life {
+                    position: self.born,
+                    records,
+                    summary,
+                };
                 self.order.push(item.clone());
-                self.items.insert(item, Life { records, summary });
+                self.items.insert(item, life);
             }
         }
-        self.blobs.extend(blobs);
+        self.keep_blobs(blobs);
         if !messages.is_empty() {
             let inbox = self.inboxes.entry(inbox).or_default();
             for message in messages {
@@ -467,6 +515,13 @@ impl Kept {
             inbox.news.notify_one();
         }
         Ok(seq)
+    }
+
+    fn keep_blobs(&mut self, blobs: impl IntoIterator<Item = (Digest, Bytes)>) {
+        for (digest, bytes) in blobs {
+            self.handed_over += 1;
+            self.blobs.insert(digest, (bytes, self.handed_over));
+        }
     }
 
     /// All messages for a line in their order; where it is unruly, some of them in any.

@@ -7,6 +7,8 @@ mod deliveries;
 mod lines;
 mod read;
 mod schema;
+mod upkeep;
+mod sources;
 mod writer;
 
 #[cfg(test)]
@@ -20,6 +22,7 @@ use super::{
 use crate::{
     audit::Entry,
     digest::Digest,
+    disk,
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -280,6 +283,25 @@ impl Journal for Sqlite {
         async { done.await.map(|_| ()) }.boxed()
     }
 
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let kept = (line.clone(), source.clone(), state.to_owned());
+        let work: Work =
+            Box::new(move |connection| sources::keep(connection, &kept.0, &kept.1, &kept.2));
+        let sent = self.order(Order::Work(work, reply));
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError> {
+        self.read(|connection, path| sources::kept(connection, path, line, source))
+    }
+
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
         let encoded: Result<Vec<_>, String> = entries.into_iter().map(encode).collect();
         let (reply, receipt) = oneshot::channel();
@@ -491,14 +513,12 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
     let shown = path.display().to_string();
     let reason = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => JournalError::Unwritable {
-            path: shown,
-            reason: "the disk is full".into(),
-            hint: "free some space and start again: what was reported as done is kept".into(),
-        },
+        Some(ErrorCode::DiskFull) => JournalError::Full { path: shown },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             JournalError::unwritable(path, reason)
         }
+        // Not all that fails for want of room says so: the index of the log does not.
+        Some(ErrorCode::SystemIoFailure) if crowded(path) => JournalError::Full { path: shown },
         Some(ErrorCode::SystemIoFailure) => JournalError::Unwritable {
             path: shown,
             reason,
@@ -516,6 +536,14 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
             reason,
         },
     }
+}
+
+/// Whether there is no room beside the database.
+fn crowded(path: &Path) -> bool {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    disk::has_room(folder.unwrap_or(Path::new("."))).is_ok_and(|room| !room)
 }
 
 /// SQLite's integers end at 2^63; no time or count comes near.

@@ -14,6 +14,7 @@ mod interim;
 mod names;
 mod passage;
 mod pool;
+pub mod post;
 mod rate;
 mod redact;
 mod secrets;

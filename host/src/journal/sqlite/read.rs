@@ -44,8 +44,15 @@ pub(super) fn knows(
     path: &Path,
     item: &ItemId,
 ) -> Result<bool, JournalError> {
+    let sql = match schema::format(connection, path)? < schema::DELIVERIES {
+        true => "SELECT EXISTS (SELECT 1 FROM items WHERE item = ?1)",
+        false => {
+            "SELECT EXISTS (SELECT 1 FROM items WHERE item = ?1) \
+             OR EXISTS (SELECT 1 FROM forgotten WHERE item = ?1)"
+        }
+    };
     connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM items WHERE item = ?)")
+        .prepare_cached(sql)
         .and_then(|mut statement| statement.query_row([item.as_str()], |row| row.get(0)))
         .map_err(|error| problem(path, &error))
 }
@@ -124,11 +131,6 @@ pub(super) fn list(
         conditions.push("(item = ? OR item > ? || '.' AND item < ? || '/')");
         values.extend((0..3).map(|_| Box::new(root.to_string()) as Box<dyn ToSql>));
     }
-    // An older format, which is only looked at, has neither.
-    let extra = match schema::format(connection, path)? < schema::PRIORITY {
-        true => "1, NULL",
-        false => "priority, due",
-    };
     let phases = format!("phase IN ({})", vec!["?"; filter.phases.len()].join(", "));
     if !filter.phases.is_empty() {
         conditions.push(&phases);
@@ -144,8 +146,8 @@ pub(super) fn list(
         .map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
     values.push(Box::new(most));
     let sql = format!(
-        "SELECT item, line, revision, source, phase, station, result, reason, taken, changed, {extra} \
-         FROM items WHERE {} ORDER BY taken, id LIMIT ?",
+        "SELECT {} FROM items WHERE {} ORDER BY taken, id LIMIT ?",
+        columns(connection, path)?,
         conditions.join(" AND ")
     );
     let mut statement = connection.prepare_cached(&sql).map_err(fail)?;
@@ -192,7 +194,19 @@ fn station(row: &Row<'_>, column: usize, path: &Path) -> Result<Option<Name>, Jo
         .map_err(|error| damaged(path, error.to_string()))
 }
 
-fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
+/// What [`summary`] reads.
+pub(super) fn columns(connection: &Connection, path: &Path) -> Result<String, JournalError> {
+    // An older format, which is only looked at, has neither.
+    let extra = match schema::format(connection, path)? < schema::PRIORITY {
+        true => "1, NULL",
+        false => "priority, due",
+    };
+    Ok(format!(
+        "item, line, revision, source, phase, station, result, reason, taken, changed, {extra}"
+    ))
+}
+
+pub(super) fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
     let fail = |error: rusqlite::Error| problem(path, &error);
     Ok(Summary {
         item: parsed(row, 0, path)?,
@@ -218,7 +232,7 @@ fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
     })
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(
+pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(
     row: &Row<'_>,
     column: usize,
     path: &Path,
@@ -228,7 +242,7 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(
         .map_err(|error: T::Err| damaged(path, error.to_string()))
 }
 
-fn number(row: &Row<'_>, column: usize, path: &Path) -> Result<u64, JournalError> {
+pub(super) fn number(row: &Row<'_>, column: usize, path: &Path) -> Result<u64, JournalError> {
     let number: i64 = row.get(column).map_err(|error| problem(path, &error))?;
     u64::try_from(number).map_err(|_| damaged(path, format!("{number} where a number is from 0")))
 }

@@ -53,26 +53,30 @@ pub(super) struct Encoded {
     summary: Summary,
 }
 
-struct EncodedRecord {
-    kind: &'static str,
-    at: i64,
-    facts: Vec<u8>,
+pub(super) struct EncodedRecord {
+    pub(super) kind: &'static str,
+    pub(super) at: i64,
+    pub(super) facts: Vec<u8>,
+}
+
+pub(super) fn encode_record(
+    record: &Record,
+    item: &ItemId,
+    path: &Path,
+) -> Result<EncodedRecord, JournalError> {
+    Ok(EncodedRecord {
+        kind: record.kind(),
+        at: int(record.at()),
+        facts: rmp_serde::to_vec_named(record).map_err(|error| JournalError::Other {
+            path: path.display().to_string(),
+            reason: format!("a record of item `{item}` cannot be written: {error}"),
+        })?,
+    })
 }
 
 pub(super) fn encode(append: Append, path: &Path) -> Result<Encoded, JournalError> {
-    let records = append.records.iter().map(|record| {
-        Ok(EncodedRecord {
-            kind: record.kind(),
-            at: int(record.at()),
-            facts: rmp_serde::to_vec_named(record).map_err(|error| JournalError::Other {
-                path: path.display().to_string(),
-                reason: format!(
-                    "a record of item `{}` cannot be written: {error}",
-                    append.item
-                ),
-            })?,
-        })
-    });
+    let records = append.records.iter();
+    let records = records.map(|record| encode_record(record, &append.item, path));
     Ok(Encoded {
         records: records.collect::<Result<_, JournalError>>()?,
         item: append.item,
@@ -368,8 +372,9 @@ impl<'a> Batch<'a> {
             ])?;
         }
         for (digest, bytes) in &append.blobs {
+            // Again where it is there: what is handed over now is newer than any mark before.
             connection
-                .prepare_cached("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?, ?)")?
+                .prepare_cached("INSERT OR REPLACE INTO blobs (digest, bytes) VALUES (?, ?)")?
                 .execute(params![&digest.as_bytes()[..], &bytes[..]])?;
         }
         if append.summary.phase.ended() {
