@@ -51,7 +51,7 @@ pub struct Paused {
 }
 
 /// One change of the revisions that a line runs by, as its history keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RetoolRecord {
     /// When, in milliseconds since 1970.
     pub at: Millis,
