@@ -19,6 +19,7 @@ pub use order::{Change, Changed, Handle, Order, Ramp, Reply, Revised, Submitted,
 
 use crate::{
     digest::Digest,
+    effect::VisitKey,
     item::{self, Child, Destination, Event, Item, ItemId, Message, Phase, Record, Taking, Wants},
     journal::{Append, Journal, JournalError, Seq},
     line::Line,
@@ -513,6 +514,15 @@ impl Running {
                 continue;
             };
             let (nth, attempt) = (*nth, *attempt);
+            let mut run = course.run(0);
+            if run.first < run.number {
+                let key = VisitKey {
+                    item: id.clone(),
+                    station: station.clone(),
+                    nth,
+                };
+                run = course.run(self.conveyor.journal.recorded_until(&key, run.first)?);
+            }
             let visit = Visit {
                 item: id.clone(),
                 line: item.line.clone(),
@@ -533,7 +543,7 @@ impl Running {
                 joined: item.joined.clone(),
                 deadline: item.ticket.deadline,
                 answers: course.answers.clone(),
-                run: course.run(0),
+                run,
             };
             self.conveyor.append(
                 &mut self.underway,

@@ -70,7 +70,7 @@ impl Upkeep for Sqlite {
         })
     }
 
-    fn lines(&self) -> Result<Vec<Name>, JournalError> {
+    fn line_names(&self) -> Result<Vec<Name>, JournalError> {
         self.read(|connection, path| {
             let mut next = connection
                 .prepare_cached("SELECT min(line) FROM items WHERE line > ?")
