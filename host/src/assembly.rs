@@ -5,7 +5,9 @@
 
 pub mod assets;
 mod factory;
+mod folders;
 mod granted;
+mod kept;
 pub mod lock;
 mod reserved;
 mod revision;
@@ -13,11 +15,13 @@ mod revision;
 pub use assets::AssetError;
 pub use factory::file as factory_file;
 pub use granted::note_grants;
+pub use kept::{KeepError, Stock};
 pub use revision::Revision;
 
 use crate::{
     catalogue::{self, Allowance, Cache, CatalogueError, Compiled, Compiler, Component},
     content::Content,
+    digest::Digest,
     factory::Factory,
     grant::{Left, Mount, Rights},
     journal::memory::Memory,
@@ -35,7 +39,7 @@ use andon_build::{Options, Progress};
 use assets::Tree;
 use reserved::{Reserved, resolve};
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -66,8 +70,12 @@ pub struct Assembled {
     pub parts: BTreeMap<Name, Part>,
     /// What each station may do, its folders resolved.
     rights: BTreeMap<Name, Rights>,
+    /// The line's file; none for a station on its own.
+    pub file: Option<PathBuf>,
     /// Where the line's lock is, or would be; none for a station on its own.
     pub lock: Option<PathBuf>,
+    /// Of a kept revision: the line file as it is now.
+    written: Option<Draft>,
     /// Each station's assets, in the order of the line file.
     assets: BTreeMap<Name, Vec<Tree>>,
     /// The values of variables that go into assets and grants.
@@ -129,6 +137,14 @@ enum Subject {
     Station(PathBuf),
 }
 
+/// Where components and assets come from.
+enum From<'a> {
+    /// From where the line file says.
+    Files,
+    /// From the state folder, these components.
+    Kept(Stock<'a>, &'a BTreeMap<Name, Digest>),
+}
+
 impl Assembly<'_> {
     /// Assembles the line at `path`: a `line.toml`, or its folder; or a station folder or component,
     /// which becomes a line of its own with every port leading to `done`. A line that has a lock is held
@@ -162,12 +178,8 @@ impl Assembly<'_> {
         let draft = line::parse_bytes(&here(file).display().to_string(), &bytes, &factory.vars)
             .map_err(AssemblyError::Problems)?;
         let vars = lock::vars(&bytes, &factory.vars);
-        let assembled = self.complete(draft, folder, factory)?;
-        Ok(Assembled {
-            lock: Some(lock::beside(here(file))),
-            vars,
-            ..assembled
-        })
+        let assembled = self.complete(draft, Some(file.into()), folder, factory, From::Files)?;
+        Ok(Assembled { vars, ..assembled })
     }
 
     fn station(&self, path: &Path) -> Result<Assembled, AssemblyError> {
@@ -210,15 +222,17 @@ impl Assembly<'_> {
             _ => PathBuf::from("."),
         };
         let factory = factory::find(self.factory, &folder)?;
-        self.complete(draft, folder, factory)
+        self.complete(draft, None, folder, factory, From::Files)
     }
 
     /// Finds, compiles and checks all that a line names.
     fn complete(
         &self,
         mut draft: Draft,
+        file: Option<PathBuf>,
         folder: PathBuf,
         factory: Factory,
+        from: From<'_>,
     ) -> Result<Assembled, AssemblyError> {
         let place = Cache::default_folder().ok_or(AssemblyError::NoCache)?;
         let key = engine_key().map_err(|e| AssemblyError::Engine(e.to_string()))?;
@@ -234,14 +248,16 @@ impl Assembly<'_> {
         let mut parts = BTreeMap::new();
         let mut assets = BTreeMap::new();
         let mut rights = BTreeMap::new();
-        let reserved = Reserved::new(&draft, &folder, self.state, &factory);
+        let reserved = Reserved::new(&draft, file.as_deref(), &folder, self.state, &factory);
         // Side by side: loading is mostly reading and hashing.
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
-            for (name, station) in &draft.line.stations {
-                let (cache, found, folder) = (&cache, &found, &folder);
+            // where the line asks there is no component
+            let components = draft.line.stations.iter();
+            for (name, station) in components.filter(|(_, station)| station.ask.is_none()) {
+                let (cache, found, folder, from) = (&cache, &found, &folder, &from);
                 scope.spawn(move || {
-                    let part = self.part(here(&folder.join(&station.r#use)), name, cache);
+                    let part = self.part(here(&folder.join(&station.r#use)), name, from, cache);
                     found
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -268,11 +284,17 @@ impl Assembly<'_> {
             let mut trees = Vec::new();
             for (i, asset) in station.assets.iter().enumerate() {
                 let place = format!("stations.{name}.assets.{i}.host");
-                if let Some(problem) = reserved.asset(&draft, &place, asset, &factory) {
-                    problems.push(problem);
-                    continue;
-                }
-                match Tree::read(here(&folder.join(&asset.host))) {
+                let tree = match &from {
+                    From::Kept(stock, _) => Tree::kept(&stock.shelf(), &asset.host),
+                    From::Files => {
+                        if let Some(problem) = reserved.asset(&draft, &place, asset, &factory) {
+                            problems.push(problem);
+                            continue;
+                        }
+                        Tree::read(here(&folder.join(&asset.host)))
+                    }
+                };
+                match tree {
                     Ok(tree) => trees.push(tree),
                     Err(error) => problems.push(told(&draft, &place, &error.to_string())),
                 }
@@ -302,6 +324,7 @@ impl Assembly<'_> {
             let ceiling = factory.ceiling.clone();
             rights.insert(name.clone(), Rights { grants, ceiling });
         }
+        problems.extend(folders::check(&draft, &folder, &reserved, &factory));
         let known = parts
             .iter()
             .map(|(name, part)| (name.clone(), part.known(rights[name].clone())))
@@ -314,7 +337,9 @@ impl Assembly<'_> {
                 factory,
                 parts,
                 rights,
-                lock: None,
+                lock: file.as_deref().map(|file| lock::beside(here(file))),
+                file,
+                written: None,
                 assets,
                 vars: BTreeMap::new(),
             });
@@ -324,8 +349,30 @@ impl Assembly<'_> {
         Err(AssemblyError::Problems(problems))
     }
 
-    fn part(&self, path: &Path, name: &Name, cache: &Cache) -> Result<Part, CatalogueError> {
-        let component = self.resolve(path)?;
+    fn part(
+        &self,
+        path: &Path,
+        name: &Name,
+        from: &From<'_>,
+        cache: &Cache,
+    ) -> Result<Part, CatalogueError> {
+        let component = match from {
+            From::Files => self.resolve(path)?,
+            From::Kept(stock, components) => {
+                // One that was not kept is as good as gone.
+                let digest = components.get(name).copied();
+                let digest = digest.unwrap_or_else(|| Digest::of([]));
+                let bytes = stock
+                    .content
+                    .get(&digest)
+                    .map_err(|error| CatalogueError::System {
+                        doing: error.doing,
+                        path: error.path,
+                        reason: error.reason,
+                    })?;
+                catalogue::kept(path, digest, bytes)?
+            }
+        };
         let compiled = cache.get(&component, &|| (self.say)(&format!("compiling {name}")))?;
         let kind = compiled
             .facts()
@@ -371,6 +418,8 @@ impl Part {
                 catalogue::Kind::Handler(_) => fit::Kind::Handler,
             },
             manifest: self.component.manifest.clone(),
+            reports: (self.compiled.facts().imports.iter())
+                .any(|import| import.starts_with("andon:station/progress")),
             imports_unknown: self
                 .compiled
                 .facts()
@@ -389,49 +438,47 @@ impl Assembled {
         self.rights.get(station).cloned().unwrap_or_default()
     }
 
-    /// The line that runs, with its assets copied below `shelf` and every path absolute; and what the
-    /// journal keeps of it.
-    ///
-    /// # Errors
-    /// When assets cannot be copied.
-    pub fn revise(&self, shelf: &Path) -> Result<(Line, Revision), AssetError> {
+    /// The line that runs, with its assets copied below `shelf` and every path absolute.
+    fn placed(&self, shelf: &Path) -> Result<Line, AssetError> {
         let mut line = self.draft.line.clone();
-        let mut kept = line.clone();
+        folders::resolved(&mut line, &self.folder);
         for (name, station) in &mut line.stations {
             let trees = self.assets.get(name).map_or(&[][..], Vec::as_slice);
-            for (i, (asset, tree)) in station.assets.iter_mut().zip(trees).enumerate() {
+            for (asset, tree) in station.assets.iter_mut().zip(trees) {
                 asset.host = tree.keep(shelf)?;
+            }
+            station.grants.fs = self.rights[name].mounts().map(|(_, mount)| mount).collect();
+        }
+        Ok(line)
+    }
+
+    /// What the journal is to keep of the line in this state folder. Copies nothing.
+    pub fn revision(&self, state: &Path) -> Revision {
+        let mut kept = self.draft.line.clone();
+        for (name, station) in &mut kept.stations {
+            let trees = self.assets.get(name).map_or(&[][..], Vec::as_slice);
+            for (asset, tree) in station.assets.iter_mut().zip(trees) {
                 // The state folder may be moved: what is kept names only the content.
-                if let Some(asset) = kept
-                    .stations
-                    .get_mut(name)
-                    .and_then(|s| s.assets.get_mut(i))
-                {
-                    asset.host = tree.digest().to_string().into();
-                }
+                asset.host = tree.name();
             }
-            let left: Vec<_> = self.rights[name].mounts().collect();
-            if let Some(kept) = kept.stations.get_mut(name) {
-                let as_written = |(n, mount): &(usize, Mount)| Mount {
-                    host: station.grants.fs[*n].host.clone(),
-                    ..mount.clone()
-                };
-                kept.grants.fs = left.iter().map(as_written).collect();
-            }
-            station.grants.fs = left.into_iter().map(|(_, mount)| mount).collect();
+            let as_written = |(n, mount): (usize, Mount)| Mount {
+                host: station.grants.fs[n].host.clone(),
+                ..mount
+            };
+            station.grants.fs = self.rights[name].mounts().map(as_written).collect();
         }
         let components = self
             .parts
             .iter()
             .map(|(name, part)| (name.clone(), part.component.digest))
             .collect();
-        Ok((
-            line,
-            Revision {
-                line: kept,
-                components,
-            },
-        ))
+        let file = self.file.as_ref().and_then(|file| file.file_name());
+        Revision {
+            line: kept,
+            folder: kept::seen_from(&resolve(state), &resolve(&self.folder)),
+            file: file.map(PathBuf::from),
+            components,
+        }
     }
 
     /// Links every station in a sandbox of its own that runs nothing: what a check does.
@@ -480,14 +527,22 @@ impl Assembled {
     pub fn terms(&self, line: &Line) -> Vec<(Name, Terms)> {
         let known = |(name, station): (&Name, &Station)| {
             let part = self.parts.get(name)?;
-            let place = self.draft.place(&format!("stations.{name}.grants"));
+            let draft = self.written.as_ref().unwrap_or(&self.draft);
+            let place = draft.place(&format!("stations.{name}.grants"));
+            let file = self
+                .file
+                .as_ref()
+                .map(|file| here(file).display().to_string());
             let terms = Terms {
                 rights: self.rights(name),
                 rate: station.rate.clone(),
                 limits: station.limits.clone(),
                 violation: station.violation,
                 component: part.component.digest,
-                granted_at: format!("{}:{}", self.draft.file, place.line),
+                granted_at: match (place.line, file) {
+                    (0, Some(file)) => file,
+                    _ => format!("{}:{}", draft.file, place.line),
+                },
             };
             Some((name.clone(), terms))
         };
@@ -505,31 +560,13 @@ impl Assembled {
         revision: u64,
     ) -> Result<(), AssemblyError> {
         let mut problems = Vec::new();
-        // Stations of one component share its code, and with it the pool's warm instances.
-        let mut loaded = HashMap::new();
         for (name, station) in &line.stations {
             let Some(part) = self.parts.get(name) else {
                 continue;
             };
-            let component = match loaded.entry(part.component.digest) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    // It has more of something than there is for one visit.
-                    match sandbox.engine().load_cached(&part.compiled) {
-                        Ok(component) => entry.insert(component),
-                        Err(error) => {
-                            let error = PrepareError::Import {
-                                station: name.clone(),
-                                reason: format!("{error:#}"),
-                            };
-                            let place = format!("stations.{name}.use");
-                            problems.push(told(&self.draft, &place, &error.to_string()));
-                            continue;
-                        }
-                    }
-                }
-            };
-            if let Err(error) = sandbox.prepare(&line.name, revision, name, station, component) {
+            // Stations of one component share its code, and with it the pool's warm instances.
+            let code = (part.component.digest, &part.compiled);
+            if let Err(error) = sandbox.prepare_cached(&line.name, revision, name, station, code) {
                 problems.push(told(
                     &self.draft,
                     &format!("stations.{name}.use"),

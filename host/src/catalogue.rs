@@ -32,6 +32,8 @@ pub struct Component {
     pub digest: Digest,
     /// The file's length in bytes.
     pub size: u64,
+    /// The file's bytes.
+    pub file: Bytes,
     /// A component or core module; where the file is text, what the text says.
     pub wasm: Bytes,
     /// What it imports and exports. Of a core module these are the module's own names.
@@ -101,6 +103,19 @@ pub enum CatalogueError {
     /// The station folder does not build.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The state folder does not have a component that it kept.
+    #[error(
+        "the component {} of `{}` is {what} in the state folder\n  hint: retool the line from its file, or take the state folder back from a backup",
+        .digest.short(), .path.display()
+    )]
+    Unkept {
+        /// The component.
+        digest: Digest,
+        /// What the line names.
+        path: PathBuf,
+        /// `missing` or `damaged`.
+        what: &'static str,
+    },
     /// It does not compile.
     #[error("`{}` does not compile: {reason}", .path.display())]
     Compile {
@@ -173,21 +188,51 @@ fn read(path: &Path) -> Result<Component, CatalogueError> {
     file.take(LARGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(fail())?;
-    let size = bytes.len() as u64;
-    if size > LARGEST {
+    if bytes.len() as u64 > LARGEST {
         return Err(too_large(LARGEST));
     }
     let digest = Digest::of(&bytes);
-    let wasm = if bytes.starts_with(b"\0asm") {
-        bytes
+    understand(path, digest, bytes.into())
+}
+
+/// The station whose bytes were kept under this digest, and which the line then found at `source`.
+///
+/// # Errors
+/// When they are not those bytes any more.
+pub fn kept(
+    source: &Path,
+    digest: Digest,
+    bytes: Option<Bytes>,
+) -> Result<Component, CatalogueError> {
+    let gone = |what| CatalogueError::Unkept {
+        digest,
+        path: source.into(),
+        what,
+    };
+    let bytes = bytes.ok_or_else(|| gone("missing"))?;
+    if Digest::of(&bytes) != digest {
+        return Err(gone("damaged"));
+    }
+    understand(source, digest, bytes)
+}
+
+/// What the bytes of a file say.
+fn understand(path: &Path, digest: Digest, file: Bytes) -> Result<Component, CatalogueError> {
+    let size = file.len() as u64;
+    let wasm = if file.starts_with(b"\0asm") {
+        file.clone()
     } else {
-        if size > LARGEST_TEXT && std::str::from_utf8(&bytes).is_ok() {
-            return Err(too_large(LARGEST_TEXT));
+        if size > LARGEST_TEXT && std::str::from_utf8(&file).is_ok() {
+            return Err(CatalogueError::TooLarge {
+                path: path.into(),
+                most: LARGEST_TEXT,
+            });
         }
-        parse_text(&bytes).map_err(|reason| CatalogueError::NotWasm {
+        let wasm = parse_text(&file).map_err(|reason| CatalogueError::NotWasm {
             path: path.into(),
             reason,
-        })?
+        })?;
+        wasm.into()
     };
     let facts = Facts::of(&wasm).map_err(|reason| CatalogueError::Broken {
         path: path.into(),
@@ -202,7 +247,8 @@ fn read(path: &Path) -> Result<Component, CatalogueError> {
         source: path.into(),
         digest,
         size,
-        wasm: wasm.into(),
+        file,
+        wasm,
         facts,
         manifest,
         rebuilt: false,

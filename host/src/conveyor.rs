@@ -8,6 +8,7 @@ mod audit;
 mod belts;
 mod board;
 mod error;
+mod latest;
 mod order;
 mod orders;
 mod recovery;
@@ -497,6 +498,7 @@ impl Running {
         let Some(under) = self.working.remove(&id) else {
             return Ok(());
         };
+        self.conveyor.board.over(&id);
         let tally = self.conveyor.board.revision(under.revised.number);
         tally.ended(&report);
         let now = (self.conveyor.clock)();
@@ -646,6 +648,7 @@ impl Running {
             return false;
         };
         under.task.abort();
+        self.conveyor.board.over(id);
         let (runner, id) = (self.conveyor.runner.clone(), id.clone());
         let over = under.task.map(move |_| {
             runner.parted(&id);

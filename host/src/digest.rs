@@ -81,3 +81,11 @@ impl<'de> Deserialize<'de> for Digest {
         }
     }
 }
+
+impl utoipa::PartialSchema for Digest {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        String::schema()
+    }
+}
+
+impl utoipa::ToSchema for Digest {}

@@ -7,6 +7,7 @@ mod budget;
 mod course;
 mod fold;
 mod jam;
+mod media;
 mod payload;
 mod record;
 mod route;
@@ -24,6 +25,7 @@ pub use budget::{Budget, Shares};
 pub use course::{Began, Course};
 pub use fold::FoldError;
 pub use jam::Jam;
+pub use media::media_type;
 pub use payload::{Body, LabelProblem, Labels, Payload};
 pub use record::{
     Arrival, Asker, Child, ChildEnd, Clearing, Destination, End, Facts, Hold, Message, Record,
@@ -140,3 +142,11 @@ impl<'de> Deserialize<'de> for ItemId {
             .map_err(D::Error::custom)
     }
 }
+
+impl utoipa::PartialSchema for ItemId {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        String::schema()
+    }
+}
+
+impl utoipa::ToSchema for ItemId {}

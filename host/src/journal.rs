@@ -6,22 +6,33 @@
 //! lag and can be rebuilt. One suite of tests runs against every store.
 
 pub mod audit;
+mod delivery;
+mod line_state;
 pub mod memory;
 pub mod sqlite;
+mod upkeep;
 
 #[cfg(test)]
 mod conformance;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;
+pub use delivery::{Delivery, DeliveryState};
+pub use line_state::{
+    ComponentChange, Drains, Guard, LineState, Paused, Ramping, RetoolKind, RetoolRecord,
+};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+pub use upkeep::{Listed, Retired, Rewritten, Upkeep};
 
 use crate::{
     audit::Entry,
     digest::Digest,
+    disk,
+    effect::{Effect, VisitKey},
     item::{ItemId, Message, Record},
     name::Name,
+    visit::Millis,
 };
 use audit::{AuditFilter, Chain, Flaw, Kept, Verified};
 use bytes::Bytes;
@@ -29,7 +40,7 @@ use futures::future::BoxFuture;
 use std::path::Path;
 
 /// A store of journals. Cheap to share; all methods may be called from any thread.
-pub trait Journal: Send + Sync + 'static {
+pub trait Journal: Upkeep + Send + Sync + 'static {
     /// All records of an item, oldest first; empty if there is no such item. Sees every append that
     /// was acknowledged before the call.
     ///
@@ -37,7 +48,7 @@ pub trait Journal: Send + Sync + 'static {
     /// When the store cannot be read, or holds a record that this andon does not know.
     fn load(&self, item: &ItemId) -> Result<Vec<Record>, JournalError>;
 
-    /// Whether there is such an item: [`Self::load`] without reading its records.
+    /// Whether there is such an item, or was until it was forgotten ([`Upkeep::forget`]).
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -47,8 +58,8 @@ pub trait Journal: Send + Sync + 'static {
     /// the calls, and several share one sync. The future ends when the records are durable. Dropping
     /// it drops the news, not the records.
     ///
-    /// Once the store could not keep an append, every later one fails for the same reason, so that
-    /// nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
+    /// Once the store could not keep an append, every later one fails for the same reason, until
+    /// [`Self::try_again`], so that nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
     /// item, and what was to follow it there conflicts as well.
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>>;
 
@@ -63,6 +74,12 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError>;
+
+    /// How many items of a line are in which phase at which station, where they are at one or were last.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError>;
 
     /// The bytes under `digest`, from the store's own table of small blobs. Sees the blobs of every
     /// append that was handed over, durable or not.
@@ -89,6 +106,50 @@ pub trait Journal: Send + Sync + 'static {
     /// that has no result, or that there is not, is passed over.
     fn delivered(&self, items: Vec<ItemId>) -> BoxFuture<'static, Result<(), JournalError>>;
 
+    /// What the sink named `sink` of a line is owed and may be tried by `until`, what comes first
+    /// first, at most `most`: one for each of the line's [`Self::undelivered`] results that this sink
+    /// neither has nor was given up on. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn owed(
+        &self,
+        line: &Name,
+        sink: &Name,
+        until: Millis,
+        most: usize,
+    ) -> Result<Vec<Delivery>, JournalError>;
+
+    /// How far the deliveries of an item are, by sink; of those that were never tried there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn deliveries(&self, item: &ItemId) -> Result<Vec<Delivery>, JournalError>;
+
+    /// Keeps how far deliveries are, their reasons cut to [`Delivery::REASON`]; each replaces what was
+    /// kept of the same item and sink. Applied in order with the appends; the future ends when it is
+    /// durable. An item that there is not is passed over. Once no sink is owed it any more, whoever
+    /// delivers says so with [`Self::delivered`].
+    fn keep_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// Keeps how far a source of a line is, in words of its own; it replaces what was kept of it.
+    /// Applied in order with the appends; the future ends when it is durable.
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// What [`Self::keep_source`] kept last. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError>;
+
     /// Hands over entries of the audit to be kept, their texts cut to [`Entry::WHAT`]. The call returns
     /// at once and is applied in order with the appends; the entries of one call are kept together. The
     /// future ends when they are durable. Dropping it drops the news, not the entries: a store that
@@ -108,11 +169,76 @@ pub trait Journal: Send + Sync + 'static {
     /// When the store cannot be read.
     fn verify(&self, noted: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError>;
 
+    /// Hands over an effect that a visit is about to have, to be kept. The call returns at once and is
+    /// applied in order with the appends; the future ends when it is durable, which is to be waited for
+    /// before anything unsafe leaves. An effect of the same visit, run and number is kept once.
+    ///
+    /// The future fails where there is no such item, and where the store fails.
+    fn intend(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// Hands over how an effect ended, whether it was intended before or not; otherwise like
+    /// [`Self::intend`]. A body that it names in the content store has to be there.
+    fn ended(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// The effects of one visit of an item (its station and number there), by run and number; or of all
+    /// of them, by when they were intended. Sees all that was handed over before the call.
+    ///
+    /// The future fails when the store cannot be read or written.
+    fn effects(
+        &self,
+        item: ItemId,
+        visit: Option<(Name, u32)>,
+    ) -> BoxFuture<'_, Result<Vec<(VisitKey, Effect)>, JournalError>>;
+
+    /// When the last effect of a visit ended that is recorded of its runs from `first` on; 0 if none did.
+    /// Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn recorded_until(&self, visit: &VisitKey, first: u32) -> Result<Millis, JournalError>;
+
     /// A line's revision as it was kept.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn revision(&self, line: &Name, number: u64) -> Result<Option<String>, JournalError>;
+
+    /// Keeps how a line stands, instead of what was kept of it before, and adds the record to its history
+    /// in the same step. Applied in order with the appends; the future ends when it is durable.
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// How each line stands of which that was kept, by name. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn lines(&self) -> Result<Vec<LineState>, JournalError>;
+
+    /// The history of a line, the oldest first. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError>;
+
+    /// After a failure: tries with a real write whether there is room again. Where there is, the store is
+    /// as after being opened anew, and keeps what it is given from then on. Nobody may go on who was
+    /// refused something before: what followed it would be kept without it. Of no effect on a store that
+    /// did not fail.
+    ///
+    /// # Errors
+    /// When it still cannot write.
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>>;
 
     /// The random id of this factory; it enters every item's id.
     fn factory(&self) -> [u8; 16];
@@ -182,7 +308,16 @@ pub enum JournalError {
         /// The newest known.
         known: u32,
     },
-    /// There is no room, or no right to write.
+    /// The disk is full. What was reported as kept is kept; opened again once there is room
+    /// ([`crate::disk::has_room`]), the store goes on.
+    #[error(
+        "cannot write to `{path}`: the disk is full\n  hint: free some space: what was reported as done is kept"
+    )]
+    Full {
+        /// The file or folder.
+        path: String,
+    },
+    /// It cannot be written, or may not.
     #[error("cannot write to `{path}`: {reason}\n  hint: {hint}")]
     Unwritable {
         /// The file or folder.
@@ -211,9 +346,30 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether it passes when there is room on the disk again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    fn full(path: &Path) -> Self {
+        Self::Full {
+            path: path.display().to_string(),
+        }
+    }
+
     /// What the system said when it was asked for `path`.
     fn io(path: &Path, error: &std::io::Error) -> Self {
+        if disk::is_full(error.kind()) {
+            return Self::full(path);
+        }
         Self::unwritable(path, error.to_string())
+    }
+
+    fn unknown_item(item: &ItemId) -> Self {
+        Self::Other {
+            path: format!("item `{item}`"),
+            reason: "there is no such item, so nothing is kept of it".into(),
+        }
     }
 
     fn unwritable(path: &Path, reason: String) -> Self {

@@ -6,6 +6,7 @@
 // floor 0, nouns: no IO, no wasm, no tokio
 pub mod audit;
 pub mod digest;
+pub mod effect;
 pub mod escape;
 pub mod factory;
 pub mod grant;
@@ -16,11 +17,13 @@ pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod problem;
+pub mod role;
 pub mod visit;
 
 // floor 1, stores
 pub mod catalogue;
 pub mod content;
+pub mod disk;
 pub mod journal;
 pub mod secrets;
 pub mod workspace;
@@ -31,6 +34,11 @@ pub mod sandbox;
 // floor 3, running
 pub mod assembly;
 pub mod conveyor;
+pub mod lines;
+pub mod retool;
+pub mod sinks;
+pub mod sources;
 
 // floor 4, faces
 pub mod cli;
+pub mod serve;

@@ -12,7 +12,10 @@ mod lower;
 pub(crate) mod parse;
 mod quantity;
 pub(crate) mod reader;
+pub mod schedule;
 mod schema;
+pub mod sink;
+pub mod source;
 mod vars;
 pub mod would;
 
@@ -32,6 +35,8 @@ use crate::{
     name::Name,
 };
 use serde::{Deserialize, Serialize};
+use sink::{Notify, Sink};
+use source::Source;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// A line, checked.
@@ -44,8 +49,20 @@ pub struct Line {
     /// Where its visits run; none where the line leaves that to whoever runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Worker>,
+    /// Within what time each of its items has to be through; one that is not jams with its next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
     /// Its stations.
     pub stations: BTreeMap<Name, Station>,
+    /// What submits to it by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<Name, Source>,
+    /// Where its results go.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<Name, Sink>,
+    /// Who is told when an item needs a person.
+    #[serde(default, skip_serializing_if = "Notify::is_none")]
+    pub notify: Notify,
 }
 
 /// A station on a line.
@@ -97,10 +114,13 @@ pub struct Station {
     /// What a call leads to that was not granted.
     #[serde(default)]
     pub violation: OnViolation,
+    /// Which time a visit is shown.
+    #[serde(default, skip_serializing_if = "Clocking::is_recorded")]
+    pub clock: Clocking,
 }
 
 /// What the line asks at a station of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// What is asked.
     pub prompt: String,
@@ -141,6 +161,24 @@ pub enum OnViolation {
     Jam,
     /// The guest gets an error and goes on.
     Deny,
+}
+
+/// Which time a visit is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clocking {
+    /// That of what was recorded last, so that a run of the same attempt reads the same.
+    #[default]
+    Recorded,
+    /// The host's own. A visit that is run again reads another.
+    Real,
+}
+
+impl Clocking {
+    /// Whether it is the one that can be replayed.
+    pub fn is_recorded(&self) -> bool {
+        *self == Self::Recorded
+    }
 }
 
 /// Files that a revision carries.

@@ -93,3 +93,11 @@ impl<'de> Deserialize<'de> for Name {
             .map_err(D::Error::custom)
     }
 }
+
+impl utoipa::PartialSchema for Name {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        String::schema()
+    }
+}
+
+impl utoipa::ToSchema for Name {}

@@ -2,6 +2,7 @@
 
 use crate::{
     digest::Digest,
+    escape::shown,
     item::{ItemId, Payload},
     limits::Limit,
     name::Name,
@@ -62,7 +63,7 @@ pub struct Run {
 }
 
 /// Something that only a person can decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Question {
     /// Names the question within the visit.
     pub id: String,
@@ -109,6 +110,13 @@ impl Question {
                 Self::WORD
             ));
         }
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(twice) = self.choices.iter().find(|choice| !seen.insert(*choice)) {
+            return Err(format!(
+                "a question has each choice once, and `{}` is there twice",
+                shown(twice)
+            ));
+        }
         if self.choices.is_empty() && !self.free_text {
             return Err("a question without choices has to take free text".into());
         }
@@ -117,7 +125,7 @@ impl Question {
 }
 
 /// A person's answer to a question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Answer {
     /// The `id` of the question.
     pub question: String,
@@ -129,6 +137,11 @@ pub struct Answer {
     pub by: String,
     /// When.
     pub at: Millis,
+}
+
+impl Answer {
+    /// The longest free text, in bytes.
+    pub const TEXT: usize = 4 << 10;
 }
 
 /// What came of an attempt.
@@ -194,6 +207,8 @@ pub enum Outcome {
     /// The station came to an unsafe request of which nobody knows whether it arrived. The text says
     /// which.
     UnknownOutcome(String),
+    /// The host ended the attempt itself, to have it made anew; the text says why.
+    Recalled(String),
     /// The station's answer is not one that it may give: a bad port, label, media type or file.
     Invalid(String),
 }

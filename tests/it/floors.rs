@@ -6,17 +6,24 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "audit", "digest", "escape", "factory", "grant", "item", "limits", "line", "lock",
-            "manifest", "name", "problem", "visit",
+            "audit", "digest", "effect", "escape", "factory", "grant", "item", "limits", "line",
+            "lock", "manifest", "name", "problem", "role", "visit",
         ],
     ),
     (
         1,
-        &["catalogue", "content", "journal", "secrets", "workspace"],
+        &[
+            "catalogue",
+            "content",
+            "disk",
+            "journal",
+            "secrets",
+            "workspace",
+        ],
     ),
     (2, &["sandbox"]),
-    (3, &["assembly", "conveyor"]),
-    (4, &["cli"]),
+    (3, &["assembly", "conveyor", "lines", "retool", "sinks", "sources"]),
+    (4, &["cli", "serve"]),
 ];
 
 /// Names that may not stand on floor 0: it does no IO and waits for nothing.

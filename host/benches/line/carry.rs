@@ -7,9 +7,7 @@ use super::{
 use andon::{
     assembly::{Assembled, Assembly},
     content::Content,
-    conveyor::{
-        Board, Change, Conveyor, Ending, Handle, Input, Notice, Revised, wall_clock,
-    },
+    conveyor::{Board, Change, Conveyor, Ending, Handle, Input, Notice, Revised, wall_clock},
     item::{Body, ItemId, Labels, Payload, Taking},
     journal::{Journal, memory::Memory, sqlite::Sqlite},
     line::Line,

@@ -31,6 +31,16 @@ pub enum AssetError {
         "assets below `{0}` are larger than {MOST} bytes\n  hint: grant the folder with `grants.fs` instead"
     )]
     TooLarge(String),
+    /// A copy that a revision needs is not there, or is another.
+    #[error(
+        "the asset `{path}` is {what} in the state folder\n  hint: retool the line from its file, or take the state folder back from a backup"
+    )]
+    Unkept {
+        /// The copy.
+        path: String,
+        /// `missing` or `damaged`.
+        what: &'static str,
+    },
     /// The copy cannot be written.
     #[error("assets cannot be copied to `{path}`: {reason}")]
     Unwritable {
@@ -109,6 +119,42 @@ impl Tree {
             files: read,
             single: about.is_file(),
         })
+    }
+
+    /// Reads a copy below `shelf` that a revision names so as [`Self::name`] does.
+    ///
+    /// # Errors
+    /// When it is not there, or is not what was kept.
+    pub fn kept(shelf: &Path, name: &Path) -> Result<Self, AssetError> {
+        let unkept = |what| AssetError::Unkept {
+            path: name.display().to_string(),
+            what,
+        };
+        let mut parts = name.iter();
+        let digest: Digest = (parts.next().and_then(|part| part.to_str()))
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| unkept("unknown"))?;
+        let folder = shelf.join(digest.to_string());
+        if !folder.is_dir() {
+            return Err(unkept("missing"));
+        }
+        let tree = Self {
+            single: parts.next().is_some(),
+            ..Self::read(&folder)?
+        };
+        if tree.digest() != digest {
+            return Err(unkept("damaged"));
+        }
+        Ok(tree)
+    }
+
+    /// What a revision names it by: the digest of the tree, and for a single file also its name.
+    pub fn name(&self) -> PathBuf {
+        let digest = PathBuf::from(self.digest().to_string());
+        match &self.files[..] {
+            [(name, _)] if self.single => digest.join(name),
+            _ => digest,
+        }
     }
 
     /// The digest of names and contents.

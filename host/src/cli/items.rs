@@ -16,6 +16,9 @@ pub(super) struct Items {
     /// Only those that wait for somebody to clear them.
     #[arg(long)]
     jammed: bool,
+    /// Only those that wait for somebody's answer.
+    #[arg(long)]
+    held: bool,
     /// Only those in this phase; may be given several times.
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     phase: Vec<PhaseKind>,
@@ -42,8 +45,10 @@ pub(super) struct Items {
 }
 
 fn phase(text: &str) -> Result<PhaseKind, String> {
-    serde_json::from_value(serde_json::Value::String(text.into())).map_err(|_| {
-        "phases are `waiting`, `working`, `split`, `jammed`, `done`, `scrapped` and `joined`".into()
+    let known = PhaseKind::ALL.into_iter().find(|phase| phase.key() == text);
+    known.ok_or_else(|| {
+        let all = PhaseKind::ALL.map(|phase| format!("`{phase}`"));
+        format!("phases are {}", all.join(", "))
     })
 }
 
@@ -53,6 +58,9 @@ impl Items {
         let mut phases = self.phase;
         if self.jammed {
             phases.push(PhaseKind::Jammed);
+        }
+        if self.held {
+            phases.push(PhaseKind::Held);
         }
         let mut items = state.journal.list(&Filter {
             line: self.line,

@@ -1,23 +1,10 @@
-//! State folders: which one a command means, and what is in it.
+//! Which state folder, which item and which factory a command means.
 
-use crate::{
-    content::Content,
-    digest::Digest,
-    item::{Body, ItemId, Payload},
-    journal::{Journal, JournalError, sqlite::Sqlite},
-    workspace::Workspaces,
-};
+pub(super) use crate::lines::State;
+
+use crate::{item::ItemId, journal::sqlite::Sqlite};
 use anyhow::Context as _;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-/// How long to wait for a state folder that another process holds.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is tried meanwhile.
-const POLL: Duration = Duration::from_millis(20);
+use std::path::{Path, PathBuf};
 
 /// Which state folder is meant.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,14 +12,6 @@ pub(super) struct StateArg {
     /// The state folder [default: `.andon` beside the line, or found upwards from here]
     #[arg(long = "state", value_name = "DIR")]
     folder: Option<PathBuf>,
-}
-
-/// An open state folder.
-pub(super) struct State {
-    pub(super) folder: PathBuf,
-    pub(super) journal: Arc<dyn Journal>,
-    pub(super) content: Content,
-    pub(super) workspaces: Workspaces,
 }
 
 impl StateArg {
@@ -77,61 +56,6 @@ impl StateArg {
                     here.display()
                 )
             })
-    }
-}
-
-impl State {
-    /// Opens a state folder for this process alone, making it where there is none.
-    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let patience = Instant::now() + PATIENCE;
-        let journal = loop {
-            match Sqlite::open(folder) {
-                // A process that was just killed holds its lock until it is gone.
-                Err(JournalError::InUse(_)) if Instant::now() < patience => {
-                    std::thread::sleep(POLL);
-                }
-                opened => break opened?,
-            }
-        };
-        Self::with(folder, Arc::new(journal))
-    }
-
-    /// Opens a state folder to look at, also while another process uses it.
-    pub(super) fn view(folder: &Path) -> anyhow::Result<Self> {
-        let journal: Arc<dyn Journal> = Arc::new(Sqlite::open_read_only(folder)?);
-        Self::with(folder, journal)
-    }
-
-    /// The bytes of a payload, wherever they are.
-    pub(super) fn body(
-        &self,
-        payload: &Payload,
-        workspace: Option<Digest>,
-    ) -> anyhow::Result<Vec<u8>> {
-        Ok(match &payload.body {
-            Body::Inline(bytes) => bytes.to_vec(),
-            Body::Stored { digest, .. } => self
-                .content
-                .get(digest)?
-                .with_context(|| format!("blob {digest} is gone"))?
-                .to_vec(),
-            Body::File(path) => self
-                .workspaces
-                .snapshots()
-                .read(workspace, path, u64::MAX)?
-                .to_vec(),
-        })
-    }
-
-    fn with(folder: &Path, journal: Arc<dyn Journal>) -> anyhow::Result<Self> {
-        let content = Content::open(folder.join("blobs"));
-        let workspaces = Workspaces::open(folder.join("work"), content.clone(), journal.clone());
-        Ok(Self {
-            folder: folder.into(),
-            journal,
-            content,
-            workspaces,
-        })
     }
 }
 

@@ -1,11 +1,13 @@
 //! What whoever watches a running line sees: counts and paces of each station, what each revision came
 //! to, and notices of single items.
 
+use super::latest::Latest;
 use crate::{
     item::{Item, ItemId},
     journal::Summary,
     line::Line,
     name::Name,
+    sandbox::Progress,
     visit::{Millis, Outcome, Report},
 };
 use std::{
@@ -57,6 +59,7 @@ pub enum Notice {
 pub struct Board {
     stations: RwLock<BTreeMap<Name, Arc<Live>>>,
     revisions: RwLock<BTreeMap<u64, Arc<Tally>>>,
+    latest: Latest,
 }
 
 /// Counts of a station at one moment.
@@ -277,6 +280,20 @@ impl Board {
             board.station(name);
         }
         board
+    }
+
+    /// A visit of the item that is under way reported how far it is: for a runner's listener.
+    pub fn came(&self, item: &ItemId, progress: Progress) {
+        self.latest.came(item, progress);
+    }
+
+    /// What the item's visit reported last, while it is under way; none where it has not yet.
+    pub fn progress(&self, item: &ItemId) -> Option<Progress> {
+        self.latest.of(item)
+    }
+
+    pub(super) fn over(&self, item: &ItemId) {
+        self.latest.over(item);
     }
 
     /// The counts of every station that the line has, or had since the start, by name.

@@ -2,6 +2,7 @@
 
 use super::{ConveyorError, Place, Running, Under, news, revisions};
 use crate::{
+    effect::VisitKey,
     item::{self, Event, ItemId, Phase},
     name::Name,
     visit::{Outcome, Report, Usage, Visit},
@@ -66,6 +67,15 @@ impl Running {
             return Ok(());
         };
         let (nth, attempt) = (*nth, *attempt);
+        let mut run = course.run(0);
+        if run.first < run.number {
+            let key = VisitKey {
+                item: id.clone(),
+                station: station.clone(),
+                nth,
+            };
+            run = course.run(self.conveyor.journal.recorded_until(&key, run.first)?);
+        }
         let visit = Visit {
             item: id.clone(),
             line: item.line.clone(),
@@ -86,7 +96,7 @@ impl Running {
             joined: item.joined.clone(),
             deadline: item.ticket.deadline,
             answers: course.answers.clone(),
-            run: course.run(0),
+            run,
         };
         let underway = &mut self.underway;
         (self.conveyor).append(underway, item, expected, records, Vec::new(), None, None);

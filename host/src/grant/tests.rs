@@ -104,7 +104,11 @@ fn grants() -> impl Strategy<Value = Grants> {
         max_response: max,
         ..HttpGrant::new(rule)
     });
-    let tcp = (tcp_rule(), any::<bool>()).prop_map(|(rule, private)| TcpGrant { rule, private });
+    let tcp = (tcp_rule(), any::<bool>()).prop_map(|(rule, private)| TcpGrant {
+        rule,
+        private,
+        idempotent: false,
+    });
     let secret = (select(vec!["A", "B"]), select(vec!["x", "y"]), rule()).prop_map(
         |(name, header, r#for)| SecretGrant {
             name: name.into(),
@@ -144,6 +148,7 @@ fn alone(line: &Grants, ceiling: &Grants) -> [Rights; 3] {
         grants: grants.clone(),
         ceiling: ceiling.map(|grants| Ceiling {
             grants: grants.clone(),
+            ..Ceiling::default()
         }),
     };
     [

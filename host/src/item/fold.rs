@@ -104,6 +104,7 @@ impl Item {
             Record::Taken { .. } => return Err(self.impossible("it was taken before")),
             Record::Started { at, revision } => self.start(*at, *revision)?,
             Record::Interrupted { stopped, .. } => self.interrupt(*stopped)?,
+            Record::Recalled { .. } => self.recall()?,
             Record::Moved {
                 port,
                 to,
@@ -136,6 +137,7 @@ impl Item {
                     arrivals: Vec::new(),
                     until: *until,
                     join: join.clone(),
+                    was: Vec::new(),
                     workspace: *workspace,
                     visits: self.visits.clone(),
                     each: shares.map(|shares| shares.each),
@@ -209,6 +211,19 @@ impl Item {
                 interruptions: course.interruptions.saturating_add(more),
                 ..course
             },
+        };
+        Ok(())
+    }
+
+    /// The attempt is made anew.
+    fn recall(&mut self) -> Result<(), FoldError> {
+        let (station, nth, attempt, course) = self.working()?;
+        self.phase = Phase::Ready {
+            station,
+            nth,
+            attempt,
+            not_before: None,
+            course: course.ended(),
         };
         Ok(())
     }
@@ -312,15 +327,21 @@ impl Item {
         Ok(())
     }
 
-    /// Waits at another station for its first attempt there.
+    /// Waits at another station for its first attempt there; while it waits for children, it is their
+    /// join that goes by another name.
     fn relocate(&mut self, to: &Name) -> Result<(), FoldError> {
-        match &self.phase {
+        match &mut self.phase {
             Phase::Ready { .. } | Phase::Held { .. } | Phase::Jammed { split: None, .. } => {
                 self.ready_at(to);
-                Ok(())
+                Some(())
             }
-            _ => Err(self.misplaced("it is sent to another station")),
+            Phase::Split(split) => rejoin(split, to),
+            Phase::Jammed {
+                split: Some(split), ..
+            } => rejoin(split, to),
+            _ => None,
         }
+        .ok_or_else(|| self.misplaced("it is sent to another station"))
     }
 
     /// The station and visit that it leaves: after an attempt, or straight from the queue where a
@@ -359,7 +380,7 @@ impl Item {
             Destination::Scrap => self.end(End::Scrapped, None, port, None),
             Destination::Nowhere(jam) => {
                 let station = match jam {
-                    Jam::Exhausted(station) => station.clone(),
+                    Jam::Exhausted(station) | Jam::Homeless(station) => station.clone(),
                     _ => self
                         .last
                         .as_ref()
@@ -518,20 +539,16 @@ impl Item {
 
     /// Turns from what it waited for: sorts what arrived into its own and what is for joins further
     /// up, and remembers the children that are still out.
-    fn turn_from(&mut self, split: Split) -> Vec<Arrival> {
-        let (mut own, others): (Vec<_>, Vec<_>) = split
-            .arrivals
+    fn turn_from(&mut self, mut split: Split) -> Vec<Arrival> {
+        let (mut own, others): (Vec<_>, Vec<_>) = std::mem::take(&mut split.arrivals)
             .into_iter()
-            .partition(|arrival| Some(&arrival.join) == split.join.as_ref());
+            .partition(|arrival| split.takes(arrival));
         own.sort_by(|a, b| a.item.path().cmp(b.item.path()));
         self.carried.extend(others);
         self.carried
             .sort_by(|a, b| a.item.path().cmp(b.item.path()));
         if !split.children.is_empty() {
-            self.late.push(Split {
-                arrivals: Vec::new(),
-                ..split
-            });
+            self.late.push(split);
         }
         own
     }
@@ -604,6 +621,10 @@ impl Item {
                 // a join with one input keeps that input's workspace; there is no edit of several
                 self.joined.truncate(1);
                 self.phase = again;
+                // they were given for another payload
+                if let Phase::Ready { course, .. } = &mut self.phase {
+                    course.answers.clear();
+                }
             }
             (Clearing::Scrap, split) => {
                 if let Some(split) = split {
@@ -619,6 +640,13 @@ impl Item {
     }
 }
 
+/// Gives the join of a split another name; none where it has no join.
+fn rejoin(split: &mut Split, to: &Name) -> Option<()> {
+    let was = split.join.replace(to.clone());
+    split.was.push(was?);
+    Some(())
+}
+
 impl Record {
     /// When it was.
     pub fn at(&self) -> Millis {
@@ -626,6 +654,7 @@ impl Record {
             Self::Taken { at, .. }
             | Self::Started { at, .. }
             | Self::Interrupted { at, .. }
+            | Self::Recalled { at, .. }
             | Self::Moved { at, .. }
             | Self::Split { at, .. }
             | Self::Finished { at, .. }

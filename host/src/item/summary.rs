@@ -9,7 +9,7 @@ use std::fmt;
 pub type Seq = u64;
 
 /// Where an item is: what listings show, and what is enough to find the unfinished ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Summary {
     /// The item.
     pub item: ItemId,
@@ -45,7 +45,19 @@ impl Summary {
 }
 
 /// The phases of an item's life, as listings name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum PhaseKind {
     /// Waits for a worker, or for the time of its next attempt.

@@ -24,6 +24,11 @@ macro_rules! suite {
 }
 
 pub(super) mod audit;
+mod delivery;
+mod effects;
+mod lines;
+mod source;
+mod upkeep;
 
 suite![
     nothing_is_there_at_first,
@@ -38,6 +43,7 @@ suite![
     each_line_has_its_own_inbox,
     lists_are_filtered_and_ordered,
     a_listing_shows_the_newest_state,
+    items_are_counted_where_they_are,
     blobs_are_seen_at_once,
     revisions_are_numbered,
     results_are_delivered_once,
@@ -106,7 +112,13 @@ pub(super) fn keep(journal: &dyn Journal, item: &ItemId, records: Vec<Record>) -
     block_on(journal.append(append(journal, item, records))).unwrap()
 }
 
-fn finished(journal: &dyn Journal, key: &str, at: u64, line: &str, to: Destination) -> ItemId {
+pub(super) fn finished(
+    journal: &dyn Journal,
+    key: &str,
+    at: u64,
+    line: &str,
+    to: Destination,
+) -> ItemId {
     let item = id(key);
     keep(
         journal,
@@ -459,6 +471,24 @@ fn a_listing_shows_the_newest_state(journal: &dyn Journal) {
             changed: 3,
         }
     );
+}
+
+fn items_are_counted_where_they_are(journal: &dyn Journal) {
+    assert!(journal.counts(&name("line")).unwrap().is_empty());
+    for key in ["a", "b", "c"] {
+        keep(journal, &id(key), vec![taken(1, "line")]);
+    }
+    keep(journal, &id("d"), vec![taken(1, "other")]);
+    let started = Record::Started { at: 2, revision: 1 };
+    keep(journal, &id("c"), vec![started]);
+    let mut counts = journal.counts(&name("line")).unwrap();
+    counts.sort();
+    let at = Some(name("a"));
+    let expected = [
+        (PhaseKind::Waiting, at.clone(), 2),
+        (PhaseKind::Working, at, 1),
+    ];
+    assert_eq!(counts, expected);
 }
 
 fn blobs_are_seen_at_once(journal: &dyn Journal) {

@@ -1,8 +1,11 @@
 //! The journal in memory: for tests, benchmarks and dry runs. Plain, it is as fast as a store can be;
 //! unruly, it treats messages as badly as the trait allows any store to.
 
+mod upkeep;
+
 use super::{
-    Append, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, DeliveryState, Filter, Journal, JournalError, LineState, PhaseKind,
+    RetoolRecord, Seq, Summary,
     audit::{
         self, AuditFilter, Chain, Encoded, Flaw, Following, Found, Kept as KeptEntry, Verified,
     },
@@ -10,13 +13,15 @@ use super::{
 use crate::{
     audit::Entry,
     digest::Digest,
+    effect::{Effect, VisitKey},
     item::{ItemId, Message, Record},
     name::Name,
+    visit::Millis,
 };
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
@@ -38,20 +43,39 @@ struct Kept {
     items: HashMap<ItemId, Life>,
     /// In the order in which they were taken in.
     order: Vec<ItemId>,
+    /// How many ever came to be.
+    born: u64,
     delivered: HashSet<ItemId>,
-    blobs: HashMap<Digest, Bytes>,
+    deliveries: BTreeMap<(ItemId, Name), Delivery>,
+    /// Each with the number of the last append that handed it over.
+    blobs: HashMap<Digest, (Bytes, u64)>,
+    handed_over: u64,
+    /// Inputs that are known and gone, since when.
+    forgotten: BTreeMap<ItemId, Millis>,
+    /// Entries of the audit, from 0, of which only the headings are left.
+    erased: HashSet<usize>,
+    epoch: u64,
+    /// How far sources are, by line and source.
+    sources: BTreeMap<(Name, Name), String>,
     revisions: HashMap<Name, Vec<String>>,
+    lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
     /// By line.
     inboxes: HashMap<Name, Inbox>,
+    /// In the order in which they were first heard of.
+    effects: HashMap<ItemId, Vec<(VisitKey, Effect)>>,
     /// Each with the chain up to it.
     audit: Vec<(Encoded, Digest)>,
     chain: Chain,
     failed: Option<JournalError>,
+    /// Trying again fails as well.
+    broken: bool,
     closed: bool,
     mischief: Option<Dice>,
 }
 
 struct Life {
+    /// From 1, in the order in which items came to be.
+    position: u64,
     records: Vec<Record>,
     summary: Summary,
 }
@@ -77,9 +101,16 @@ impl Memory {
         memory
     }
 
-    /// Lets every append from now on fail with this.
+    /// Lets every append from now on fail with this, until it is mended and tried again.
     pub fn fail(&self, cause: JournalError) {
-        self.kept().failed = Some(cause);
+        let mut kept = self.kept();
+        kept.failed = Some(cause);
+        kept.broken = true;
+    }
+
+    /// Ends what [`Self::fail`] began: the next [`Journal::try_again`] goes well.
+    pub fn mend(&self) {
+        self.kept().broken = false;
     }
 
     /// Ends [`Journal::messages`] once what is there is fetched.
@@ -89,6 +120,18 @@ impl Memory {
         for inbox in kept.inboxes.values() {
             inbox.news.notify_one();
         }
+    }
+
+    /// Keeps blobs that no record names.
+    #[cfg(test)]
+    pub(crate) fn keep_blobs(&self, blobs: impl IntoIterator<Item = (Digest, Bytes)>) {
+        self.kept().keep_blobs(blobs);
+    }
+
+    /// How many blobs there are.
+    #[cfg(test)]
+    pub(crate) fn number_of_blobs(&self) -> usize {
+        self.kept().blobs.len()
     }
 
     /// A panic elsewhere is a failed test; what is kept is looked at all the same.
@@ -107,7 +150,8 @@ impl Journal for Memory {
     }
 
     fn knows(&self, item: &ItemId) -> Result<bool, JournalError> {
-        Ok(self.kept().items.contains_key(item))
+        let kept = self.kept();
+        Ok(kept.items.contains_key(item) || kept.forgotten.contains_key(item))
     }
 
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
@@ -154,8 +198,24 @@ impl Journal for Memory {
         Ok(all)
     }
 
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+        let mut all: Vec<(PhaseKind, Option<Name>, u64)> = Vec::new();
+        for life in self.kept().items.values() {
+            let Summary { phase, station, .. } = &life.summary;
+            if life.summary.line != *line {
+                continue;
+            }
+            match all.iter_mut().find(|it| it.0 == *phase && it.1 == *station) {
+                Some(known) => known.2 += 1,
+                None => all.push((*phase, station.clone(), 1)),
+            }
+        }
+        Ok(all)
+    }
+
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
-        Ok(self.kept().blobs.get(digest).cloned())
+        let kept = self.kept();
+        Ok(kept.blobs.get(digest).map(|(bytes, _)| bytes.clone()))
     }
 
     fn undelivered(&self, line: &Name) -> Result<Vec<ItemId>, JournalError> {
@@ -187,6 +247,76 @@ impl Journal for Memory {
             }
         }
         std::future::ready(result).boxed()
+    }
+
+    fn owed(
+        &self,
+        line: &Name,
+        sink: &Name,
+        until: Millis,
+        most: usize,
+    ) -> Result<Vec<Delivery>, JournalError> {
+        let kept = self.kept();
+        let mut all: Vec<_> = kept
+            .order
+            .iter()
+            .filter(|item| !kept.delivered.contains(*item))
+            .filter_map(|item| kept.items.get(item))
+            .filter(|life| life.summary.result && life.summary.line == *line)
+            .map(|life| {
+                let key = (life.summary.item.clone(), sink.clone());
+                let known = kept.deliveries.get(&key).cloned();
+                known.unwrap_or_else(|| Delivery::first(key.0, key.1, life.summary.changed))
+            })
+            .filter(|delivery| delivery.state == DeliveryState::Owed && delivery.next <= until)
+            .collect();
+        all.sort_by_key(|delivery| delivery.next);
+        all.truncate(most);
+        Ok(all)
+    }
+
+    fn deliveries(&self, item: &ItemId) -> Result<Vec<Delivery>, JournalError> {
+        let kept = self.kept();
+        let of_item = |delivery: &&Delivery| delivery.item == *item;
+        Ok(kept.deliveries.values().filter(of_item).cloned().collect())
+    }
+
+    fn keep_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            for delivery in deliveries {
+                if kept.items.contains_key(&delivery.item) {
+                    let key = (delivery.item.clone(), delivery.sink.clone());
+                    kept.deliveries.insert(key, delivery.bounded());
+                }
+            }
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let key = (line.clone(), source.clone());
+            kept.sources.insert(key, state.into());
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError> {
+        let kept = self.kept();
+        let key = (line.clone(), source.clone());
+        Ok(kept.sources.get(&key).cloned())
     }
 
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
@@ -232,7 +362,10 @@ impl Journal for Memory {
             Ok(KeptEntry {
                 seq,
                 heading: entry.heading.clone(),
-                entry: Some(audit::decode(&entry.facts).map_err(damaged)?),
+                entry: match kept.erased.contains(&(seq as usize - 1)) {
+                    true => None,
+                    false => Some(audit::decode(&entry.facts).map_err(damaged)?),
+                },
                 digest: entry.digest,
                 chain: *chain,
             })
@@ -244,10 +377,11 @@ impl Journal for Memory {
         let kept = self.kept();
         let mut following = Following::new(noted);
         for (seq, (entry, chain)) in (1..).zip(&kept.audit) {
+            let erased = kept.erased.contains(&(seq as usize - 1));
             let found = Found {
                 seq,
                 heading: Some(entry.heading.clone()),
-                facts: Some(&entry.facts),
+                facts: (!erased).then_some(&entry.facts),
                 digest: Some(entry.digest),
                 chain: Some(*chain),
             };
@@ -256,6 +390,50 @@ impl Journal for Memory {
             }
         }
         Ok(following.end(Some(kept.chain)))
+    }
+
+    fn intend(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        std::future::ready(self.kept().effect(visit, effect)).boxed()
+    }
+
+    fn ended(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        std::future::ready(self.kept().effect(visit, effect)).boxed()
+    }
+
+    fn effects(
+        &self,
+        item: ItemId,
+        visit: Option<(Name, u32)>,
+    ) -> BoxFuture<'_, Result<Vec<(VisitKey, Effect)>, JournalError>> {
+        let kept = self.kept();
+        let of = |key: &VisitKey| {
+            let one = visit.as_ref();
+            one.is_none_or(|(station, nth)| key.station == *station && key.nth == *nth)
+        };
+        let all = kept.effects.get(&item).into_iter().flatten();
+        let mut all: Vec<_> = all.filter(|(key, _)| of(key)).cloned().collect();
+        match visit {
+            Some(_) => all.sort_by_key(|(_, effect)| (effect.run, effect.number)),
+            None => all.sort_by_key(|(_, effect)| effect.at),
+        }
+        std::future::ready(kept.check().map(|()| all)).boxed()
+    }
+
+    fn recorded_until(&self, visit: &VisitKey, first: u32) -> Result<Millis, JournalError> {
+        let kept = self.kept();
+        let all = kept.effects.get(&visit.item).into_iter().flatten();
+        let ends = all
+            .filter(|(key, effect)| key == visit && effect.run >= first)
+            .filter_map(|(_, effect)| Some(effect.end.as_ref()?.at));
+        Ok(ends.max().unwrap_or(0))
     }
 
     fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {
@@ -275,6 +453,51 @@ impl Journal for Memory {
         Ok(position.and_then(|n| all.get(n)).cloned())
     }
 
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let history = kept.lines.remove(&state.line).map(|(_, history)| history);
+            let mut history = history.unwrap_or_default();
+            history.extend(record);
+            kept.lines.insert(state.line.clone(), (state, history));
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn lines(&self) -> Result<Vec<LineState>, JournalError> {
+        let kept = self.kept();
+        Ok(kept
+            .lines
+            .values()
+            .map(|(state, _)| state.clone())
+            .collect())
+    }
+
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError> {
+        let kept = self.kept();
+        let history = kept.lines.get(line).map(|(_, history)| history.clone());
+        Ok(history.unwrap_or_default())
+    }
+
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = match &kept.failed {
+            Some(cause) if kept.broken => Err(cause.clone()),
+            Some(_) => {
+                kept.failed = None;
+                kept.inboxes.clear();
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        std::future::ready(result).boxed()
+    }
+
     /// The same always: whoever wants runs that can be repeated wants ids that can be, too.
     fn factory(&self) -> [u8; 16] {
         *b"andon's memory.."
@@ -284,6 +507,22 @@ impl Journal for Memory {
 impl Kept {
     fn check(&self) -> Result<(), JournalError> {
         self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn effect(&mut self, visit: VisitKey, effect: Effect) -> Result<(), JournalError> {
+        self.check()?;
+        if !self.items.contains_key(&visit.item) {
+            return Err(JournalError::unknown_item(&visit.item));
+        }
+        let all = self.effects.entry(visit.item.clone()).or_default();
+        let same = |(key, known): &&mut (VisitKey, Effect)| {
+            *key == visit && (known.run, known.number) == (effect.run, effect.number)
+        };
+        match all.iter_mut().find(same) {
+            Some((_, known)) => known.end = effect.end,
+            None => all.push((visit, effect)),
+        }
+        Ok(())
     }
 
     fn append(&mut self, append: Append) -> Result<Seq, JournalError> {
@@ -315,11 +554,17 @@ impl Kept {
                 life.summary = summary;
             }
             None => {
+                self.born += 1;
+                let life = Life {
+                    position: self.born,
+                    records,
+                    summary,
+                };
                 self.order.push(item.clone());
-                self.items.insert(item, Life { records, summary });
+                self.items.insert(item, life);
             }
         }
-        self.blobs.extend(blobs);
+        self.keep_blobs(blobs);
         if !messages.is_empty() {
             let inbox = self.inboxes.entry(inbox).or_default();
             for message in messages {
@@ -333,6 +578,13 @@ impl Kept {
             inbox.news.notify_one();
         }
         Ok(seq)
+    }
+
+    fn keep_blobs(&mut self, blobs: impl IntoIterator<Item = (Digest, Bytes)>) {
+        for (digest, bytes) in blobs {
+            self.handed_over += 1;
+            self.blobs.insert(digest, (bytes, self.handed_over));
+        }
     }
 
     /// All messages for a line in their order; where it is unruly, some of them in any.

@@ -3,22 +3,31 @@
 //! kind and never looks at what they say.
 
 mod audit;
+mod deliveries;
+mod effects;
+mod lines;
 mod read;
 mod schema;
+mod sources;
+mod upkeep;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use super::{
-    Append, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, Filter, Journal, JournalError, LineState, PhaseKind, RetoolRecord, Seq,
+    Summary,
     audit::{AuditFilter, Chain, Flaw, Kept, Verified, encode},
 };
 use crate::{
     audit::Entry,
     digest::Digest,
+    disk,
+    effect::{Effect, VisitKey},
     item::{ItemId, Message, Record},
     name::Name,
+    visit::Millis,
 };
 use bytes::Bytes;
 use futures::{FutureExt, channel::oneshot, future::BoxFuture};
@@ -28,11 +37,11 @@ use std::{
     collections::{HashMap, VecDeque},
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
     thread::JoinHandle,
 };
 use tokio::sync::Notify;
-use writer::{Order, Writer};
+use writer::{Order, Work, Writer};
 
 /// A journal in `journal.sqlite` of a state folder.
 pub struct Sqlite {
@@ -49,8 +58,8 @@ pub struct Sqlite {
 /// What callers and the writer both see.
 struct Shared {
     path: PathBuf,
-    /// Why nothing can be kept any more.
-    failed: OnceLock<JournalError>,
+    /// Why nothing can be kept any more, until it is tried again.
+    failed: RwLock<Option<JournalError>>,
     inboxes: Mutex<Inboxes>,
     /// Blobs of appends that are not durable yet, and how many appends bring each.
     pending: Mutex<HashMap<Digest, (Bytes, usize)>>,
@@ -149,9 +158,14 @@ impl Sqlite {
     }
 
     fn order(&self, order: Order) -> Result<(), JournalError> {
-        if let Some(failed) = self.shared.failed.get() {
-            return Err(failed.clone());
+        match self.shared.failure() {
+            Some(failed) => Err(failed),
+            None => self.give(order),
         }
+    }
+
+    /// Gives an order whatever failed before.
+    fn give(&self, order: Order) -> Result<(), JournalError> {
         let Some(orders) = &self.orders else {
             return Err(JournalError::unwritable(
                 &self.shared.path,
@@ -159,6 +173,17 @@ impl Sqlite {
             ));
         };
         orders.send(order).map_err(|_| self.shared.ended())
+    }
+
+    fn effect(
+        &self,
+        visit: VisitKey,
+        effect: &Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let encoded = effects::encode(visit, effect, &self.shared.path);
+        let (reply, receipt) = oneshot::channel();
+        let sent = encoded.and_then(|effect| self.order(Order::Effect(effect, reply)));
+        answer(sent, receipt, &self.shared)
     }
 
     fn read<T>(
@@ -220,6 +245,10 @@ impl Journal for Sqlite {
         self.read(|connection, path| read::list(connection, path, filter))
     }
 
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+        self.read(|connection, path| read::counts(connection, path, line))
+    }
+
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
         let pending = locked(&self.shared.pending).get(digest).cloned();
         match pending {
@@ -236,6 +265,54 @@ impl Journal for Sqlite {
         let (reply, receipt) = oneshot::channel();
         let sent = self.order(Order::Delivered(items, reply));
         answer(sent, receipt, &self.shared)
+    }
+
+    fn owed(
+        &self,
+        line: &Name,
+        sink: &Name,
+        until: Millis,
+        most: usize,
+    ) -> Result<Vec<Delivery>, JournalError> {
+        self.read(|connection, path| deliveries::owed(connection, path, (line, sink), until, most))
+    }
+
+    fn deliveries(&self, item: &ItemId) -> Result<Vec<Delivery>, JournalError> {
+        self.read(|connection, path| deliveries::of_item(connection, path, item))
+    }
+
+    fn keep_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let deliveries: Vec<_> = deliveries.into_iter().map(Delivery::bounded).collect();
+        let (reply, receipt) = oneshot::channel();
+        let work: Work = Box::new(move |connection| {
+            deliveries::keep(connection, &deliveries)?;
+            Ok(deliveries.len() as u64)
+        });
+        let sent = self.order(Order::Work(work, reply));
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let kept = (line.clone(), source.clone(), state.to_owned());
+        let work: Work =
+            Box::new(move |connection| sources::keep(connection, &kept.0, &kept.1, &kept.2));
+        let sent = self.order(Order::Work(work, reply));
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError> {
+        self.read(|connection, path| sources::kept(connection, path, line, source))
     }
 
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
@@ -260,6 +337,43 @@ impl Journal for Sqlite {
         self.read(|connection, path| audit::verify(connection, path, noted))
     }
 
+    fn intend(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.effect(visit, &effect)
+    }
+
+    fn ended(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.effect(visit, &effect)
+    }
+
+    fn effects(
+        &self,
+        item: ItemId,
+        visit: Option<(Name, u32)>,
+    ) -> BoxFuture<'_, Result<Vec<(VisitKey, Effect)>, JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        // A journal that is only looked at has nothing to wait for.
+        let written = (self.orders.is_some()).then(|| self.order(Order::Wait(reply)));
+        async move {
+            if let Some(sent) = written {
+                answer(sent, receipt, &self.shared).await?;
+            }
+            self.read(|connection, path| effects::list(connection, path, &item, visit.as_ref()))
+        }
+        .boxed()
+    }
+
+    fn recorded_until(&self, visit: &VisitKey, first: u32) -> Result<Millis, JournalError> {
+        self.read(|connection, path| effects::recorded_until(connection, path, visit, first))
+    }
+
     fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {
         let (reply, receipt) = mpsc::channel();
         self.order(Order::Revision(line.clone(), definition.into(), reply))?;
@@ -268,6 +382,38 @@ impl Journal for Sqlite {
 
     fn revision(&self, line: &Name, number: u64) -> Result<Option<String>, JournalError> {
         self.read(|connection, path| read::revision(connection, path, line, number))
+    }
+
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let row = lines::encode(&self.shared.path, &state, record.as_ref());
+        let sent = row.and_then(|row| {
+            let work: Work = Box::new(move |connection| {
+                lines::keep(connection, &row)?;
+                Ok(1)
+            });
+            self.order(Order::Work(work, reply))
+        });
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn lines(&self) -> Result<Vec<LineState>, JournalError> {
+        self.read(lines::all)
+    }
+
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError> {
+        self.read(|connection, path| lines::retools(connection, path, line))
+    }
+
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let sent = self.give(Order::TryAgain(reply));
+        answer(sent, receipt, &self.shared)
     }
 
     fn factory(&self) -> [u8; 16] {
@@ -292,7 +438,7 @@ impl Shared {
     fn new(path: PathBuf) -> Arc<Self> {
         Arc::new(Self {
             path,
-            failed: OnceLock::new(),
+            failed: RwLock::default(),
             inboxes: Mutex::default(),
             pending: Mutex::default(),
         })
@@ -300,13 +446,27 @@ impl Shared {
 
     /// Lets everything from now on fail; the cause that it fails with.
     fn fail(&self, cause: JournalError) -> JournalError {
-        let cause = self.failed.get_or_init(|| cause).clone();
+        let mut failed = self.failed.write().unwrap_or_else(PoisonError::into_inner);
+        let cause = failed.get_or_insert(cause).clone();
+        drop(failed);
         self.close();
         cause
     }
 
+    fn failure(&self) -> Option<JournalError> {
+        let failed = self.failed.read().unwrap_or_else(PoisonError::into_inner);
+        failed.clone()
+    }
+
+    /// As after being opened: what was on its way when it failed is gone.
+    fn begin_anew(&self) {
+        *locked(&self.inboxes) = Inboxes::default();
+        locked(&self.pending).clear();
+        *self.failed.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn ended(&self) -> JournalError {
-        self.failed.get().cloned().unwrap_or(JournalError::Other {
+        self.failure().unwrap_or(JournalError::Other {
             path: self.path.display().to_string(),
             reason: "the journal's writer has ended".into(),
         })
@@ -403,14 +563,12 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
     let shown = path.display().to_string();
     let reason = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => JournalError::Unwritable {
-            path: shown,
-            reason: "the disk is full".into(),
-            hint: "free some space and start again: what was reported as done is kept".into(),
-        },
+        Some(ErrorCode::DiskFull) => JournalError::Full { path: shown },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             JournalError::unwritable(path, reason)
         }
+        // Not all that fails for want of room says so: the index of the log does not.
+        Some(ErrorCode::SystemIoFailure) if crowded(path) => JournalError::Full { path: shown },
         Some(ErrorCode::SystemIoFailure) => JournalError::Unwritable {
             path: shown,
             reason,
@@ -428,6 +586,14 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
             reason,
         },
     }
+}
+
+/// Whether there is no room beside the database.
+fn crowded(path: &Path) -> bool {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    disk::has_room(folder.unwrap_or(Path::new("."))).is_ok_and(|room| !room)
 }
 
 /// SQLite's integers end at 2^63; no time or count comes near.

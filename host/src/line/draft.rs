@@ -12,6 +12,8 @@ pub struct Draft {
     /// The line.
     pub line: Line,
     places: BTreeMap<String, Place>,
+    /// Where to point at for what the file says nothing of.
+    nowhere: Place,
     spoiled: BTreeSet<String>,
 }
 
@@ -21,7 +23,20 @@ impl Draft {
             file: file.into(),
             line,
             places: findings.places.clone(),
+            nowhere: Place { line: 1, column: 1 },
             spoiled: findings.spoiled.clone(),
+        }
+    }
+
+    /// A line that was read and checked before, of which there is no file with places any more; `from`
+    /// says for people where it comes from.
+    pub fn kept(from: String, line: Line) -> Self {
+        Self {
+            file: from,
+            line,
+            places: BTreeMap::new(),
+            nowhere: Place { line: 0, column: 0 },
+            spoiled: BTreeSet::new(),
         }
     }
 
@@ -41,7 +56,7 @@ impl Draft {
             }
             match path.rsplit_once('.') {
                 Some((parent, _)) => path = parent,
-                None => return Place { line: 1, column: 1 },
+                None => return self.nowhere,
             }
         }
     }

@@ -1,13 +1,5 @@
 use super::*;
-use crate::{
-    item::Message,
-    journal::{
-        Append, Filter, JournalError, Seq, Summary,
-        audit::{AuditFilter, Chain, Flaw, Kept, Verified},
-    },
-    name::Name,
-};
-use futures::future::BoxFuture;
+use crate::journal::Memory;
 use std::{
     fs,
     os::unix::{
@@ -17,58 +9,9 @@ use std::{
     },
 };
 
-/// A journal that keeps small blobs and nothing else.
-#[derive(Default)]
-struct Blobs(Mutex<HashMap<Digest, Bytes>>);
-
-impl Journal for Blobs {
-    fn load(&self, _: &ItemId) -> Result<Vec<crate::item::Record>, JournalError> {
-        unreachable!("workspaces read no records")
-    }
-    fn knows(&self, _: &ItemId) -> Result<bool, JournalError> {
-        unreachable!("workspaces look for no items")
-    }
-    fn append(&self, _: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
-        unreachable!("workspaces append nothing")
-    }
-    fn messages(&self, _: &Name) -> BoxFuture<'_, Vec<Message>> {
-        unreachable!("workspaces take no messages")
-    }
-    fn list(&self, _: &Filter) -> Result<Vec<Summary>, JournalError> {
-        unreachable!("workspaces list nothing")
-    }
-    fn undelivered(&self, _: &Name) -> Result<Vec<ItemId>, JournalError> {
-        unreachable!("workspaces deliver nothing")
-    }
-    fn delivered(&self, _: Vec<ItemId>) -> BoxFuture<'static, Result<(), JournalError>> {
-        unreachable!("workspaces deliver nothing")
-    }
-    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
-        Ok(self.0.lock().unwrap().get(digest).cloned())
-    }
-    fn audit(&self, _: Vec<crate::audit::Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
-        unreachable!("workspaces note nothing")
-    }
-    fn audited(&self, _: &AuditFilter) -> Result<Vec<Kept>, JournalError> {
-        unreachable!("workspaces read no audit")
-    }
-    fn verify(&self, _: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError> {
-        unreachable!("workspaces read no audit")
-    }
-    fn keep_revision(&self, _: &Name, _: &str) -> Result<u64, JournalError> {
-        unreachable!("workspaces keep no lines")
-    }
-    fn revision(&self, _: &Name, _: u64) -> Result<Option<String>, JournalError> {
-        unreachable!("workspaces read no lines")
-    }
-    fn factory(&self) -> [u8; 16] {
-        [0; 16]
-    }
-}
-
 struct Bench {
     dir: tempfile::TempDir,
-    journal: Arc<Blobs>,
+    journal: Arc<Memory>,
     all: Workspaces,
     most: Held,
 }
@@ -86,7 +29,7 @@ impl Bench {
 
     fn bounded(bounds: Bounds, most: Held) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let journal = Arc::new(Blobs::default());
+        let journal = Arc::new(Memory::new());
         let content = Content::open(dir.path().join("blobs"));
         let work = dir.path().join("work");
         let all = Workspaces::with_bounds(work, content, journal.clone(), bounds);
@@ -115,7 +58,7 @@ impl Bench {
         Ok(workspace
             .leave(passed.then_some(self.most))?
             .map(|snapshot| {
-                self.journal.0.lock().unwrap().extend(snapshot.blobs);
+                self.journal.keep_blobs(snapshot.blobs);
                 snapshot.digest
             }))
     }
@@ -507,7 +450,7 @@ fn damage_is_named() {
         vec![0xff; 9],
     ] {
         let digest = Digest::of(&bytes);
-        bench.journal.0.lock().unwrap().insert(digest, bytes.into());
+        bench.journal.keep_blobs([(digest, bytes.into())]);
         let error = bench.attempt(Some(digest), true, |_| {}).unwrap_err();
         assert!(matches!(error, WorkspaceError::Damaged { .. }), "{error}");
     }
@@ -562,7 +505,7 @@ fn ten_thousand_files_ride_or_stay() {
             fs::write(root.join(n.to_string()), n.to_string()).unwrap();
         }
     });
-    assert!(bench.journal.0.lock().unwrap().len() < 60);
+    assert!(bench.journal.number_of_blobs() < 60);
     let read = bench.all.snapshots().read(Some(first), "99", 10).unwrap();
     assert_eq!(read, "99");
     // Wide trees are looked at and removed in reasonable time.

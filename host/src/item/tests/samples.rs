@@ -51,6 +51,10 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
         },
         Record::Started { at, revision: 0 },
         Record::Interrupted { at, stopped: false },
+        Record::Recalled {
+            at,
+            why: "its grants narrow".into(),
+        },
         Record::Moved {
             at,
             port: name("pass"),
@@ -151,23 +155,13 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
     ]
 }
 
-/// Those of them to which facts were added later, with these.
+/// Those of them to which facts were added later, with these: once for each time that some were added.
 pub(crate) fn with_later_facts() -> Vec<Record> {
     let of = |left| Budget { left, of: 9 };
-    let mut records = one_of_each_kind();
-    records.retain_mut(|record| {
+    let mut budgets = one_of_each_kind();
+    budgets.retain_mut(|record| {
         match record {
-            Record::Taken { budget, ticket, .. } => {
-                *budget = Some(of(3));
-                *ticket = Ticket {
-                    by: Some("ann".into()),
-                    priority: Priority::High,
-                    deadline: Some(9),
-                    rerun: Some(ItemId::input(b"0123456789abcdef", "line", "b")),
-                };
-            }
-            Record::Started { revision, .. } => *revision = 4,
-            Record::Interrupted { stopped, .. } => *stopped = true,
+            Record::Taken { budget, .. } => *budget = Some(of(3)),
             Record::Split { shares, .. } => {
                 *shares = Some(Shares {
                     own: of(2),
@@ -179,5 +173,23 @@ pub(crate) fn with_later_facts() -> Vec<Record> {
         }
         true
     });
-    records
+    let mut tickets = one_of_each_kind();
+    tickets.retain_mut(|record| {
+        match record {
+            Record::Taken { ticket, .. } => {
+                *ticket = Ticket {
+                    by: Some("ann".into()),
+                    priority: Priority::High,
+                    deadline: Some(9),
+                    rerun: Some(ItemId::input(b"0123456789abcdef", "line", "b")),
+                };
+            }
+            Record::Started { revision, .. } => *revision = 4,
+            Record::Interrupted { stopped, .. } => *stopped = true,
+            Record::Asked { facts, .. } => *facts = Some(Facts::default()),
+            _ => return false,
+        }
+        true
+    });
+    budgets.into_iter().chain(tickets).collect()
 }

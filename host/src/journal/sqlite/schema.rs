@@ -90,6 +90,68 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX items_due ON items (line, due) WHERE due IS NOT NULL;
     CREATE INDEX items_phase ON items (line, phase, station);
     ",
+    // 4: what sinks are owed; inputs that are known and gone
+    "
+    CREATE TABLE deliveries (
+        item     INTEGER NOT NULL,
+        sink     TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        next     INTEGER NOT NULL,
+        state    TEXT NOT NULL,
+        reason   TEXT,
+        PRIMARY KEY (item, sink)
+    ) WITHOUT ROWID;
+    CREATE TABLE forgotten (
+        item TEXT PRIMARY KEY,
+        at   INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX forgotten_at ON forgotten (at);
+    CREATE INDEX items_retired ON items (line, changed, item)
+        WHERE phase IN ('done', 'scrapped', 'joined') AND instr(item, '.') = 0;
+    ",
+    // 5: how lines stand, and how they came to that
+    "
+    CREATE TABLE lines (
+        line  TEXT PRIMARY KEY,
+        state TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE retools (
+        id    INTEGER PRIMARY KEY,
+        line  TEXT NOT NULL,
+        at    INTEGER NOT NULL,
+        facts TEXT NOT NULL
+    );
+    CREATE INDEX retools_of_line ON retools (line, id);
+    ",
+    // 6: how far sources are
+    "
+    CREATE TABLE sources (
+        line   TEXT NOT NULL,
+        source TEXT NOT NULL,
+        state  TEXT NOT NULL,
+        PRIMARY KEY (line, source)
+    ) WITHOUT ROWID;
+    ",
+    // 7: the effect log
+    "
+    CREATE TABLE effects (
+        id       INTEGER PRIMARY KEY,
+        item     INTEGER NOT NULL,
+        station  TEXT NOT NULL,
+        visit    INTEGER NOT NULL,
+        run      INTEGER NOT NULL,
+        number   INTEGER NOT NULL,
+        at       INTEGER NOT NULL,
+        kind     TEXT NOT NULL,
+        safe     INTEGER NOT NULL,
+        intent   BLOB NOT NULL,
+        ended_at INTEGER,
+        ended    TEXT,
+        facts    BLOB,
+        stored   BLOB
+    );
+    CREATE UNIQUE INDEX effects_of_visit ON effects (item, station, visit, run, number);
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
@@ -97,6 +159,17 @@ pub(super) const AUDIT: u32 = 2;
 
 /// The format that brought priorities and the times that items wait for.
 pub(super) const PRIORITY: u32 = 3;
+
+/// The format that brought deliveries, and inputs that are known and gone.
+pub(super) const DELIVERIES: u32 = 4;
+
+/// The format that brought how lines stand.
+pub(super) const LINES: u32 = 5;
+/// The format that brought the state of sources.
+pub(super) const SOURCES: u32 = 6;
+
+/// The format that brought the effect log.
+pub(super) const EFFECTS: u32 = 7;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;
@@ -112,13 +185,15 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<[u8; 16], 
             .map_err(|error| problem(path, &error))
     };
     let format = format(connection, path)?;
+    // what is erased is overwritten in the file, not only cut loose
     // FULL: a commit is on the disk when it returns, also through a loss of power
     ask("PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -16384;
-         PRAGMA temp_store = MEMORY;")?;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA secure_delete = ON;")?;
     for (number, migration) in (1..).zip(MIGRATIONS).skip(format as usize) {
         ask(&format!(
             "BEGIN IMMEDIATE; {migration} PRAGMA application_id = {APPLICATION}; \

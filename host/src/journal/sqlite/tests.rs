@@ -114,7 +114,7 @@ fn others_may_look() {
 
 #[test]
 fn a_newer_format_is_left_alone() {
-    let (dir, _) = tampered("PRAGMA user_version = 7");
+    let (dir, _) = tampered("PRAGMA user_version = 1000");
     for error in [
         refused(Sqlite::open(dir.path())),
         refused(Sqlite::open_read_only(dir.path())),
@@ -123,7 +123,7 @@ fn a_newer_format_is_left_alone() {
             matches!(
                 error,
                 JournalError::Newer {
-                    found: 7,
+                    found: 1000,
                     known: schema::NEWEST,
                     ..
                 }
@@ -331,6 +331,13 @@ fn a_full_disk_stops_everything_that_follows() {
     assert!(journal.keep_revision(&name("line"), "x").is_err());
     assert!(block_on(journal.delivered(vec![])).is_err());
     assert!(block_on(journal.messages(&name("line"))).is_empty());
+    // there still is no room, so trying again changes nothing
+    let again = block_on(journal.try_again()).unwrap_err().to_string();
+    assert!(again.contains("the disk is full"), "{again}");
+    assert_eq!(
+        block_on(journal.delivered(vec![])).unwrap_err().to_string(),
+        failed
+    );
     // what was kept can be read, now and later
     for journal in [journal, Sqlite::open_read_only(dir.path()).unwrap()] {
         assert_eq!(journal.list(&Filter::default()).unwrap().len(), kept.len());
@@ -446,7 +453,15 @@ fn records_of_the_first_format_are_read() {
             format!("{} {hex}", record.kind())
         })
         .collect();
-    assert_eq!(written, lines, "the format has changed");
+    for (written, line) in written.iter().zip(&lines) {
+        assert_eq!(written, line, "the format has changed");
+    }
+    assert_eq!(
+        written.len(),
+        lines.len(),
+        "{:#?}",
+        written.get(lines.len())
+    );
     for (line, record) in lines.iter().zip(records) {
         let (_, hex) = line.split_once(' ').unwrap();
         let facts: Vec<u8> = (0..hex.len())

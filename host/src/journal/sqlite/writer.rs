@@ -1,7 +1,7 @@
 //! The thread that writes. It takes all that has come together, commits it as one transaction, and
 //! only then answers and passes messages on.
 
-use super::{Shared, audit, damaged, int, problem};
+use super::{Shared, audit, damaged, effects, int, problem};
 use crate::{
     digest::Digest,
     item::{ItemId, Message, Record},
@@ -25,13 +25,25 @@ const GROUP: usize = 2048;
 /// The most bytes of records and blobs in one transaction; one order alone may have more.
 const GROUP_BYTES: usize = 8 << 20;
 
+/// How many bytes have to fit before a store that failed is used again.
+const ROOM: usize = 256 << 10;
+
 /// Something to be written.
 pub(super) enum Order {
     Append(Encoded, oneshot::Sender<Result<Seq, JournalError>>),
     Delivered(Vec<ItemId>, oneshot::Sender<Result<(), JournalError>>),
     Audit(Vec<EncodedEntry>, oneshot::Sender<Result<(), JournalError>>),
+    Effect(effects::Encoded, oneshot::Sender<Result<(), JournalError>>),
+    /// Nothing to write: answered when all before it is durable.
+    Wait(oneshot::Sender<Result<(), JournalError>>),
     Revision(Name, String, mpsc::Sender<Result<u64, JournalError>>),
+    Work(Work, oneshot::Sender<Result<u64, JournalError>>),
+    TryAgain(oneshot::Sender<Result<(), JournalError>>),
 }
+
+/// Anything else, done within the transaction in its turn: how much it did. It fails only where the
+/// database does, and then everything after it.
+pub(super) type Work = Box<dyn Fn(&Connection) -> rusqlite::Result<u64> + Send>;
 
 /// An append with its records as they are stored: encoding is done by the callers, of which there
 /// are many, and not by the writer, of which there is one.
@@ -44,26 +56,30 @@ pub(super) struct Encoded {
     summary: Summary,
 }
 
-struct EncodedRecord {
-    kind: &'static str,
-    at: i64,
-    facts: Vec<u8>,
+pub(super) struct EncodedRecord {
+    pub(super) kind: &'static str,
+    pub(super) at: i64,
+    pub(super) facts: Vec<u8>,
+}
+
+pub(super) fn encode_record(
+    record: &Record,
+    item: &ItemId,
+    path: &Path,
+) -> Result<EncodedRecord, JournalError> {
+    Ok(EncodedRecord {
+        kind: record.kind(),
+        at: int(record.at()),
+        facts: rmp_serde::to_vec_named(record).map_err(|error| JournalError::Other {
+            path: path.display().to_string(),
+            reason: format!("a record of item `{item}` cannot be written: {error}"),
+        })?,
+    })
 }
 
 pub(super) fn encode(append: Append, path: &Path) -> Result<Encoded, JournalError> {
-    let records = append.records.iter().map(|record| {
-        Ok(EncodedRecord {
-            kind: record.kind(),
-            at: int(record.at()),
-            facts: rmp_serde::to_vec_named(record).map_err(|error| JournalError::Other {
-                path: path.display().to_string(),
-                reason: format!(
-                    "a record of item `{}` cannot be written: {error}",
-                    append.item
-                ),
-            })?,
-        })
-    });
+    let records = append.records.iter();
+    let records = records.map(|record| encode_record(record, &append.item, path));
     Ok(Encoded {
         records: records.collect::<Result<_, JournalError>>()?,
         item: append.item,
@@ -75,6 +91,9 @@ pub(super) fn encode(append: Append, path: &Path) -> Result<Encoded, JournalErro
 }
 
 impl Order {
+    /// What a piece of work counts for: nobody knows how much it writes, so few go together.
+    const WORK: usize = GROUP_BYTES / 8;
+
     fn bytes(&self) -> usize {
         match self {
             Self::Append(append, _) => {
@@ -82,9 +101,11 @@ impl Order {
                 let blobs: usize = append.blobs.iter().map(|(_, bytes)| bytes.len()).sum();
                 records + blobs
             }
-            Self::Delivered(..) => 0,
+            Self::Delivered(..) | Self::TryAgain(_) | Self::Wait(_) => 0,
+            Self::Effect(effect, _) => effect.bytes(),
             Self::Audit(entries, _) => entries.iter().map(|entry| entry.facts.len()).sum(),
             Self::Revision(_, definition, _) => definition.len(),
+            Self::Work(..) => Self::WORK,
         }
     }
 }
@@ -94,7 +115,10 @@ enum Outcome {
     Appended(Result<Seq, JournalError>),
     Delivered,
     Audited,
+    Effect(Result<(), JournalError>),
+    Waited,
     Revision(u64),
+    Worked(u64),
 }
 
 pub(super) struct Writer {
@@ -135,8 +159,27 @@ impl Writer {
     }
 
     fn write(&mut self, group: Vec<Order>) {
-        if let Some(cause) = self.shared.failed.get() {
-            return refuse(group, cause);
+        if group.is_empty() {
+            return;
+        }
+        let mut again = None;
+        if let Some(cause) = self.shared.failure() {
+            let mut orders = group.into_iter();
+            // What was given before was given by those who did not know yet.
+            let before = orders.by_ref().map_while(|order| match order {
+                Order::TryAgain(reply) => {
+                    again = Some(reply);
+                    None
+                }
+                order => Some(order),
+            });
+            refuse(before.collect(), &cause);
+            if let Some(reply) = again {
+                let tried = self.try_again();
+                let _ = reply.send(tried);
+                self.write(orders.collect());
+            }
+            return;
         }
         let outcomes = match self.commit(&group) {
             Ok(outcomes) => outcomes,
@@ -160,15 +203,44 @@ impl Writer {
                 }
                 (Order::Delivered(_, reply), _) => drop(reply.send(Ok(()))),
                 (Order::Audit(_, reply), _) => drop(reply.send(Ok(()))),
+                (Order::Effect(_, reply), Outcome::Effect(result)) => drop(reply.send(result)),
+                (Order::Wait(reply), _) => drop(reply.send(Ok(()))),
                 (Order::Revision(_, _, reply), Outcome::Revision(number)) => {
                     let _ = reply.send(Ok(number));
                 }
-                (Order::Append(..) | Order::Revision(..), _) => {}
+                (Order::Work(_, reply), Outcome::Worked(number)) => {
+                    let _ = reply.send(Ok(number));
+                }
+                (Order::TryAgain(reply), _) => drop(reply.send(Ok(()))),
+                (
+                    Order::Append(..) | Order::Effect(..) | Order::Revision(..) | Order::Work(..),
+                    _,
+                ) => {}
             }
         }
         if !digests.is_empty() {
             self.shared.drop_pending(digests.iter());
         }
+    }
+
+    /// Writes as much as a busy moment would, and takes it back: a store that has room for one page only
+    /// would fail again with the next group.
+    fn try_again(&mut self) -> Result<(), JournalError> {
+        let path = &self.shared.path;
+        let written = self.connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; INSERT OR REPLACE INTO meta VALUES ('room', randomblob({ROOM})); COMMIT; \
+             DELETE FROM meta WHERE key = 'room';"
+        ));
+        if let Err(error) = written {
+            let _ = self.connection.execute_batch("ROLLBACK");
+            return Err(problem(path, &error));
+        }
+        // What was remembered is of the transaction that failed.
+        let chain = audit::newest(&self.connection).map_err(|error| problem(path, &error))?;
+        self.chain = chain.ok_or_else(|| damaged(path, "the head of the audit is gone"))?;
+        self.known.clear();
+        self.shared.begin_anew();
+        Ok(())
     }
 
     fn commit(&mut self, group: &[Order]) -> rusqlite::Result<Vec<Outcome>> {
@@ -197,7 +269,11 @@ fn refuse(group: Vec<Order>, cause: &JournalError) {
             Order::Append(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Delivered(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Audit(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Effect(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Wait(reply) => drop(reply.send(Err(cause.clone()))),
             Order::Revision(_, _, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Work(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::TryAgain(reply) => drop(reply.send(Err(cause.clone()))),
         }
     }
 }
@@ -253,13 +329,41 @@ impl<'a> Batch<'a> {
                     audit::add(connection, self.chain, entries)?;
                     Outcome::Audited
                 }
+                Order::Effect(effect, _) => Outcome::Effect(self.effect(connection, effect)?),
+                Order::Wait(_) => Outcome::Waited,
                 Order::Revision(line, definition, _) => {
                     Outcome::Revision(keep_revision(connection, line, definition)?)
+                }
+                // Nothing failed.
+                Order::TryAgain(_) => Outcome::Delivered,
+                Order::Work(work, _) => {
+                    self.list(connection)?;
+                    let number = work(connection)?;
+                    // it may have removed items
+                    self.known.clear();
+                    Outcome::Worked(number)
                 }
             };
             self.outcomes.push(outcome);
         }
         self.list(connection)
+    }
+
+    fn effect(
+        &self,
+        connection: &Connection,
+        effect: &effects::Encoded,
+    ) -> rusqlite::Result<Result<(), JournalError>> {
+        let item = &effect.visit.item;
+        let known = match self.known.get(item) {
+            Some(known) => Some(*known),
+            None => find(connection, item)?,
+        };
+        let Some(Known { row, .. }) = known else {
+            return Ok(Err(JournalError::unknown_item(item)));
+        };
+        effects::write(connection, row, effect)?;
+        Ok(Ok(()))
     }
 
     fn append(
@@ -300,8 +404,9 @@ impl<'a> Batch<'a> {
             ])?;
         }
         for (digest, bytes) in &append.blobs {
+            // Again where it is there: what is handed over now is newer than any mark before.
             connection
-                .prepare_cached("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?, ?)")?
+                .prepare_cached("INSERT OR REPLACE INTO blobs (digest, bytes) VALUES (?, ?)")?
                 .execute(params![&digest.as_bytes()[..], &bytes[..]])?;
         }
         if append.summary.phase.ended() {

@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        Asset, Holding, Join, Missing, Station, Vars,
+        Asset, Clocking, Holding, Join, Missing, Station, Vars,
         reader::{Node, Reader},
     },
-    grants, host, is_path, next,
+    grants, hold, host, is_path, next,
     settings::Defaults,
 };
 use crate::{grant::Grants, name::Name, problem::shown};
@@ -39,6 +39,7 @@ pub(super) fn read(
         grants: Grants::default(),
         rate: settings.rate.clone(),
         violation: settings.violation,
+        clock: Clocking::default(),
     };
     let Some(fields) = reader.table(node) else {
         return station;
@@ -91,10 +92,21 @@ pub(super) fn read(
     if let Some(node) = fields.get("exits") {
         exits(reader, &node, &mut station.exits);
     }
+    if fields.get("clock").and_then(|node| reader.one_of(&node)) == Some("real") {
+        station.clock = Clocking::Real;
+    }
     station.visits = fields.get("visits").and_then(|node| reader.count(&node));
     station.join = fields.get("join").and_then(|node| join(reader, &node));
     if let Some(node) = fields.get("grants") {
         station.grants = grants::read(reader, &node, vars);
+    }
+    if let Some(node) = fields.get("hold") {
+        station.hold = hold::hold(reader, &node);
+    }
+    if let Some(node) = fields.get("ask") {
+        // what could not be read was meant as a question all the same
+        let (ask, holding) = hold::ask(reader, &node).unwrap_or_default();
+        (station.ask, station.hold) = (Some(ask), holding);
     }
     station
 }

@@ -195,19 +195,23 @@ fn a_chain_that_was_written_anew_is_whole() {
 
 /// A journal of the first format, with one item, as the andon of that time left it.
 fn first_format() -> (TempDir, ItemId) {
-    let (dir, item) =
-        super::tampered("DROP TABLE audit; DROP TABLE audit_head; PRAGMA user_version = 1");
-    let then = Connection::open_in_memory().unwrap();
-    then.execute_batch(schema::MIGRATIONS[0]).unwrap();
-    let now = Connection::open(dir.path().join(FILE)).unwrap();
-    let tables = |connection: &Connection| -> Vec<String> {
-        let mut statement = connection
-            .prepare("SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY name")
-            .unwrap();
-        let rows = statement.query_map([], |row| row.get(0)).unwrap();
-        rows.collect::<rusqlite::Result<_>>().unwrap()
-    };
-    assert_eq!(tables(&now), tables(&then));
+    let (newest, item) = super::tampered("SELECT 1");
+    let dir = dir();
+    let then = Connection::open(dir.path().join(FILE)).unwrap();
+    let items = "id, item, line, revision, source, phase, station, result, delivered, reason, \
+                 taken, changed";
+    then.execute_batch(&format!(
+        "{}; PRAGMA application_id = 0x616e646e; PRAGMA user_version = 1; PRAGMA journal_mode = WAL;
+         ATTACH '{}' AS now;
+         DELETE FROM meta; INSERT INTO meta SELECT * FROM now.meta;
+         INSERT INTO records SELECT * FROM now.records;
+         INSERT INTO items ({items}) SELECT {items} FROM now.items;
+         INSERT INTO blobs SELECT * FROM now.blobs;
+         INSERT INTO revisions SELECT line, number, definition FROM now.revisions;",
+        schema::MIGRATIONS[0],
+        newest.path().join(FILE).display()
+    ))
+    .unwrap();
     (dir, item)
 }
 
@@ -218,6 +222,9 @@ fn a_journal_of_the_first_format_is_read_and_migrated() {
     assert_eq!(older.load(&item).unwrap().len(), 4);
     assert_eq!(older.list(&Filter::default()).unwrap().len(), 1);
     assert!(older.audited(&AuditFilter::default()).unwrap().is_empty());
+    assert!(older.deliveries(&item).unwrap().is_empty());
+    let owed = older.owed(&name("line"), &name("sink"), u64::MAX, 9);
+    assert!(owed.unwrap().is_empty());
     assert_eq!(older.verify(None).unwrap().unwrap(), Verified::default());
     let factory = older.factory();
 
