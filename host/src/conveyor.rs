@@ -33,9 +33,9 @@ use crate::{
 };
 use audit::Attempt;
 use belts::Belts;
-use revisions::Revisions;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use revisions::Revisions;
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap, HashSet},
@@ -136,7 +136,9 @@ enum Place {
     Held(Name),
     Jammed(Name),
     /// Until a time that comes by itself.
-    Split { bounded: bool },
+    Split {
+        bounded: bool,
+    },
     Nowhere,
 }
 
@@ -399,8 +401,7 @@ impl Running {
     }
 
     fn knows(&self, id: &ItemId) -> Result<bool, ConveyorError> {
-        Ok(self.live.contains_key(id)
-            || self.conveyor.journal.knows(id)?)
+        Ok(self.live.contains_key(id) || self.conveyor.journal.knows(id)?)
     }
 
     fn take(
@@ -492,7 +493,11 @@ impl Running {
 
     fn report(&mut self, id: ItemId, visit: u64, report: Report) -> Result<(), ConveyorError> {
         // A visit that was ended may have reported all the same.
-        if self.working.get(&id).is_none_or(|under| under.visit != visit) {
+        if self
+            .working
+            .get(&id)
+            .is_none_or(|under| under.visit != visit)
+        {
             return Ok(());
         }
         let Some(under) = self.working.remove(&id) else {
@@ -627,7 +632,8 @@ impl Running {
         }
         self.shift(&place, &after);
         // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.
-        let settled = matches!(before, Wants::Visit { .. } | Wants::Children { .. }) && wants == before;
+        let settled =
+            matches!(before, Wants::Visit { .. } | Wants::Children { .. }) && wants == before;
         if ended {
             self.live.remove(id);
         } else if !settled {

@@ -9,7 +9,8 @@ use std::{
 };
 
 const LINE: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\n";
-const REJECTS: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@rejects\"\nnext = \"done\"\n";
+const REJECTS: &str =
+    "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@rejects\"\nnext = \"done\"\n";
 const PARKS: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@parks.wat\"\nnext = \"done\"\nlimits = { wall = \"1h\" }\n";
 
 /// A daemon; killed with the test where it has not ended.
@@ -81,7 +82,10 @@ impl Daemon {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         (status.expect("a status"), body.into())
     }
 }
@@ -107,7 +111,10 @@ fn until(ground: &Ground, arguments: &[&str], fits: impl Fn(&Came) -> bool) -> C
 #[test]
 fn from_a_submission_to_its_result() {
     let ground = Ground::new();
-    ground.line(LINE).write("a.txt", "a\n").write("b.txt", "b\n");
+    ground
+        .line(LINE)
+        .write("a.txt", "a\n")
+        .write("b.txt", "b\n");
     let daemon = Daemon::start(&ground, &["."]);
     let waits = ["submit", "l", "a.txt", "--wait", "60s"];
     assert_eq!(ground.andon(&waits).well(), "a\ns 1\n");
@@ -132,8 +139,14 @@ fn from_a_submission_to_its_result() {
     let status = ground.andon(&["status"]).well();
     assert!(status.starts_with("no daemon runs these lines"), "{status}");
     // What is submitted now is carried by the next daemon, which knows its lines.
-    let item = ground.command(&["submit", "l", "b.txt"]).output().expect("it runs");
-    let item = String::from_utf8(item.stdout).expect("text").trim().to_string();
+    let item = ground
+        .command(&["submit", "l", "b.txt"])
+        .output()
+        .expect("it runs");
+    let item = String::from_utf8(item.stdout)
+        .expect("text")
+        .trim()
+        .to_string();
     let daemon = Daemon::start(&ground, &[]);
     until(&ground, &["items", "--phase", "done", "--json"], |came| {
         came.stdout.lines().count() == 2
@@ -160,17 +173,23 @@ fn jams_are_cleared_beside_the_daemon() {
         ground.write(&format!("in/{name}.txt"), name);
     }
     let mut daemon = Daemon::start(&ground, &[".", "--json"]);
-    ground.andon(&["submit", "l", "in", "--priority", "high"]).well();
+    ground
+        .andon(&["submit", "l", "in", "--priority", "high"])
+        .well();
     let jam = daemon.hears("\"event\":\"jammed\"");
     assert!(jam.contains("rejected"), "{jam}");
     let jammed = ["items", "--jammed", "--json"];
     until(&ground, &jammed, |came| came.stdout.lines().count() == 3);
     let item = first(&ground);
-    let cleared = ground.andon(&["clear", &item, "skip", "--why", "it is fine"]).well();
+    let cleared = ground
+        .andon(&["clear", &item, "skip", "--why", "it is fine"])
+        .well();
     assert_eq!(cleared, "ITEM is done at `s`\n");
     let twice = ground.andon(&["clear", &item, "skip"]);
     insta::assert_snapshot!(twice.whole());
-    let all = ["clear", "--all", "scrap", "--reason", "reject", "--by", "ada"];
+    let all = [
+        "clear", "--all", "scrap", "--reason", "reject", "--by", "ada",
+    ];
     assert_eq!(ground.andon(&all).well().matches("is scrapped").count(), 2);
     let none = ground.andon(&all);
     assert_eq!((none.code, &*none.stderr), (Some(0), "no jams\n"));
@@ -183,15 +202,23 @@ fn jams_are_cleared_beside_the_daemon() {
         assert_eq!(ground.andon(wrong).code, Some(1), "{wrong:?}");
     }
     let shown = ground.andon(&["show", &first(&ground)]).well();
-    assert!(shown.contains("cleared by tester: skip by `pass` (it is fine)"), "{shown}");
+    assert!(
+        shown.contains("cleared by tester: skip by `pass` (it is fine)"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn stations_are_paused_and_items_run_again_or_cancelled() {
     let ground = Ground::new();
-    ground.line(LINE).write("a.txt", "a\n").write("b.txt", "b\n");
+    ground
+        .line(LINE)
+        .write("a.txt", "a\n")
+        .write("b.txt", "b\n");
     let _daemon = Daemon::start(&ground, &["."]);
-    ground.andon(&["submit", "l", "a.txt", "--wait", "60s"]).well();
+    ground
+        .andon(&["submit", "l", "a.txt", "--wait", "60s"])
+        .well();
     ground.andon(&["pause", "s", "--why", "lunch"]).well();
     let status = ground.andon(&["status"]).well();
     assert!(status.contains("paused by tester: lunch"), "{status}");
@@ -199,11 +226,16 @@ fn stations_are_paused_and_items_run_again_or_cancelled() {
     ground.andon(&rerun).well();
     let known = ground.andon(&rerun);
     assert_eq!(known.stderr, "it was run again before with this key\n");
-    let waiting = ground.andon(&["items", "--phase", "waiting", "--json"]).well();
+    let waiting = ground
+        .andon(&["items", "--phase", "waiting", "--json"])
+        .well();
     assert_eq!(waiting.lines().count(), 1, "{waiting}");
     let waiting: serde_json::Value = serde_json::from_str(&waiting_of(&ground)).expect("JSON");
     let item = waiting["item"].as_str().expect("an id");
-    assert_eq!(ground.andon(&["cancel", item]).well(), "ITEM is scrapped at `s`\n");
+    assert_eq!(
+        ground.andon(&["cancel", item]).well(),
+        "ITEM is scrapped at `s`\n"
+    );
     let again = ground.andon(&["cancel", item]);
     assert_eq!(again.code, Some(1), "{again:?}");
     ground.andon(&["resume", "s"]).well();
@@ -255,14 +287,23 @@ fn callers_over_tcp_need_a_token() {
     let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
     let (first, second) = (parsed(&first), parsed(&second));
     assert_eq!(first["item"], second["item"]);
-    assert_eq!((&first["known"], &second["known"]), (&false.into(), &true.into()));
+    assert_eq!(
+        (&first["known"], &second["known"]),
+        (&false.into(), &true.into())
+    );
     assert_eq!(second["outcome"]["results"][0]["body"]["text"], "x\ns 1\n");
     let (_, described) = daemon.ask("GET /openapi.json", &viewer, "");
     let printed = ground.andon(&["schema", "--openapi"]).well();
     assert_eq!(parsed(&described), parsed(&printed));
     let (_, figures) = daemon.ask("GET /metrics", &viewer, "");
-    assert!(figures.contains("andon_line_revision{line=\"l\"} 1.0"), "{figures}");
-    assert!(!figures.contains(first["item"].as_str().expect("an id")), "{figures}");
+    assert!(
+        figures.contains("andon_line_revision{line=\"l\"} 1.0"),
+        "{figures}"
+    );
+    assert!(
+        !figures.contains(first["item"].as_str().expect("an id")),
+        "{figures}"
+    );
     // A daemon that runs knows of it at once.
     ground.andon(&["token", "revoke", "ada"]).well();
     assert_eq!(daemon.ask("GET /v1/status", &viewer, "").0, 401);
@@ -306,8 +347,17 @@ fn daemons_that_do_not_begin() {
     ground.line(LINE);
     let said = |arguments: &[&str]| {
         let came = ground.andon(&[&["serve"], arguments].concat());
-        let lines: Vec<&str> = came.stderr.lines().filter(|line| !on_the_way(line)).collect();
-        format!("{:?} {}\n{}\n", came.code, arguments.join(" "), lines.join("\n"))
+        let lines: Vec<&str> = came
+            .stderr
+            .lines()
+            .filter(|line| !on_the_way(line))
+            .collect();
+        format!(
+            "{:?} {}\n{}\n",
+            came.code,
+            arguments.join(" "),
+            lines.join("\n")
+        )
     };
     let mut all = said(&[]);
     all += &said(&["gone"]);

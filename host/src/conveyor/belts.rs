@@ -297,7 +297,9 @@ impl Belts {
 
     /// Whether somebody waits before a station that is paused: then the others may have to wait as well.
     pub(super) fn is_held_up(&self) -> bool {
-        self.belts.iter().any(|belt| belt.paused && belt.waiting > 0)
+        self.belts
+            .iter()
+            .any(|belt| belt.paused && belt.waiting > 0)
     }
 }
 

@@ -21,7 +21,11 @@ fn answer<T: Send + 'static>(reply: Reply<T>, value: T) -> Answer {
 
 impl Running {
     /// Carries out one order. `draining` where the line takes nothing more.
-    pub(super) async fn order(&mut self, order: Order, draining: bool) -> Result<(), ConveyorError> {
+    pub(super) async fn order(
+        &mut self,
+        order: Order,
+        draining: bool,
+    ) -> Result<(), ConveyorError> {
         match order {
             Order::Submit(_, reply) if draining => {
                 tell(reply, Err(Unable::Stopping));
@@ -249,7 +253,9 @@ impl Running {
                 if !self.fetch(&id).await? {
                     continue;
                 }
-                let Some(item) = self.live.get(&id) else { continue };
+                let Some(item) = self.live.get(&id) else {
+                    continue;
+                };
                 let line = &self.revisions.of(item).line;
                 if revisions::begun(item).is_some() || line.stations.contains_key(&station) {
                     self.put_away(&id);

@@ -27,9 +27,9 @@ pub(super) struct Revisions {
 /// The revision on which an attempt began that is not over.
 pub(super) fn begun(item: &Item) -> Option<u64> {
     match &item.phase {
-        Phase::Ready { course, .. } | Phase::Working { course, .. } | Phase::Held { course, .. } => {
-            course.began.map(|began| began.revision)
-        }
+        Phase::Ready { course, .. }
+        | Phase::Working { course, .. }
+        | Phase::Held { course, .. } => course.began.map(|began| began.revision),
         _ => None,
     }
 }
@@ -154,7 +154,10 @@ impl Running {
         let mut moved = 0;
         for (station, count) in self.belts.all_waiting() {
             let station = station.clone();
-            if lines.iter().all(|line| line.stations.contains_key(&station)) {
+            if lines
+                .iter()
+                .all(|line| line.stations.contains_key(&station))
+            {
                 continue;
             }
             if !change.moves.contains_key(&station) {
