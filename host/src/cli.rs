@@ -4,13 +4,18 @@
 //! command could not do what was asked, 2 some items jammed, 130 interrupted and to be gone on with.
 
 mod audit;
+mod backup;
 mod build;
 mod check;
 mod clear;
 mod compile;
 mod completions;
 mod diff;
+mod doctor;
+mod erase;
 mod explain;
+mod export;
+mod gc;
 mod inputs;
 mod items;
 mod lock;
@@ -58,6 +63,12 @@ enum Command {
     Audit(audit::Audit),
     Clear(clear::Clear),
     Secret(secret::Secret),
+    Gc(gc::Gc),
+    Erase(erase::Erase),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Doctor(doctor::Doctor),
+    Export(export::Export),
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -80,6 +91,10 @@ const GROUPS: &[(&str, &[&str])] = &[
             "secret",
             "completions",
         ],
+    ),
+    (
+        "Look after the state folder",
+        &["gc", "erase", "backup", "restore", "doctor", "export"],
     ),
 ];
 
@@ -131,6 +146,12 @@ pub fn main() -> ExitCode {
         Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
         Command::Secret(command) => command.execute(),
+        Command::Gc(command) => command.execute(),
+        Command::Erase(command) => command.execute(),
+        Command::Backup(command) => command.execute(),
+        Command::Restore(command) => command.execute(),
+        Command::Doctor(command) => command.execute(),
+        Command::Export(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),
         Command::Runner(command) => command.execute().map(|()| Done::Well),

@@ -5,8 +5,10 @@
 
 mod budget;
 mod course;
+mod erase;
 mod fold;
 mod jam;
+mod named;
 mod payload;
 mod record;
 mod route;
@@ -22,8 +24,10 @@ pub(crate) use tests::{one_of_each_kind, with_later_facts};
 
 pub use budget::{Budget, Shares};
 pub use course::{Began, Course};
+pub use erase::{ERASED, NotErased, erased};
 pub use fold::FoldError;
 pub use jam::Jam;
+pub use named::Named;
 pub use payload::{Body, LabelProblem, Labels, Payload};
 pub use record::{
     Arrival, Asker, Child, ChildEnd, Clearing, Destination, End, Facts, Hold, Message, Record,

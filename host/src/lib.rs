@@ -32,6 +32,7 @@ pub mod sandbox;
 // floor 3, running
 pub mod assembly;
 pub mod conveyor;
+pub mod housekeeping;
 pub mod lines;
 
 // floor 4, faces

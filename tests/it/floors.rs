@@ -22,7 +22,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         ],
     ),
     (2, &["sandbox"]),
-    (3, &["assembly", "conveyor", "lines"]),
+    (3, &["assembly", "conveyor", "housekeeping", "lines"]),
     (4, &["cli"]),
 ];
 

@@ -154,6 +154,8 @@ impl Item {
             Record::Answered { answer, .. } => self.answer(answer)?,
             Record::Cancelled { .. } => self.cancel()?,
             Record::Relocated { to, .. } => self.relocate(to)?,
+            Record::Erased { .. } if self.kind().ended() => {}
+            Record::Erased { .. } => return Err(self.misplaced("it is erased")),
         }
         self.changed = record.at();
         Ok(())
@@ -636,7 +638,8 @@ impl Record {
             | Self::Cleared { at, .. }
             | Self::Asked { at, .. }
             | Self::Cancelled { at, .. }
-            | Self::Relocated { at, .. } => *at,
+            | Self::Relocated { at, .. }
+            | Self::Erased { at, .. } => *at,
             Self::Answered { answer, .. } => answer.at,
         }
     }
