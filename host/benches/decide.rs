@@ -25,6 +25,7 @@ fn main() {
         grants: grants("items"),
         ceiling: Some(Ceiling {
             grants: grants("**"),
+            ..Ceiling::default()
         }),
     };
     let target = Target::parse(URL).expect("a URL");

@@ -5,6 +5,7 @@
 
 pub mod assets;
 mod factory;
+mod folders;
 mod granted;
 mod kept;
 pub mod lock;
@@ -38,7 +39,7 @@ use andon_build::{Options, Progress};
 use assets::Tree;
 use reserved::{Reserved, resolve};
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -251,7 +252,9 @@ impl Assembly<'_> {
         // Side by side: loading is mostly reading and hashing.
         let found = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
-            for (name, station) in &draft.line.stations {
+            // where the line asks there is no component
+            let components = draft.line.stations.iter();
+            for (name, station) in components.filter(|(_, station)| station.ask.is_none()) {
                 let (cache, found, folder, from) = (&cache, &found, &folder, &from);
                 scope.spawn(move || {
                     let part = self.part(here(&folder.join(&station.r#use)), name, from, cache);
@@ -321,6 +324,7 @@ impl Assembly<'_> {
             let ceiling = factory.ceiling.clone();
             rights.insert(name.clone(), Rights { grants, ceiling });
         }
+        problems.extend(folders::check(&draft, &folder, &reserved, &factory));
         let known = parts
             .iter()
             .map(|(name, part)| (name.clone(), part.known(rights[name].clone())))
@@ -414,6 +418,8 @@ impl Part {
                 catalogue::Kind::Handler(_) => fit::Kind::Handler,
             },
             manifest: self.component.manifest.clone(),
+            reports: (self.compiled.facts().imports.iter())
+                .any(|import| import.starts_with("andon:station/progress")),
             imports_unknown: self
                 .compiled
                 .facts()
@@ -437,6 +443,7 @@ impl Assembled {
     fn revise(&self, shelf: &Path) -> Result<(Line, Revision), AssetError> {
         let mut line = self.draft.line.clone();
         let mut kept = line.clone();
+        folders::resolved(&mut line, &self.folder);
         for (name, station) in &mut line.stations {
             let trees = self.assets.get(name).map_or(&[][..], Vec::as_slice);
             for (i, (asset, tree)) in station.assets.iter_mut().zip(trees).enumerate() {
@@ -555,31 +562,13 @@ impl Assembled {
         revision: u64,
     ) -> Result<(), AssemblyError> {
         let mut problems = Vec::new();
-        // Stations of one component share its code, and with it the pool's warm instances.
-        let mut loaded = HashMap::new();
         for (name, station) in &line.stations {
             let Some(part) = self.parts.get(name) else {
                 continue;
             };
-            let component = match loaded.entry(part.component.digest) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    // It has more of something than there is for one visit.
-                    match sandbox.engine().load_cached(&part.compiled) {
-                        Ok(component) => entry.insert(component),
-                        Err(error) => {
-                            let error = PrepareError::Import {
-                                station: name.clone(),
-                                reason: format!("{error:#}"),
-                            };
-                            let place = format!("stations.{name}.use");
-                            problems.push(told(&self.draft, &place, &error.to_string()));
-                            continue;
-                        }
-                    }
-                }
-            };
-            if let Err(error) = sandbox.prepare(&line.name, revision, name, station, component) {
+            // Stations of one component share its code, and with it the pool's warm instances.
+            let code = (part.component.digest, &part.compiled);
+            if let Err(error) = sandbox.prepare_cached(&line.name, revision, name, station, code) {
                 problems.push(told(
                     &self.draft,
                     &format!("stations.{name}.use"),

@@ -8,6 +8,7 @@ mod course;
 mod erase;
 mod fold;
 mod jam;
+mod media;
 mod named;
 mod payload;
 mod record;
@@ -27,6 +28,7 @@ pub use course::{Began, Course};
 pub use erase::{ERASED, NotErased, erased};
 pub use fold::FoldError;
 pub use jam::Jam;
+pub use media::media_type;
 pub use named::Named;
 pub use payload::{Body, LabelProblem, Labels, Payload};
 pub use record::{

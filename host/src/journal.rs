@@ -57,21 +57,28 @@ pub trait Journal: Upkeep + Send + Sync + 'static {
     /// the calls, and several share one sync. The future ends when the records are durable. Dropping
     /// it drops the news, not the records.
     ///
-    /// Once the store could not keep an append, every later one fails for the same reason, so that
-    /// nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
+    /// Once the store could not keep an append, every later one fails for the same reason, until
+    /// [`Self::try_again`], so that nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
     /// item, and what was to follow it there conflicts as well.
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>>;
 
-    /// The next messages between items: after the append that they come from is durable. At least
-    /// once each while the sender's state calls for them, in any order. Ends with an empty list when
-    /// the store is closed.
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>>;
+    /// The next messages between items of a line: after the append that they come from is durable. At
+    /// least once each while the sender's state calls for them, in any order. Each line has an inbox of
+    /// its own, so that nobody takes what is another's; of one line, one at a time may ask. Ends with an
+    /// empty list when the store is closed.
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>>;
 
     /// The items that fit, ordered by when they were taken.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError>;
+
+    /// How many items of a line are in which phase at which station, where they are at one or were last.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError>;
 
     /// The bytes under `digest`, from the store's own table of small blobs. Sees the blobs of every
     /// append that was handed over, durable or not.
@@ -127,6 +134,21 @@ pub trait Journal: Upkeep + Send + Sync + 'static {
         deliveries: Vec<Delivery>,
     ) -> BoxFuture<'static, Result<(), JournalError>>;
 
+    /// Keeps how far a source of a line is, in words of its own; it replaces what was kept of it.
+    /// Applied in order with the appends; the future ends when it is durable.
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// What [`Self::keep_source`] kept last. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError>;
+
     /// Hands over entries of the audit to be kept, their texts cut to [`Entry::WHAT`]. The call returns
     /// at once and is applied in order with the appends; the entries of one call are kept together. The
     /// future ends when they are durable. Dropping it drops the news, not the entries: a store that
@@ -151,6 +173,35 @@ pub trait Journal: Upkeep + Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn revision(&self, line: &Name, number: u64) -> Result<Option<String>, JournalError>;
+
+    /// Keeps how a line stands, instead of what was kept of it before, and adds the record to its history
+    /// in the same step. Applied in order with the appends; the future ends when it is durable.
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// How each line stands of which that was kept, by name. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn lines(&self) -> Result<Vec<LineState>, JournalError>;
+
+    /// The history of a line, the oldest first. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError>;
+
+    /// After a failure: tries with a real write whether there is room again. Where there is, the store is
+    /// as after being opened anew, and keeps what it is given from then on. Nobody may go on who was
+    /// refused something before: what followed it would be kept without it. Of no effect on a store that
+    /// did not fail.
+    ///
+    /// # Errors
+    /// When it still cannot write.
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>>;
 
     /// The random id of this factory; it enters every item's id.
     fn factory(&self) -> [u8; 16];

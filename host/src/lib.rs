@@ -34,6 +34,8 @@ pub mod assembly;
 pub mod conveyor;
 pub mod housekeeping;
 pub mod lines;
+pub mod sinks;
+pub mod sources;
 
 // floor 4, faces
 pub mod cli;

@@ -15,12 +15,12 @@ pub enum Unit {
 }
 
 macro_rules! limits {
-    ($($(#[doc = $doc:literal])+ $field:ident $name:ident: $type:ty = $default:expr, $unit:ident, $write:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $field:ident $name:ident: $type:ty = $default:expr, $unit:ident, $write:expr $(, unsaid if $unsaid:literal)?;)+) => {
         /// The limits of one visit.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default)]
         pub struct Limits {
-            $($(#[doc = $doc])+ pub $field: $type,)+
+            $($(#[doc = $doc])+ $(#[serde(skip_serializing_if = $unsaid)])? pub $field: $type,)+
         }
 
         impl Default for Limits {
@@ -77,9 +77,24 @@ fn write_time(time: Duration) -> String {
     humantime::format_duration(time).to_string()
 }
 
+fn write_heartbeat(time: Duration) -> String {
+    if no_heartbeat(&time) {
+        "none".into()
+    } else {
+        write_time(time)
+    }
+}
+
+fn no_heartbeat(time: &Duration) -> bool {
+    *time == Limits::NO_HEARTBEAT
+}
+
 limits! {
     /// Time from start to end, also while parked in a host call. Default 30 s.
     wall Wall: Duration = Duration::from_secs(30), Time, write_time;
+    /// Time without a report of progress: a visit that is silent for longer is taken to be dead. Default
+    /// none.
+    heartbeat Heartbeat: Duration = Self::NO_HEARTBEAT, Time, write_heartbeat, unsaid if "no_heartbeat";
     /// Processor time of the guest and of the host calls made for it. Default 5 s.
     cpu Cpu: Duration = Duration::from_secs(5), Time, write_time;
     /// Linear memory, summed over the store, in bytes. Default 64 MiB.
@@ -115,11 +130,16 @@ limits! {
     files Files: u64 = 10_000, Count, |n: u64| n.to_string();
 }
 
+impl Limits {
+    /// A heartbeat that is never missed.
+    pub const NO_HEARTBEAT: Duration = Duration::MAX;
+}
+
 impl Limit {
     /// Whether running into it may go away by itself, so that the attempt is repeated. Only time is
     /// such: a visit has the same inputs, clock and seed again, and would use as much memory.
     pub fn passing(self) -> bool {
-        matches!(self, Self::Wall | Self::Cpu)
+        matches!(self, Self::Wall | Self::Heartbeat | Self::Cpu)
     }
 }
 

@@ -12,7 +12,10 @@ mod lower;
 pub(crate) mod parse;
 mod quantity;
 pub(crate) mod reader;
+pub mod schedule;
 mod schema;
+pub mod sink;
+pub mod source;
 mod vars;
 pub mod would;
 
@@ -32,6 +35,8 @@ use crate::{
     name::Name,
 };
 use serde::{Deserialize, Serialize};
+use sink::{Notify, Sink};
+use source::Source;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// A line, checked.
@@ -44,8 +49,20 @@ pub struct Line {
     /// Where its visits run; none where the line leaves that to whoever runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Worker>,
+    /// Within what time each of its items has to be through; one that is not jams with its next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
     /// Its stations.
     pub stations: BTreeMap<Name, Station>,
+    /// What submits to it by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<Name, Source>,
+    /// Where its results go.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<Name, Sink>,
+    /// Who is told when an item needs a person.
+    #[serde(default, skip_serializing_if = "Notify::is_none")]
+    pub notify: Notify,
 }
 
 /// A station on a line.
@@ -100,7 +117,7 @@ pub struct Station {
 }
 
 /// What the line asks at a station of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// What is asked.
     pub prompt: String,

@@ -2,6 +2,7 @@
 
 use crate::{
     digest::Digest,
+    escape::shown,
     item::{ItemId, Payload},
     limits::Limit,
     name::Name,
@@ -109,6 +110,13 @@ impl Question {
                 Self::WORD
             ));
         }
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(twice) = self.choices.iter().find(|choice| !seen.insert(*choice)) {
+            return Err(format!(
+                "a question has each choice once, and `{}` is there twice",
+                shown(twice)
+            ));
+        }
         if self.choices.is_empty() && !self.free_text {
             return Err("a question without choices has to take free text".into());
         }
@@ -129,6 +137,11 @@ pub struct Answer {
     pub by: String,
     /// When.
     pub at: Millis,
+}
+
+impl Answer {
+    /// The longest free text, in bytes.
+    pub const TEXT: usize = 4 << 10;
 }
 
 /// What came of an attempt.

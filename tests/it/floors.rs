@@ -22,7 +22,10 @@ const FLOORS: &[(u8, &[&str])] = &[
         ],
     ),
     (2, &["sandbox"]),
-    (3, &["assembly", "conveyor", "housekeeping", "lines"]),
+    (
+        3,
+        &["assembly", "conveyor", "housekeeping", "lines", "sinks", "sources"],
+    ),
     (4, &["cli"]),
 ];
 

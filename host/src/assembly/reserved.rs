@@ -53,7 +53,7 @@ impl Reserved {
         let file = factory.file.as_deref().map(Path::new);
         fixed.extend(file.map(|file| (resolve(file), "says what lines may do")));
         let stations = draft.line.stations.values();
-        for station in stations.clone() {
+        for station in stations.clone().filter(|station| station.ask.is_none()) {
             fixed.push((
                 resolve(&folder.join(&station.r#use)),
                 "is what a station is made from",
@@ -136,24 +136,63 @@ impl Reserved {
         )))
     }
 
+    /// What is wrong with a folder of a line's own, that its files are taken from or its results put
+    /// into: as with one that is granted for writing, and no station may write there either.
+    pub(super) fn own(&self, draft: &Draft, at: &str, host: &Path) -> Option<Problem> {
+        let name = shown(&host.display().to_string());
+        if let Some(problem) = self.open(draft, at, host, &name, "used") {
+            return Some(problem);
+        }
+        let place = resolve(&self.folder.join(host));
+        let fixed = overlaps(&self.fixed, &place).map(|(path, what)| {
+            let path = shown(&path.display().to_string());
+            format!("`{name}` cannot be used: `{path}` {what}")
+        });
+        let written = || {
+            let mut writable = self.writable.iter();
+            let other = writable
+                .find(|other| other.starts_with(&place) || place.starts_with(other))?;
+            let other = shown(&other.display().to_string());
+            Some(format!("`{name}` cannot be used: a station may write to `{other}`"))
+        };
+        let message = fixed.or_else(written)?;
+        Some(draft.problem(at, message).hint("name a folder beside it"))
+    }
+
     fn reading(&self, draft: &Draft, at: &str, host: &Path, name: &str) -> Option<Problem> {
+        self.open(draft, at, host, name, "granted")
+    }
+
+    /// What is wrong with a folder that is to be `done` something with.
+    fn open(
+        &self,
+        draft: &Draft,
+        at: &str,
+        host: &Path,
+        name: &str,
+        done: &str,
+    ) -> Option<Problem> {
+        let beside = match done {
+            "granted" => "grant a folder beside it",
+            _ => "name a folder beside it",
+        };
         let place = resolve(&self.folder.join(host));
         let within_state = place
             .components()
             .any(|part| part == Component::Normal(OsStr::new(STATE)));
         if let Some((path, what)) = overlaps(&self.closed, &place) {
             let message = if place.starts_with(path) {
-                format!("`{name}` cannot be granted: it is, or is in, {what}")
+                format!("`{name}` cannot be {done}: it is, or is in, {what}")
             } else {
                 format!(
-                    "`{name}` cannot be granted: {what} `{}` is in it",
+                    "`{name}` cannot be {done}: {what} `{}` is in it",
                     shown(&path.display().to_string())
                 )
             };
-            return Some(draft.problem(at, message).hint("grant a folder beside it"));
+            return Some(draft.problem(at, message).hint(beside));
         }
         if let Some(what) = systems(&place) {
-            let message = format!("`{name}` cannot be granted: it is in {what}");
+            let message = format!("`{name}` cannot be {done}: it is in {what}");
             return Some(
                 draft
                     .problem(at, message)
@@ -162,17 +201,17 @@ impl Reserved {
         }
         if let Some(state) = state_folder(&place) {
             let state = shown(&state.display().to_string());
-            let message = format!("`{name}` cannot be granted: `{state}` is a state folder");
-            return Some(draft.problem(at, message).hint("grant a folder beside it"));
+            let message = format!("`{name}` cannot be {done}: `{state}` is a state folder");
+            return Some(draft.problem(at, message).hint(beside));
         }
         if within_state {
             return Some(
                 draft
                     .problem(
                         at,
-                        format!("`{name}` cannot be granted: `{STATE}` is a folder of andon's own"),
+                        format!("`{name}` cannot be {done}: `{STATE}` is a folder of andon's own"),
                     )
-                    .hint("grant a folder beside it"),
+                    .hint(beside),
             );
         }
         let link = self.guests_link(host)?;
@@ -181,7 +220,7 @@ impl Reserved {
                 .problem(
                     at,
                     format!(
-                        "`{name}` cannot be granted: `{}` is a link in a folder that a station may write",
+                        "`{name}` cannot be {done}: `{}` is a link in a folder that a station may write",
                         shown(&link.display().to_string())
                     ),
                 )

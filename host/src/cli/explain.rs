@@ -6,10 +6,11 @@ mod would;
 
 use super::{Done, print, state::FactoryArg};
 use crate::{
-    assembly::{Assembled, Assembly, AssemblyError},
+    assembly::{Assembled, Assembly, AssemblyError, Part},
+    catalogue::Kind,
     limits::{Limit, Limits},
     line::{
-        Line, Missing, Rule, Station, Target,
+        Holding, Line, Missing, Rule, Station, Target,
         would::{Call, Would},
     },
     name::Name,
@@ -104,8 +105,8 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
         None => "default".to_string(),
     };
     let setting = |key: &str, value: Value| json!({ "value": value, "from": from(at(key)) });
-    let part = &assembled.parts[name];
-    let manifest = part.component.manifest.as_ref();
+    let part = assembled.parts.get(name);
+    let manifest = part.and_then(|part| part.component.manifest.as_ref());
     let defaults = Limits::default();
     let most = &assembled.factory.most;
     let limits: serde_json::Map<String, Value> = Limit::ALL
@@ -114,7 +115,8 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
             let key = limit.key();
             let path = format!("limits.{key}");
             let mut limits = setting(&path, json!(station.limits.written(*limit)));
-            let lowered = at(&path).is_none() && defaults.above(*limit, most);
+            let lowered =
+                at(&path).is_none() && defaults.above(*limit, most) && *limit != Limit::Heartbeat;
             let place = assembled.factory.place(&format!("ceiling.limits.{key}"));
             if let (true, Some((file, place))) = (lowered, place) {
                 limits["from"] = json!(format!("the ceiling, {file}:{}", place.line));
@@ -144,9 +146,11 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
     };
     json!({
         "station": name,
-        "component": part.component.source.display().to_string(),
-        "digest": part.component.digest,
-        "kind": part.kind.to_string(),
+        "component": part.map(|part| part.component.source.display().to_string()),
+        "digest": part.map(|part| part.component.digest),
+        "kind": part.map_or_else(|| "the line asks".into(), |part| part.kind.to_string()),
+        "ask": station.ask.as_ref().map(|ask| json!({ "prompt": ask.prompt, "choices": ask.choices })),
+        "hold": part.is_none_or(asks).then(|| hold(station)),
         "manifest": manifest.map(|m| json!({ "name": m.name, "version": m.version, "description": m.description })),
         "factory": assembled.factory.file,
         "mounts": grants.mounts(),
@@ -154,7 +158,7 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
         "tcp": grants.tcp(),
         "secrets": grants.secrets(),
         "not-given": requires.map(|requires| grants.not_given(requires)).unwrap_or_default(),
-        "closed-imports": grants.closed(&part.compiled.facts().imports),
+        "closed-imports": part.map(|part| grants.closed(&part.compiled.facts().imports)).unwrap_or_default(),
         "limits": limits,
         "rate": rates,
         "violation": setting("violation", json!(station.violation)),
@@ -176,6 +180,34 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
         "ports": station.next.iter().map(|(port, rules)| (port.to_string(), rules.iter().map(rule).collect()))
             .collect::<serde_json::Map<String, Value>>(),
     })
+}
+
+/// Whether a component can ask: what `hold` says of other kinds has no effect.
+fn asks(part: &Part) -> bool {
+    matches!(part.kind, Kind::Typed | Kind::TypedAsync)
+}
+
+/// Who may answer a question here, and what happens where nobody does.
+fn hold(station: &Station) -> Value {
+    let Holding {
+        within,
+        otherwise,
+        not_submitter,
+    } = &station.hold;
+    let within = within.map(|within| humantime::format_duration(within).to_string());
+    let after = match (&within, otherwise) {
+        (None, _) => "it waits for an answer, at most until its deadline; then it jams".into(),
+        (Some(within), None) => format!("without an answer within {within} it jams"),
+        (Some(within), Some(choice)) => {
+            format!("without an answer within {within} `{choice}` is taken")
+        }
+    };
+    let who = if *not_submitter {
+        "anyone who may operate the line, but not who submitted the item"
+    } else {
+        "anyone who may operate the line"
+    };
+    json!({ "who": who, "within": within, "otherwise": otherwise, "then": after })
 }
 
 fn rule(rule: &Rule) -> Value {

@@ -4,7 +4,7 @@ use crate::{
     conveyor::Input,
     digest::Digest,
     escape::line as shown,
-    item::{Body, Labels, Payload, Taking},
+    item::{Body, Labels, Payload, Taking, Ticket, media_type},
 };
 use bytes::Bytes;
 use std::{
@@ -181,6 +181,7 @@ pub(super) fn read(
             return;
         }
     };
+    let by = super::clear::user();
     let input = |source: String, position: usize, content_type: &str, body: Bytes| {
         let digest = Digest::of(&body);
         let key = format!(
@@ -194,7 +195,13 @@ pub(super) fn read(
         };
         Ok(Input {
             key,
-            taking: Taking::plain(source, payload),
+            taking: Taking {
+                ticket: Ticket {
+                    by: Some(by.clone()),
+                    ..Ticket::default()
+                },
+                ..Taking::plain(source, payload)
+            },
             blobs: Vec::new(),
         })
     };
@@ -238,7 +245,7 @@ pub(super) fn read(
             }
         }
     } else {
-        let content_type = media_type(&label, &bytes);
+        let content_type = Payload::guess(&label, &bytes);
         take(input(label.clone(), 0, content_type, bytes));
     }
 }
@@ -312,31 +319,6 @@ fn begins_mail(line: &[u8]) -> bool {
             .last()
             .is_some_and(|day| day.len() <= 2 && digits(day));
     dated && after.len() <= 2 && after.iter().any(is_year)
-}
-
-/// A guess from the name, then from the content.
-fn media_type(name: &str, bytes: &[u8]) -> &'static str {
-    let extension = Path::new(name)
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
-        "patch" | "diff" => "text/x-diff",
-        "eml" => "message/rfc822",
-        "mbox" => "application/mbox",
-        "json" => "application/json",
-        "md" => "text/markdown",
-        "html" | "htm" => "text/html",
-        "csv" => "text/csv",
-        "xml" => "application/xml",
-        "toml" => "application/toml",
-        "yaml" | "yml" => "application/yaml",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "pdf" => "application/pdf",
-        _ if std::str::from_utf8(bytes).is_ok() => "text/plain",
-        _ => "application/octet-stream",
-    }
 }
 
 #[cfg(test)]

@@ -2,15 +2,16 @@
 //! the journal, and said to be delivered only when they are durable where they went.
 
 use super::{print, state::State};
-use crate::item::{Item, Payload, Phase};
+use crate::{
+    item::Item,
+    sinks::{file_name, write_whole},
+};
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     fs,
-    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -64,7 +65,7 @@ impl Results {
         let next = AtomicUsize::new(0);
         let write = || -> anyhow::Result<()> {
             while let Some(item) = items.get(next.fetch_add(1, Relaxed)) {
-                let Some(payload) = result(item) else {
+                let Some(payload) = item.result() else {
                     continue;
                 };
                 let body = self.state.body(payload, item.workspace)?;
@@ -90,7 +91,7 @@ impl Results {
     }
 
     fn print(&self, item: &Item) -> anyhow::Result<()> {
-        let Some(payload) = result(item) else {
+        let Some(payload) = item.result() else {
             return Ok(());
         };
         let body = || self.state.body(payload, item.workspace);
@@ -121,63 +122,5 @@ impl Results {
             }
         }
         Ok(())
-    }
-}
-
-/// A result's file: named after its input, with an ending that fits its media type, and the item's
-/// id in it, so that the same result always has the same name and no two share one.
-fn file_name(item: &Item, payload: &Payload) -> String {
-    let stem = Path::new(&item.source)
-        .file_stem()
-        .and_then(|s| s.to_str())
-        .unwrap_or("result");
-    let stem: String = stem
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
-                c
-            } else {
-                '-'
-            }
-        })
-        .take(100)
-        .collect();
-    let essence = payload
-        .content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    let extension = match essence {
-        "text/markdown" => "md",
-        "application/json" => "json",
-        "text/html" => "html",
-        "text/csv" => "csv",
-        "text/x-diff" => "patch",
-        "message/rfc822" => "eml",
-        text if text.starts_with("text/") => "txt",
-        _ => "bin",
-    };
-    format!("{}.{}.{extension}", stem.trim_start_matches('.'), item.id)
-}
-
-/// Writes a file so that it is there as a whole or not at all. What a crash leaves beside it is written
-/// over and renamed when the result is given again.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
-}
-
-/// What an item brought to `done`.
-pub(super) fn result(item: &Item) -> Option<&Payload> {
-    match &item.phase {
-        Phase::Ended { result, .. } => result.as_ref(),
-        _ => None,
     }
 }

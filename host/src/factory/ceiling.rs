@@ -24,13 +24,19 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, most: &mut Limits) 
     if let Some(node) = fields.get("limits") {
         settings::limits(reader, &node, most);
     }
+    let notify = fields.get("notify").and_then(|node| reader.table(&node));
+    let commands = notify.is_some_and(|fields| flag(reader, &fields, "commands"));
     let grants = fields.get("grants").and_then(|node| reader.table(&node));
     let Some(grants) = grants else {
-        return Ceiling::default();
+        return Ceiling {
+            commands,
+            ..Ceiling::default()
+        };
     };
     // A ceiling is not written with variables: it bounds what they may be.
     let vars = Vars::default();
     Ceiling {
+        commands,
         grants: Grants {
             fs: each(reader, &grants, "fs", mount),
             http: each(reader, &grants, "http", |r, node| http(r, node, &vars)),

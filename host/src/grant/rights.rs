@@ -14,6 +14,9 @@ use std::time::Duration;
 pub struct Ceiling {
     /// As in a line; `guest`, and the headers of secrets, are not looked at.
     pub grants: Grants,
+    /// Whether lines may name programs of this host that are told of jams and holds.
+    #[serde(default)]
+    pub commands: bool,
 }
 
 /// The effective rights of one station.

@@ -144,6 +144,7 @@ fn alone(line: &Grants, ceiling: &Grants) -> [Rights; 3] {
         grants: grants.clone(),
         ceiling: ceiling.map(|grants| Ceiling {
             grants: grants.clone(),
+            ..Ceiling::default()
         }),
     };
     [

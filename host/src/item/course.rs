@@ -31,6 +31,9 @@ pub struct Began {
 }
 
 impl Course {
+    /// The most answers that a visit is given: one that goes on asking jams.
+    pub const ANSWERS: usize = 64;
+
     /// The course after one more start.
     pub(super) fn started(&self, at: Millis, revision: u64) -> Self {
         let runs = self.runs.saturating_add(1);

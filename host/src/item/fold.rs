@@ -136,6 +136,7 @@ impl Item {
                     arrivals: Vec::new(),
                     until: *until,
                     join: join.clone(),
+                    was: Vec::new(),
                     workspace: *workspace,
                     visits: self.visits.clone(),
                     each: shares.map(|shares| shares.each),
@@ -314,15 +315,21 @@ impl Item {
         Ok(())
     }
 
-    /// Waits at another station for its first attempt there.
+    /// Waits at another station for its first attempt there; while it waits for children, it is their
+    /// join that goes by another name.
     fn relocate(&mut self, to: &Name) -> Result<(), FoldError> {
-        match &self.phase {
+        match &mut self.phase {
             Phase::Ready { .. } | Phase::Held { .. } | Phase::Jammed { split: None, .. } => {
                 self.ready_at(to);
-                Ok(())
+                Some(())
             }
-            _ => Err(self.misplaced("it is sent to another station")),
+            Phase::Split(split) => rejoin(split, to),
+            Phase::Jammed {
+                split: Some(split), ..
+            } => rejoin(split, to),
+            _ => None,
         }
+        .ok_or_else(|| self.misplaced("it is sent to another station"))
     }
 
     /// The station and visit that it leaves: after an attempt, or straight from the queue where a
@@ -361,7 +368,7 @@ impl Item {
             Destination::Scrap => self.end(End::Scrapped, None, port, None),
             Destination::Nowhere(jam) => {
                 let station = match jam {
-                    Jam::Exhausted(station) => station.clone(),
+                    Jam::Exhausted(station) | Jam::Homeless(station) => station.clone(),
                     _ => self
                         .last
                         .as_ref()
@@ -520,20 +527,16 @@ impl Item {
 
     /// Turns from what it waited for: sorts what arrived into its own and what is for joins further
     /// up, and remembers the children that are still out.
-    fn turn_from(&mut self, split: Split) -> Vec<Arrival> {
-        let (mut own, others): (Vec<_>, Vec<_>) = split
-            .arrivals
+    fn turn_from(&mut self, mut split: Split) -> Vec<Arrival> {
+        let (mut own, others): (Vec<_>, Vec<_>) = std::mem::take(&mut split.arrivals)
             .into_iter()
-            .partition(|arrival| Some(&arrival.join) == split.join.as_ref());
+            .partition(|arrival| split.takes(arrival));
         own.sort_by(|a, b| a.item.path().cmp(b.item.path()));
         self.carried.extend(others);
         self.carried
             .sort_by(|a, b| a.item.path().cmp(b.item.path()));
         if !split.children.is_empty() {
-            self.late.push(Split {
-                arrivals: Vec::new(),
-                ..split
-            });
+            self.late.push(split);
         }
         own
     }
@@ -606,6 +609,10 @@ impl Item {
                 // a join with one input keeps that input's workspace; there is no edit of several
                 self.joined.truncate(1);
                 self.phase = again;
+                // they were given for another payload
+                if let Phase::Ready { course, .. } = &mut self.phase {
+                    course.answers.clear();
+                }
             }
             (Clearing::Scrap, split) => {
                 if let Some(split) = split {
@@ -619,6 +626,13 @@ impl Item {
         }
         Ok(())
     }
+}
+
+/// Gives the join of a split another name; none where it has no join.
+fn rejoin(split: &mut Split, to: &Name) -> Option<()> {
+    let was = split.join.replace(to.clone());
+    split.was.push(was?);
+    Some(())
 }
 
 impl Record {

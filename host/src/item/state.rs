@@ -140,6 +140,8 @@ pub struct Split {
     pub until: Option<Millis>,
     /// The join that collects the children.
     pub join: Option<Name>,
+    /// What that join was called before a retool: children that left before it still say so.
+    pub was: Vec<Name>,
     /// The workspace that every child starts with.
     pub workspace: Option<Digest>,
     /// How often the item had been at each station.
@@ -151,9 +153,12 @@ pub struct Split {
 impl Split {
     /// Whether anything has arrived at its own join.
     pub fn has_arrivals(&self) -> bool {
-        self.arrivals
-            .iter()
-            .any(|arrival| Some(&arrival.join) == self.join.as_ref())
+        self.arrivals.iter().any(|arrival| self.takes(arrival))
+    }
+
+    /// Whether this is for its own join, and not for one of an ancestor.
+    pub fn takes(&self, arrival: &Arrival) -> bool {
+        self.join.as_ref() == Some(&arrival.join) || self.was.contains(&arrival.join)
     }
 }
 
@@ -199,6 +204,14 @@ pub enum Wants {
 }
 
 impl Item {
+    /// What it brought to `done`.
+    pub fn result(&self) -> Option<&Payload> {
+        match &self.phase {
+            Phase::Ended { result, .. } => result.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What the item's state calls for.
     pub fn wants(&self) -> Wants {
         match &self.phase {
@@ -325,13 +338,25 @@ impl Item {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
+        // every list begins with its length, and every body with its kind: no two things read the same
+        part(&(self.inputs.len() as u64).to_le_bytes());
         for payload in &self.inputs {
             part(payload.content_type.as_bytes());
             match &payload.body {
-                super::Body::Inline(bytes) => part(Digest::of(bytes).as_bytes()),
-                super::Body::Stored { digest, .. } => part(digest.as_bytes()),
-                super::Body::File(path) => part(path.as_bytes()),
+                super::Body::Inline(bytes) => {
+                    part(b"bytes");
+                    part(Digest::of(bytes).as_bytes());
+                }
+                super::Body::Stored { digest, .. } => {
+                    part(b"bytes");
+                    part(digest.as_bytes());
+                }
+                super::Body::File(path) => {
+                    part(b"file");
+                    part(path.as_bytes());
+                }
             }
+            part(&(payload.labels.iter().count() as u64).to_le_bytes());
             for (name, value) in payload.labels.iter() {
                 part(name.as_bytes());
                 part(value.as_bytes());

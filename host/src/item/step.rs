@@ -6,8 +6,8 @@ mod hold;
 mod outcome;
 
 use super::{
-    Arrival, ChildEnd, Clearing, Item, ItemId, Jam, Message, Payload, Phase, PhaseKind, Record,
-    Split, Ticket, route::Traveller,
+    Arrival, ChildEnd, Clearing, Destination, Item, ItemId, Jam, Message, Payload, Phase,
+    PhaseKind, Record, Split, Ticket, route::Traveller,
 };
 use crate::{
     digest::Digest,
@@ -60,9 +60,9 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// A retool took its station away.
+    /// A retool took its station away; or, where it waits for its children, the join that collects them.
     Relocated {
-        /// Where it goes; jams where there is nothing to go to.
+        /// Where it goes, or what the join is called now; jams where there is nothing to go to.
         to: Option<Name>,
     },
     /// A person clears its jam.
@@ -183,11 +183,36 @@ pub enum Refused {
         "`{by}` submitted item `{item}`, and the line lets somebody else answer\n  hint: ask another person to answer"
     )]
     Submitter { item: ItemId, by: String },
+    #[error(
+        "nobody knows who submitted item `{item}`, and the line lets only somebody else answer\n  hint: `andon cancel {item}` takes it from the line; submit it again with a name"
+    )]
+    NoSubmitter { item: ItemId },
+    #[error(
+        "the time to answer for item `{item}` is over\n  hint: `andon show {item}` tells what became of it"
+    )]
+    Over { item: ItemId },
+    #[error("item `{item}` takes a choice and no text\n  hint: say it with `--why`")]
+    NoText { item: ItemId },
+    #[error("`{what}` has {bytes} bytes, and {least} to {most} are allowed")]
+    Words {
+        what: &'static str,
+        bytes: usize,
+        least: usize,
+        most: usize,
+    },
     #[error("item `{item}` has ended: it is {phase}")]
     HasEnded { item: ItemId, phase: PhaseKind },
+    #[error("the line `{line}` has no station `{station}` to send item `{item}` to")]
+    NowhereTo {
+        item: ItemId,
+        station: Name,
+        line: Name,
+    },
     #[error("item `{item}` cannot be sent to another station: it is {phase}")]
     Stays { item: ItemId, phase: PhaseKind },
-    #[error("item `{item}` is at the station `{station}`, which the line `{line}` does not have")]
+    #[error(
+        "item `{item}` is at the station `{station}`, which the line `{line}` does not have\n  hint: retool the line to one that has it, or with `--move {station}=OTHER`; scrap ends the item"
+    )]
     NoStation {
         item: ItemId,
         station: Name,
@@ -201,9 +226,13 @@ pub fn take(at: Millis, line: &Line, revision: u64, taking: Taking) -> Record {
         source,
         mut payload,
         workspace,
-        ticket,
+        mut ticket,
         from,
     } = taking;
+    let own = line
+        .deadline
+        .map(|within| at.saturating_add(outcome::millis(within)));
+    ticket.deadline = [ticket.deadline, own].into_iter().flatten().min();
     let visits = BTreeMap::new();
     let traveller = Traveller {
         line,
@@ -212,7 +241,11 @@ pub fn take(at: Millis, line: &Line, revision: u64, taking: Taking) -> Record {
     };
     normalise(&mut payload);
     let first = from.unwrap_or_else(|| line.entry.clone());
-    let to = traveller.to(&Target::Station(first), &payload.labels);
+    let to = if line.stations.contains_key(&first) {
+        traveller.to(&Target::Station(first), &payload.labels)
+    } else {
+        Destination::Nowhere(Jam::Homeless(first))
+    };
     Record::Taken {
         at,
         line: line.name.clone(),
@@ -253,11 +286,44 @@ pub fn step(item: &Item, line: &Line, at: Millis, event: Event) -> Result<Vec<Re
         Event::Due => Ok(step.due()),
         Event::ChildEnded { child, end } => Ok(step.child_ended(child, end)),
         Event::Interrupted { stopped } => step.interrupted(stopped),
-        Event::Answered { by, why, given } => step.answered(by, why, given),
-        Event::Cancelled { by, why } => step.cancelled(by, why),
+        Event::Answered { by, why, given } => {
+            said(&by, &why)?;
+            step.answered(by, why, given)
+        }
+        Event::Cancelled { by, why } => {
+            said(&by, &why)?;
+            step.cancelled(by, why)
+        }
         Event::Relocated { to } => step.relocated(to),
-        Event::Cleared { by, why, how } => step.cleared(by, why, how),
+        Event::Cleared { by, why, how } => {
+            said(&by, &why)?;
+            step.cleared(by, why, how)
+        }
     }
+}
+
+/// The longest name of a person or program that acts on an item, in bytes.
+const BY: usize = 128;
+/// The longest reason that one gives, in bytes.
+const WHY: usize = 4 << 10;
+
+/// Who acts is named, and what is said is not without end: it stays with the item for ever.
+fn said(by: &str, why: &str) -> Result<(), Refused> {
+    bounded("by", by, 1, BY)?;
+    bounded("why", why, 0, WHY)
+}
+
+fn bounded(what: &'static str, text: &str, least: usize, most: usize) -> Result<(), Refused> {
+    let bytes = text.len();
+    if (least..=most).contains(&bytes) {
+        return Ok(());
+    }
+    Err(Refused::Words {
+        what,
+        bytes,
+        least,
+        most,
+    })
 }
 
 /// What these records of an item, which is now as `after`, tell other items.
@@ -315,13 +381,19 @@ impl Step<'_> {
                 limit: Limit::Visits,
                 value: limits.written(Limit::Visits),
             })
-        } else if self.item.ticket.deadline.is_some_and(|until| at >= until) {
+        } else if self.late() {
             jam(Jam::Deadline)
         } else if let Some(ask) = &here_now.ask {
             self.ask(ask, &here_now.hold)
         } else {
             Record::Started { at, revision }
         }])
+    }
+
+    /// Whether the item should have been through by now.
+    fn late(&self) -> bool {
+        let deadline = self.item.ticket.deadline;
+        deadline.is_some_and(|until| self.at >= until)
     }
 
     fn interrupted(&self, stopped: bool) -> Result<Vec<Record>, Refused> {

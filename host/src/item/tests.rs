@@ -1,6 +1,7 @@
 //! Items as data: histories, and properties of all histories.
 
 mod histories;
+mod holds;
 mod lines;
 mod properties;
 mod samples;

@@ -4,7 +4,8 @@
 mod upkeep;
 
 use super::{
-    Append, Delivery, DeliveryState, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, DeliveryState, Filter, Journal, JournalError, LineState, PhaseKind,
+    RetoolRecord, Seq, Summary,
     audit::{
         self, AuditFilter, Chain, Encoded, Flaw, Following, Found, Kept as KeptEntry, Verified,
     },
@@ -20,14 +21,20 @@ use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
 
 /// A journal that is gone when it is dropped. An append is kept when the call returns.
 pub struct Memory {
     kept: Mutex<Kept>,
-    news: Notify,
+}
+
+/// What is for a line, and who waits for it.
+#[derive(Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    news: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -47,12 +54,18 @@ struct Kept {
     /// Entries of the audit, from 0, of which only the headings are left.
     erased: HashSet<usize>,
     epoch: u64,
+    /// How far sources are, by line and source.
+    sources: BTreeMap<(Name, Name), String>,
     revisions: HashMap<Name, Vec<String>>,
-    messages: Vec<Message>,
+    lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
+    /// By line.
+    inboxes: HashMap<Name, Inbox>,
     /// Each with the chain up to it.
     audit: Vec<(Encoded, Digest)>,
     chain: Chain,
     failed: Option<JournalError>,
+    /// Trying again fails as well.
+    broken: bool,
     closed: bool,
     mischief: Option<Dice>,
 }
@@ -75,7 +88,6 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             kept: Mutex::default(),
-            news: Notify::new(),
         }
     }
 
@@ -86,16 +98,25 @@ impl Memory {
         memory
     }
 
-    /// Lets every append from now on fail with this.
+    /// Lets every append from now on fail with this, until it is mended and tried again.
     pub fn fail(&self, cause: JournalError) {
-        self.kept().failed = Some(cause);
+        let mut kept = self.kept();
+        kept.failed = Some(cause);
+        kept.broken = true;
+    }
+
+    /// Ends what [`Self::fail`] began: the next [`Journal::try_again`] goes well.
+    pub fn mend(&self) {
+        self.kept().broken = false;
     }
 
     /// Ends [`Journal::messages`] once what is there is fetched.
     pub fn close(&self) {
-        self.kept().closed = true;
-        self.news.notify_waiters();
-        self.news.notify_one();
+        let mut kept = self.kept();
+        kept.closed = true;
+        for inbox in kept.inboxes.values() {
+            inbox.news.notify_one();
+        }
     }
 
     /// Keeps blobs that no record names.
@@ -131,29 +152,29 @@ impl Journal for Memory {
     }
 
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
-        let tells = !append.messages.is_empty();
         let result = self.kept().append(append);
-        if tells {
-            self.news.notify_one();
-        }
         std::future::ready(result).boxed()
     }
 
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
-        async {
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>> {
+        let line = line.clone();
+        async move {
             loop {
-                let news = self.news.notified();
-                {
+                let news = {
                     let mut kept = self.kept();
-                    if kept.closed || !kept.messages.is_empty() {
-                        let messages = kept.some_messages();
-                        if !kept.messages.is_empty() {
-                            self.news.notify_one();
-                        }
+                    let messages = kept.some_messages(&line);
+                    let inbox = kept.inboxes.entry(line.clone()).or_default();
+                    let (news, left) = (inbox.news.clone(), !inbox.messages.is_empty());
+                    if left {
+                        news.notify_one();
+                    }
+                    if kept.closed || !messages.is_empty() {
                         return messages;
                     }
-                }
-                news.await;
+                    news
+                };
+                // What comes in between leaves a permit behind.
+                news.notified().await;
             }
         }
         .boxed()
@@ -171,6 +192,21 @@ impl Journal for Memory {
             .collect();
         all.sort_by_key(|summary| summary.taken);
         all.truncate(filter.most.unwrap_or(usize::MAX));
+        Ok(all)
+    }
+
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+        let mut all: Vec<(PhaseKind, Option<Name>, u64)> = Vec::new();
+        for life in self.kept().items.values() {
+            let Summary { phase, station, .. } = &life.summary;
+            if life.summary.line != *line {
+                continue;
+            }
+            match all.iter_mut().find(|it| it.0 == *phase && it.1 == *station) {
+                Some(known) => known.2 += 1,
+                None => all.push((*phase, station.clone(), 1)),
+            }
+        }
         Ok(all)
     }
 
@@ -257,6 +293,27 @@ impl Journal for Memory {
             }
         }
         std::future::ready(result).boxed()
+    }
+
+    fn keep_source(
+        &self,
+        line: &Name,
+        source: &Name,
+        state: &str,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let key = (line.clone(), source.clone());
+            kept.sources.insert(key, state.into());
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn source(&self, line: &Name, source: &Name) -> Result<Option<String>, JournalError> {
+        let kept = self.kept();
+        let key = (line.clone(), source.clone());
+        Ok(kept.sources.get(&key).cloned())
     }
 
     fn audit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), JournalError>> {
@@ -349,6 +406,51 @@ impl Journal for Memory {
         Ok(position.and_then(|n| all.get(n)).cloned())
     }
 
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let history = kept.lines.remove(&state.line).map(|(_, history)| history);
+            let mut history = history.unwrap_or_default();
+            history.extend(record);
+            kept.lines.insert(state.line.clone(), (state, history));
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn lines(&self) -> Result<Vec<LineState>, JournalError> {
+        let kept = self.kept();
+        Ok(kept
+            .lines
+            .values()
+            .map(|(state, _)| state.clone())
+            .collect())
+    }
+
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError> {
+        let kept = self.kept();
+        let history = kept.lines.get(line).map(|(_, history)| history.clone());
+        Ok(history.unwrap_or_default())
+    }
+
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = match &kept.failed {
+            Some(cause) if kept.broken => Err(cause.clone()),
+            Some(_) => {
+                kept.failed = None;
+                kept.inboxes.clear();
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        std::future::ready(result).boxed()
+    }
+
     /// The same always: whoever wants runs that can be repeated wants ids that can be, too.
     fn factory(&self) -> [u8; 16] {
         *b"andon's memory.."
@@ -382,6 +484,7 @@ impl Kept {
             });
         }
         let seq = expected + records.len() as Seq;
+        let inbox = summary.line.clone();
         match self.items.get_mut(&item) {
             Some(life) => {
                 life.records.extend(records);
@@ -399,13 +502,17 @@ impl Kept {
             }
         }
         self.keep_blobs(blobs);
-        for message in messages {
-            if let Some(dice) = &mut self.mischief
-                && dice.below(4) == 0
-            {
-                self.messages.push(message.clone());
+        if !messages.is_empty() {
+            let inbox = self.inboxes.entry(inbox).or_default();
+            for message in messages {
+                if let Some(dice) = &mut self.mischief
+                    && dice.below(4) == 0
+                {
+                    inbox.messages.push(message.clone());
+                }
+                inbox.messages.push(message);
             }
-            self.messages.push(message);
+            inbox.news.notify_one();
         }
         Ok(seq)
     }
@@ -417,14 +524,17 @@ impl Kept {
         }
     }
 
-    /// All messages in their order; where it is unruly, some of them in any.
-    fn some_messages(&mut self) -> Vec<Message> {
-        let Some(dice) = &mut self.mischief else {
-            return std::mem::take(&mut self.messages);
+    /// All messages for a line in their order; where it is unruly, some of them in any.
+    fn some_messages(&mut self, line: &Name) -> Vec<Message> {
+        let Some(inbox) = self.inboxes.get_mut(line) else {
+            return Vec::new();
         };
-        let number = self.messages.len();
+        let Some(dice) = &mut self.mischief else {
+            return std::mem::take(&mut inbox.messages);
+        };
+        let number = inbox.messages.len();
         for i in (1..number).rev() {
-            self.messages.swap(i, dice.below(i + 1));
+            inbox.messages.swap(i, dice.below(i + 1));
         }
         // at least one, so that waiting for the rest comes to an end
         let some = if number == 0 {
@@ -432,7 +542,7 @@ impl Kept {
         } else {
             1 + dice.below(number)
         };
-        self.messages.drain(..some).collect()
+        inbox.messages.drain(..some).collect()
     }
 }
 

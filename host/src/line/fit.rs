@@ -5,6 +5,7 @@
 
 mod needs;
 mod neighbours;
+mod own;
 mod schema;
 mod station;
 
@@ -32,6 +33,8 @@ pub struct Known {
     pub manifest: Option<Manifest>,
     /// What the line grants and the ceiling admits, folders resolved.
     pub rights: Rights,
+    /// Whether it reports progress.
+    pub reports: bool,
     /// The imports that the host has nothing for, granted or not.
     pub imports_unknown: Vec<String>,
 }
@@ -46,6 +49,7 @@ pub fn fit(draft: &Draft, factory: &Factory, known: &BTreeMap<Name, Known>) -> V
         }
     }
     neighbours::fit(draft, known, &mut problems);
+    own::fit(draft, factory, &mut problems);
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     problems
 }

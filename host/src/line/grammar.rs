@@ -10,6 +10,7 @@ use std::time::Duration;
 mod factory;
 mod grants;
 mod line;
+mod source;
 mod station;
 
 pub(crate) use factory::FACTORY;
@@ -36,6 +37,8 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// Whether it has to be there.
     pub(crate) required: bool,
+    /// Another key of the table in whose presence it has not.
+    pub(crate) unless: Option<&'static str>,
     /// What it does, for editors.
     pub(crate) doc: &'static str,
 }
@@ -94,6 +97,7 @@ impl Key {
             name,
             kind,
             required: false,
+            unless: None,
             doc,
         }
     }
@@ -101,6 +105,14 @@ impl Key {
     const fn required(self) -> Self {
         Self {
             required: true,
+            ..self
+        }
+    }
+
+    const fn required_unless(self, other: &'static str) -> Self {
+        Self {
+            required: true,
+            unless: Some(other),
             ..self
         }
     }

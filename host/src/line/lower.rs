@@ -15,7 +15,9 @@ pub fn lower(draft: &mut Draft, factory: &Factory) -> Vec<Problem> {
     for name in stations {
         for limit in Limit::ALL {
             let limits = &draft.line.stations[&name].limits;
-            if !limits.above(*limit, &factory.most) {
+            // a ceiling bounds a heartbeat that a line asks for, and asks for none itself
+            let silent = *limit == Limit::Heartbeat && limits.heartbeat == Limits::NO_HEARTBEAT;
+            if silent || !limits.above(*limit, &factory.most) {
                 continue;
             }
             let key = limit.key();

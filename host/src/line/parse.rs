@@ -4,8 +4,11 @@
 //! stand-in and is marked, so that no check judges it.
 
 pub(crate) mod grants;
+mod hold;
 mod next;
 pub(crate) mod settings;
+mod sink;
+mod source;
 mod station;
 
 use super::{
@@ -72,6 +75,7 @@ fn line(root: Fields<'_>, reader: &mut Reader<'_>, over: &Vars) -> Line {
     let name = root.get("line").and_then(|node| reader.name(&node));
     let entry = root.get("entry").and_then(|node| reader.name(&node));
     let worker = root.get("worker").and_then(|node| reader.one_of(&node));
+    let deadline = root.get("deadline").and_then(|node| reader.time(&node));
     let vars = match root.get("vars") {
         Some(node) => Vars::read(reader, &node).overridden(over),
         None => Vars::default(),
@@ -91,6 +95,13 @@ fn line(root: Fields<'_>, reader: &mut Reader<'_>, over: &Vars) -> Line {
             }
         }
     }
+    let sources = named(reader, &root, "sources", |reader, node| {
+        source::read(reader, node, &vars)
+    });
+    let sinks = named(reader, &root, "sinks", |reader, node| {
+        sink::read(reader, node, &vars)
+    });
+    let notify = root.get("notify").map(|node| sink::notify(reader, &node, &vars));
     let stand_in = || -> Name { "x".parse().expect("a name") };
     Line {
         name: name.unwrap_or_else(stand_in),
@@ -99,8 +110,31 @@ fn line(root: Fields<'_>, reader: &mut Reader<'_>, over: &Vars) -> Line {
             "own" => Worker::Own,
             _ => Worker::Shared,
         }),
+        deadline,
         stations,
+        sources,
+        sinks,
+        notify: notify.unwrap_or_default(),
     }
+}
+
+/// Reads a table of things that the author names; what cannot be read is left out.
+fn named<T>(
+    reader: &mut Reader<'_>,
+    root: &Fields<'_>,
+    key: &'static str,
+    read: impl Fn(&mut Reader<'_>, &Node<'_>) -> Option<T>,
+) -> BTreeMap<Name, T> {
+    let Some(node) = root.get(key) else {
+        return BTreeMap::new();
+    };
+    let mut all = BTreeMap::new();
+    for (name, at, node) in reader.map(&node) {
+        let name = reader.name_of(name, key, at);
+        let value = read(reader, &node);
+        all.extend(name.zip(value));
+    }
+    all
 }
 
 /// Whether a text may be a path.

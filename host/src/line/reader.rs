@@ -223,7 +223,8 @@ impl<'t> Reader<'t> {
             }
         }
         for key in grammar.keys {
-            if key.required && !map.contains_key(key.name) {
+            let instead = key.unless.is_some_and(|other| map.contains_key(other));
+            if key.required && !instead && !map.contains_key(key.name) {
                 self.spoiled.insert(join(&path, key.name));
                 if mistyped.contains(key.name) {
                     continue;

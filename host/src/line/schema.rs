@@ -37,14 +37,25 @@ fn table(grammar: &Table) -> Map<String, Value> {
     let required: Vec<_> = grammar
         .keys
         .iter()
-        .filter(|key| key.required)
+        .filter(|key| key.required && key.unless.is_none())
         .map(|key| key.name)
+        .collect();
+    let either: Vec<_> = grammar
+        .keys
+        .iter()
+        .filter_map(|key| {
+            key.unless
+                .map(|other| json!([{ "required": [key.name] }, { "required": [other] }]))
+        })
         .collect();
     let mut schema = Map::new();
     schema.insert("type".into(), "object".into());
     schema.insert("properties".into(), properties.into());
     if !required.is_empty() {
         schema.insert("required".into(), json!(required));
+    }
+    for either in either {
+        schema.insert("anyOf".into(), either);
     }
     schema.insert("additionalProperties".into(), false.into());
     schema

@@ -59,7 +59,7 @@ fn places_are_found() {
         ("stations.report.grants.http.1.rule", "\"POST https:"),
         ("stations.report.grants.tcp.0", "\"db.internal"),
         ("stations.report.grants.secrets.2.for", "\"POST https:"),
-        ("stations.report.next.0.to", "\"scrap\" }, {"),
+        ("stations.report.next.0.to", "\"approve\" },"),
         ("stations.report.join.of", "\"parse\", aft"),
         ("stations.quarantine.limits.wall", "\"1m\""),
         ("stations.quarantine.limits.cpu", "limits]"),

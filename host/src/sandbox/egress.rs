@@ -14,6 +14,7 @@ mod interim;
 mod names;
 mod passage;
 mod pool;
+pub mod post;
 mod rate;
 mod redact;
 mod secrets;
@@ -143,6 +144,14 @@ impl Gate {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert((line.clone(), revision, station.clone()), Arc::new(outlet));
+    }
+}
+
+impl Gate {
+    /// Lets the stations of a revision through no more. Visits that are under way go on as they began.
+    pub fn dismiss(&self, line: &Name, revision: u64) {
+        let mut stations = (self.0.stations.write()).unwrap_or_else(PoisonError::into_inner);
+        stations.retain(|(theirs, number, _), _| theirs != line || *number != revision);
     }
 }
 

@@ -150,7 +150,7 @@ pub(crate) async fn metered<F: Future>(
     limits: &Limits,
     tape: &Tape,
 ) -> (Result<F::Output, End>, Duration, Duration) {
-    let started = Instant::now();
+    let started = Pulse::now();
     let mut cpu = Duration::ZERO;
     let mut metered = Metered {
         visit: pin!(visit),
@@ -158,19 +158,48 @@ pub(crate) async fn metered<F: Future>(
         most: limits.cpu,
         used: &mut cpu,
     };
-    let (mut time, mut given_back) = (limits.wall, STALLED.get());
+    let left = || {
+        let pulse = tape.pulse().unwrap_or(started);
+        let wall = (started.left(limits.wall), Limit::Wall);
+        wall.min((pulse.left(limits.heartbeat), Limit::Heartbeat))
+    };
     let result = loop {
+        let (time, _) = left();
+        // Also one whose time is over is looked at once more: it may have ended, or have been heard of.
         if let Ok(result) = tokio::time::timeout(time, &mut metered).await {
             break result;
         }
-        let stalled = STALLED.get();
-        time = stalled.saturating_sub(given_back);
-        given_back = stalled;
-        if time.is_zero() {
-            break Err(End::Over(Limit::Wall));
+        if time.is_zero()
+            && let (Duration::ZERO, limit) = left()
+        {
+            break Err(End::Over(limit));
         }
     };
-    (result, started.elapsed(), cpu)
+    (result, started.at.elapsed(), cpu)
+}
+
+/// A moment of a visit's wall time: what its thread waits for the host from there on does not count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pulse {
+    at: Instant,
+    stalled: Duration,
+}
+
+impl Pulse {
+    /// This moment. To be asked for on the thread that runs the visit.
+    pub(crate) fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            stalled: STALLED.get(),
+        }
+    }
+
+    /// How much is left of a time that began then; nothing of one that is over.
+    fn left(&self, time: Duration) -> Duration {
+        let given_back = STALLED.get().saturating_sub(self.stalled);
+        time.saturating_add(given_back)
+            .saturating_sub(self.at.elapsed())
+    }
 }
 
 /// Sums the thread's processor time over the polls of a visit. The engine returns from a poll at
@@ -227,6 +256,34 @@ mod tests {
             tokio::time::sleep(sleeps).await;
         };
         metered(visit, &limits, &Tape::new(&limits)).await.0
+    }
+
+    #[tokio::test]
+    async fn silence_is_its_own_limit() {
+        let limits = Limits {
+            heartbeat: Duration::from_millis(1),
+            ..Limits::default()
+        };
+        let long = Duration::from_secs(600);
+        let tape = Tape::new(&limits);
+        let silent = metered(tokio::time::sleep(long), &limits, &tape).await.0;
+        assert_eq!(silent, Err(End::Over(Limit::Heartbeat)));
+        // One that says so again and again may take longer than the silence that is borne.
+        let limits = Limits {
+            heartbeat: long,
+            ..limits
+        };
+        let tape = Tape::new(&limits);
+        let speaks = async {
+            for _ in 0..3 {
+                tape.beat(Pulse::now());
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(metered(speaks, &limits, &tape).await.0, Ok(()));
+        let since = tape.pulse().expect("it reported");
+        assert!(since.left(long) > Duration::ZERO);
+        assert_eq!(since.left(Duration::ZERO), Duration::ZERO);
     }
 
     #[tokio::test]

@@ -1,7 +1,10 @@
 //! What a visit writes: its log, and a command's standard output. Shared with the guest's streams,
 //! so that it survives a visit that is cut off.
 
-use super::{meter::Over, way::Refusal};
+use super::{
+    meter::{Over, Pulse},
+    way::Refusal,
+};
 use crate::{
     limits::{Limit, Limits},
     visit::{LogLine, Violation},
@@ -53,6 +56,7 @@ pub(crate) struct Tape {
     most_output: u64,
     end: OnceLock<End>,
     visit: AtomicWaker,
+    pulse: Mutex<Option<Pulse>>,
     written: Mutex<Written>,
 }
 
@@ -72,6 +76,7 @@ impl Tape {
             most_output: limits.output,
             end: OnceLock::new(),
             visit: AtomicWaker::new(),
+            pulse: Mutex::default(),
             written: Mutex::default(),
         }
     }
@@ -96,6 +101,16 @@ impl Tape {
     /// The task to wake when the visit has to end.
     pub(crate) fn watched_by(&self, task: &Waker) {
         self.visit.register(task);
+    }
+
+    /// The visit lives: it reported progress now.
+    pub(crate) fn beat(&self, pulse: Pulse) {
+        *self.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(pulse);
+    }
+
+    /// When it last reported progress; none where it has not yet.
+    pub(crate) fn pulse(&self) -> Option<Pulse> {
+        *self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a line to the log.

@@ -4,6 +4,9 @@ use crate::cli::print;
 use serde_json::{Value, json};
 
 pub(super) fn text(about: &Value) -> anyhow::Result<()> {
+    if !about["ask"].is_null() {
+        return asks(about);
+    }
     print::text(&format!(
         "station   {} ({})",
         word(&about["station"]),
@@ -70,8 +73,36 @@ pub(super) fn text(about: &Value) -> anyhow::Result<()> {
             print::text(&format!("  {name:<9} {}", word(value)))?;
         }
     }
+    if !about["hold"].is_null() {
+        print::text("questions")?;
+        hold(&about["hold"])?;
+    }
+    ports(&about["ports"])
+}
+
+/// A station where the line asks: it has no component, so there is nothing else to be said of it.
+fn asks(about: &Value) -> anyhow::Result<()> {
+    let name = word(&about["station"]);
+    print::text(&format!("station   {name} ({})", word(&about["kind"])))?;
+    print::text(&format!("question  {}", word(&about["ask"]["prompt"])))?;
+    hold(&about["hold"])?;
+    if !about["visits"].is_null() {
+        print::text(&format!("  visits    {}", word(&about["visits"])))?;
+    }
+    ports(&about["ports"])
+}
+
+fn hold(hold: &Value) -> anyhow::Result<()> {
+    print::text(&format!("  answers   {}", word(&hold["who"])))?;
+    Ok(print::text(&format!(
+        "  then      {}",
+        word(&hold["then"])
+    ))?)
+}
+
+fn ports(all: &Value) -> anyhow::Result<()> {
     print::text("ports")?;
-    for (port, rules) in about["ports"].as_object().into_iter().flatten() {
+    for (port, rules) in all.as_object().into_iter().flatten() {
         let rules: Vec<String> = list(rules).iter().map(word).collect();
         print::text(&format!("  {port:<8} → {}", rules.join(", ")))?;
     }

@@ -1,10 +1,10 @@
 //! Questions: what is asked, what may be answered, and what an item does that somebody takes from the
 //! line or that a retool sends elsewhere.
 
-use super::{Given, Refused, Step};
+use super::{Given, Refused, Step, bounded};
 use crate::{
     escape::shown,
-    item::{Asker, Facts, Hold, Jam, Phase, Record},
+    item::{Asker, Course, Facts, Hold, Jam, Phase, Record},
     line::{Ask, Holding},
     name::Name,
     visit::{Answer, Question},
@@ -34,20 +34,27 @@ impl Step<'_> {
         facts: Facts,
     ) -> Result<Record, Refused> {
         let holding = &self.station(station)?.hold;
-        let jam = |jam| Record::Jammed {
+        let invalid = |text: String| Record::Jammed {
             at: self.at,
-            jam,
+            jam: Jam::Invalid(text),
             facts: Some(facts.clone()),
         };
+        if let Phase::Working { course, .. } = &self.item.phase
+            && course.answers.len() >= Course::ANSWERS
+        {
+            return Ok(invalid(format!(
+                "it asks again, after {} answers",
+                Course::ANSWERS
+            )));
+        }
         if let Some(otherwise) = &holding.otherwise
             && !question.choices.contains(otherwise)
             && !question.free_text
         {
-            let text = format!(
-                "it asks, and the line's `otherwise` {} is none of its choices",
+            return Ok(invalid(format!(
+                "it asks, and the line's `otherwise` `{}` is none of its choices",
                 shown(otherwise)
-            );
-            return Ok(jam(Jam::Invalid(text)));
+            )));
         }
         Ok(self.hold(question, Asker::Station, holding, Some(facts)))
     }
@@ -92,24 +99,34 @@ impl Step<'_> {
                 phase: self.item.kind(),
             });
         };
+        if hold.until.is_some_and(|until| self.at >= until) {
+            return Err(Refused::Over { item: item() });
+        }
         if given.payload.is_some_and(|payload| payload != hold.payload) {
             return Err(Refused::OtherPayload { item: item() });
         }
-        if hold.not_submitter && self.item.ticket.by.as_ref().is_none_or(|own| *own == by) {
-            return Err(Refused::Submitter { item: item(), by });
+        match &self.item.ticket.by {
+            _ if !hold.not_submitter => {}
+            None => return Err(Refused::NoSubmitter { item: item() }),
+            Some(own) if *own == by => return Err(Refused::Submitter { item: item(), by }),
+            Some(_) => {}
         }
         let Question {
             choices, free_text, ..
         } = &hold.question;
-        let only_text = given.choice.is_empty()
-            && !given.text.is_empty()
-            && *free_text
-            && hold.asker == Asker::Station;
+        bounded("text", &given.text, 0, Answer::TEXT)?;
+        if !given.text.is_empty() && !free_text {
+            return Err(Refused::NoText { item: item() });
+        }
+        let only_text =
+            given.choice.is_empty() && !given.text.is_empty() && hold.asker == Asker::Station;
         if !choices.contains(&given.choice) && !only_text {
-            let listed: Vec<String> = choices.iter().map(|choice| shown(choice)).collect();
-            let choices = match (&*listed, free_text) {
-                ([], true) => "it asks for text, `--text TEXT`".into(),
-                ([], false) => "it has no choices".into(),
+            let listed: Vec<String> = choices
+                .iter()
+                .map(|choice| format!("`{}`", shown(choice)))
+                .collect();
+            let choices = match &*listed {
+                [] => "it asks for text, `--text TEXT`".into(),
                 _ => format!("choose one of {}", listed.join(", ")),
             };
             return Err(Refused::NoChoice {
@@ -118,10 +135,17 @@ impl Step<'_> {
                 choices,
             });
         }
+        let choice = shown(&given.choice);
         self.answer(hold, by, why, given.choice, given.text)
+            .map_err(|jam| Refused::NoChoice {
+                item: item(),
+                choice,
+                choices: jam.to_string(),
+            })
     }
 
-    /// The time for the answer is over.
+    /// The time for the answer is over: an item that is late jams, another one goes by the line's
+    /// `otherwise`.
     pub(super) fn unanswered(&self, hold: &Hold) -> Vec<Record> {
         if hold.until.is_none_or(|until| self.at < until) {
             return Vec::new();
@@ -133,20 +157,22 @@ impl Step<'_> {
                 facts: None,
             }]
         };
-        match &hold.otherwise {
-            Some(choice) => self
-                .answer(
-                    hold,
-                    String::new(),
-                    String::new(),
-                    choice.clone(),
-                    String::new(),
-                )
-                .unwrap_or_else(|_| jam(Jam::Unanswered)),
-            None => jam(Jam::Unanswered),
-        }
+        let otherwise = match &hold.otherwise {
+            _ if self.late() => return jam(Jam::Deadline),
+            None => return jam(Jam::Unanswered),
+            Some(otherwise) => otherwise.clone(),
+        };
+        // to a question that has no such choice it is said in words
+        let (choice, text) = if hold.question.choices.contains(&otherwise) {
+            (otherwise, String::new())
+        } else {
+            (String::new(), otherwise)
+        };
+        self.answer(hold, String::new(), String::new(), choice, text)
+            .unwrap_or_else(jam)
     }
 
+    /// What an answer leads to; or why the item cannot go where the choice leads.
     fn answer(
         &self,
         hold: &Hold,
@@ -154,35 +180,27 @@ impl Step<'_> {
         why: String,
         choice: String,
         text: String,
-    ) -> Result<Vec<Record>, Refused> {
+    ) -> Result<Vec<Record>, Jam> {
+        let onward = match (hold.asker, self.item.station()) {
+            (Asker::Line, Some(station)) => {
+                let port: Name = choice
+                    .parse()
+                    .map_err(|_| Jam::Invalid(format!("`{}` is no port", shown(&choice))))?;
+                Some(self.leave_as_it_came(station, &port)?)
+            }
+            _ => None,
+        };
         let answered = Record::Answered {
             answer: Answer {
                 question: hold.question.id.clone(),
-                choice: choice.clone(),
+                choice,
                 text,
                 by,
                 at: self.at,
             },
             why,
         };
-        if hold.asker == Asker::Station {
-            return Ok(vec![answered]);
-        }
-        let Some(station) = self.item.station() else {
-            return Ok(vec![answered]);
-        };
-        let no_choice = |choices: String| Refused::NoChoice {
-            item: self.item.id.clone(),
-            choice: shown(&choice),
-            choices,
-        };
-        let port: Name = choice
-            .parse()
-            .map_err(|_| no_choice("it is no name of a port".into()))?;
-        let onward = self
-            .leave_as_it_came(station, &port)
-            .map_err(|jam| no_choice(jam.to_string()))?;
-        Ok(vec![answered, onward])
+        Ok([answered].into_iter().chain(onward).collect())
     }
 
     pub(super) fn cancelled(&self, by: String, why: String) -> Result<Vec<Record>, Refused> {
@@ -206,14 +224,23 @@ impl Step<'_> {
             jam: Jam::Homeless(station.clone()),
             facts: None,
         };
+        if let Some(to) = to.as_ref()
+            && !self.line.stations.contains_key(to)
+        {
+            return Err(Refused::NowhereTo {
+                item: self.item.id.clone(),
+                station: to.clone(),
+                line: self.line.name.clone(),
+            });
+        }
+        let joins = (self.item.split()).is_some_and(|split| split.join.is_some());
         match (&self.item.phase, to) {
             (
                 Phase::Ready { .. } | Phase::Held { .. } | Phase::Jammed { split: None, .. },
                 Some(to),
-            ) => {
-                self.station(&to)?;
-                Ok(vec![Record::Relocated { at, to }])
-            }
+            ) => Ok(vec![Record::Relocated { at, to }]),
+            // what children still bring to the join comes to where it is now
+            (_, Some(to)) if joins => Ok(vec![Record::Relocated { at, to }]),
             (Phase::Ready { station, .. } | Phase::Held { station, .. }, None) => {
                 Ok(vec![jams(station)])
             }

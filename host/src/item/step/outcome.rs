@@ -210,10 +210,13 @@ impl Step<'_> {
         let wait = self
             .backoff(attempt, retry)
             .max(asked.unwrap_or_default().min(LONGEST_ASKED));
+        let again = self.at.saturating_add(millis(wait));
+        // Nothing is waited for past the deadline: the start that is due then jams.
+        let latest = self.item.ticket.deadline.unwrap_or(Millis::MAX);
         Record::Failed {
             at: self.at,
             reason,
-            again: self.at.saturating_add(millis(wait)),
+            again: again.min(latest.max(self.at)),
             facts,
         }
     }

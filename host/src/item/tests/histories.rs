@@ -5,17 +5,21 @@ use super::{
     world::World,
 };
 use crate::{
-    item::{Clear, Event, FoldError, Item, Message, Phase, Record, Refused, Wants},
+    item::{Clear, Event, FoldError, Given, Item, Message, Phase, Record, Refused, Wants},
     limits::Limit,
-    visit::Outcome,
+    visit::{Outcome, Question},
 };
 use std::time::Duration;
 
 /// Plays a script of `path: event -> where it is then`. Events are the ports of a visit's outputs
-/// (`-` for none), `!` and another outcome, `@` and a time that comes, `crash`, a clearing with `+`,
-/// `?` to look only, or `~` where the answer is that it is refused.
-fn check(line: &str, script: &str) {
-    let mut world = World::new(line);
+/// (`-` for none), `!` and another outcome, `@` and a time that comes, `crash` or `stop` of the host, a
+/// clearing with `+`, an answer with `=` (`=ship`, `=ship by bob`, `=: text`), `cancel`, `to` and the station
+/// that a retool sends it to (`to nowhere`), or `?` to look only.
+pub(super) fn check(line: &str, script: &str) {
+    run(World::new(line), script);
+}
+
+pub(super) fn run(mut world: World, script: &str) {
     for text in script
         .lines()
         .map(str::trim)
@@ -39,7 +43,7 @@ fn check(line: &str, script: &str) {
     }
 }
 
-fn play(world: &mut World, id: &crate::item::ItemId, what: &str) -> Result<(), Refused> {
+pub(super) fn play(world: &mut World, id: &crate::item::ItemId, what: &str) -> Result<(), Refused> {
     let event = match what.split_at(1) {
         ("?", _) => return Ok(()),
         ("@", time) => {
@@ -59,10 +63,25 @@ fn play(world: &mut World, id: &crate::item::ItemId, what: &str) -> Result<(), R
                 how,
             }
         }
+        ("=", answer) => {
+            let (answer, by) = answer.split_once(" by ").unwrap_or((answer, "ann"));
+            let (choice, text) = answer.split_once(": ").unwrap_or((answer, ""));
+            answered(by, choice, text)
+        }
+        _ if what == "cancel" => Event::Cancelled {
+            by: "ann".into(),
+            why: "so".into(),
+        },
+        _ if what.starts_with("to ") => Event::Relocated {
+            to: Some(name(&what[3..])).filter(|to| *to != *"nowhere"),
+        },
         _ => {
             world.event(id, Event::Start { revision: 1 })?;
             match what {
                 "crash" => Event::Interrupted { stopped: false },
+                "stop" => Event::Interrupted { stopped: true },
+                "!ask" => Event::Reported(report(Outcome::Asked(question(&["yes", "no"], false)))),
+                "!ask text" => Event::Reported(report(Outcome::Asked(question(&[], true)))),
                 "start" => return Ok(()),
                 "-" => Event::Reported(passed("")),
                 "!retry" => Event::Reported(report(Outcome::Retry {
@@ -85,6 +104,27 @@ fn play(world: &mut World, id: &crate::item::ItemId, what: &str) -> Result<(), R
         }
     };
     world.event(id, event).map(drop)
+}
+
+pub(super) fn answered(by: &str, choice: &str, text: &str) -> Event {
+    Event::Answered {
+        by: by.into(),
+        why: "so".into(),
+        given: Given {
+            choice: choice.into(),
+            text: text.into(),
+            payload: None,
+        },
+    }
+}
+
+pub(super) fn question(choices: &[&str], free_text: bool) -> Question {
+    Question {
+        id: "q".into(),
+        prompt: "Really?".into(),
+        choices: choices.iter().map(|choice| choice.to_string()).collect(),
+        free_text,
+    }
 }
 
 #[test]
@@ -176,18 +216,16 @@ fn a_host_that_ends() {
     check(
         "a = pass:done attempts=9",
         ":crash->ready a 1/1
+         :stop->ready a 1/1
+         :stop->ready a 1/1
          :!retry->ready a 1/2
          :crash->ready a 1/2
-         :crash->ready a 1/2
-         :crash->ready a 1/2
-         :crash->ready a 1/2
-         :crash->ready a 1/2
-         :crash->ready a 1/2
-         :crash->ready a 1/2
-         :crash->ready a 1/2
-         :crash->jammed at a: the host ended ten times during this visit
+         :crash->jammed at a: the host ended three times during this visit
          :+retry->ready a 1/1
-         :crash->ready a 1/1",
+         :crash->ready a 1/1
+         :crash->ready a 1/1
+         :stop->ready a 1/1
+         :pass->done with a result",
     );
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     item::{Body, Labels, Payload},
-    line::{Join, Line, Missing, Retry, Rule, Station, Target},
+    line::{Ask, Join, Line, Missing, Retry, Rule, Station, Target},
     name::Name,
     visit::{Outcome, Output, Report},
 };
@@ -42,7 +42,8 @@ fn rule(text: &str) -> Rule {
 
 /// A station from words: `pass:b?risk=high,done` is a port with its rules, `visits=2` a bound,
 /// `join=a`, `after=100` and `missing=pass` make a join, `attempts=2` is its retry; `limit=9` is the
-/// limit `visits`, `children=9` that of children.
+/// limit `visits`, `children=9` that of children. `ask=ship+rework` makes the line ask there; `within=90`,
+/// `otherwise=rework` and `not=submitter` are how questions are held.
 fn station(words: &str) -> Station {
     let mut station = Station {
         r#use: "x".into(),
@@ -77,6 +78,18 @@ fn station(words: &str) -> Station {
             "limit" => station.limits.visits = value.parse().unwrap(),
             "children" => station.limits.children = value.parse().unwrap(),
             "attempts" => station.retry.attempts = value.parse().unwrap(),
+            "ask" => {
+                station.ask = Some(Ask {
+                    prompt: "Ship it?".into(),
+                    choices: value.split('+').map(name).collect(),
+                });
+            }
+            "within" => {
+                let within = Duration::from_millis(value.parse().unwrap());
+                station.hold.within = Some(within);
+            }
+            "otherwise" => station.hold.otherwise = Some(value.into()),
+            "not" => station.hold.not_submitter = true,
             "join" => {
                 station.join = Some(Join {
                     of: name(value),
@@ -95,8 +108,9 @@ fn station(words: &str) -> Station {
     station
 }
 
-/// A line from `name = words` a line; the first is its entry.
+/// A line from `name = words` a line; the first is its entry. `deadline 90` is the line's.
 pub(crate) fn line(text: &str) -> Line {
+    let deadline = text.lines().find_map(|line| line.strip_prefix("deadline "));
     let stations: Vec<_> = text
         .lines()
         .filter_map(|line| line.split_once(" = "))
@@ -106,7 +120,11 @@ pub(crate) fn line(text: &str) -> Line {
         name: name("line"),
         entry: stations[0].0.clone(),
         worker: None,
+        deadline: deadline.map(|ms| Duration::from_millis(ms.parse().unwrap())),
         stations: stations.into_iter().collect(),
+        sources: BTreeMap::new(),
+        sinks: BTreeMap::new(),
+        notify: Default::default(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What holds in every history: random lines, outcomes and mail.
 
 use super::{
-    lines::{line, passed, report},
+    histories::{answered, question},
+    lines::{line, name, passed, report},
     world::World,
 };
 use crate::{
@@ -47,38 +48,51 @@ fn random_lines() -> impl Strategy<Value = Line> {
             ),
         ),
         1..3u32,
+        // some ask instead, and some of those only for a while
+        prop::option::weighted(0.15, (any::<bool>(), any::<bool>())),
     );
     prop::collection::vec(station, STATIONS.len()).prop_map(|stations| {
         let mut joined = vec![];
         let text: Vec<_> = STATIONS
             .iter()
             .zip(stations)
-            .map(|(own, (pass, risky, reject, exhausted, join, visits))| {
-                let mut words = format!(
-                    "{own} = pass:{risky}?risk=high,{pass} alt:{risky} odd:{pass}?never=1 \
+            .map(
+                |(own, (pass, risky, reject, exhausted, join, visits, ask))| {
+                    let mut words = format!(
+                        "{own} = pass:{risky}?risk=high,{pass} alt:{risky} odd:{pass}?never=1 \
                      visits={visits} attempts=2"
-                );
-                for (port, to) in [("reject", reject), ("exhausted", exhausted)] {
-                    if let Some(to) = to {
-                        words += &format!(" {port}:{to}");
+                    );
+                    for (port, to) in [("reject", reject), ("exhausted", exhausted)] {
+                        if let Some(to) = to {
+                            words += &format!(" {port}:{to}");
+                        }
                     }
-                }
-                // one join at most for each station, and none for itself
-                if let Some((of, bounded, passing)) = join
-                    && of != *own
-                    && !joined.contains(&of)
-                {
-                    joined.push(of);
-                    words += &format!(" join={of}");
-                    if bounded {
-                        words += " after=50";
+                    if let Some((bounded, otherwise)) = ask {
+                        words += " ask=alt+odd+pass+none";
+                        if bounded {
+                            words += " within=40";
+                        }
+                        if otherwise {
+                            words += " otherwise=alt";
+                        }
                     }
-                    if passing {
-                        words += " missing=pass";
+                    // one join at most for each station, and none for itself
+                    if let Some((of, bounded, passing)) = join
+                        && of != *own
+                        && !joined.contains(&of)
+                    {
+                        joined.push(of);
+                        words += &format!(" join={of}");
+                        if bounded {
+                            words += " after=50";
+                        }
+                        if passing {
+                            words += " missing=pass";
+                        }
                     }
-                }
-                words
-            })
+                    words
+                },
+            )
             .collect();
         line(&text.join("\n"))
     })
@@ -88,7 +102,9 @@ fn random_lines() -> impl Strategy<Value = Line> {
 type Dice = Vec<(u16, u8, u8)>;
 
 fn outcome(dice: u8) -> Report {
-    match dice % 16 {
+    match dice % 18 {
+        16 => report(Outcome::Asked(question(&["pass", "alt"], dice > 127))),
+        17 => report(Outcome::Diverged("POST twice".into())),
         0..=3 => passed("pass"),
         4 => passed("pass alt pass"),
         5 => passed("pass?risk=high"),
@@ -129,17 +145,33 @@ fn clearing(dice: u8) -> Event {
     }
 }
 
+fn answer(dice: u8) -> Event {
+    let choices = ["pass", "alt", "odd", "none", "zzz", ""];
+    let text = if dice > 127 { "text" } else { "" };
+    answered("ann", choices[usize::from(dice) % choices.len()], text)
+}
+
 /// Something that may go wrong at any time, in a running factory.
 fn disturb(world: &mut World, item: u16, kind: u8, dice: u8, people: bool) {
     let ids: Vec<_> = world.items.keys().cloned().collect();
     let id = &ids[usize::from(item) % ids.len()];
-    let event = match kind % 8 {
+    let event = match kind % 11 {
         0 => return advance(world, id, dice),
         1 => Event::Start { revision: 1 },
         2 => Event::Reported(outcome(dice)),
-        3 => Event::Interrupted { stopped: false },
+        3 => Event::Interrupted {
+            stopped: dice.is_multiple_of(2),
+        },
+        8 => answer(dice),
+        9 if people => Event::Cancelled {
+            by: "ann".into(),
+            why: "so".into(),
+        },
+        10 if people => Event::Relocated {
+            to: (STATIONS.get(usize::from(dice) % 8)).map(|to| name(to)),
+        },
         4 if people => clearing(dice),
-        4 | 5 => {
+        4 | 5 | 9 | 10 => {
             world.now += u64::from(dice);
             Event::Due
         }
@@ -188,10 +220,18 @@ fn advance(world: &mut World, id: &ItemId, dice: u8) {
         Wants::Visit { not_before, .. } => {
             world.now = world.now.max(not_before.unwrap_or(0));
             world.event(id, Event::Start { revision: 1 }).unwrap();
-            world.event(id, Event::Reported(outcome(dice))).unwrap();
+            // or it is held, or has jammed
+            if let Wants::Outcome { .. } = world.item(id).wants() {
+                world.event(id, Event::Reported(outcome(dice))).unwrap();
+            }
         }
         Wants::Outcome { .. } => {
             world.event(id, Event::Reported(outcome(dice))).unwrap();
+        }
+        // a time that comes by itself moves what waits for it
+        Wants::Answer { until: Some(until) } => {
+            world.now = world.now.max(until);
+            assert!(world.event(id, Event::Due).unwrap() > 0);
         }
         Wants::Children { .. } | Wants::Answer { .. } | Wants::Clearing | Wants::Nothing => {}
     }
@@ -202,11 +242,12 @@ fn advance(world: &mut World, id: &ItemId, dice: u8) {
 fn run_down(world: &mut World) {
     for round in 0..10_000u32 {
         world.deliver_all();
-        let next = world
-            .items
-            .values()
-            .map(|(item, _)| item)
-            .find(|item| matches!(item.wants(), Wants::Visit { .. } | Wants::Outcome { .. }));
+        let next = world.items.values().map(|(item, _)| item).find(|item| {
+            matches!(
+                item.wants(),
+                Wants::Visit { .. } | Wants::Outcome { .. } | Wants::Answer { until: Some(_) }
+            )
+        });
         let Some(id) = next.map(|item| item.id.clone()) else {
             return;
         };
@@ -253,11 +294,12 @@ fn check_all(world: &World, people: bool) {
                     let child = item.id.child(*n).unwrap();
                     matches!(
                         world.item(&child).wants(),
-                        Wants::Clearing | Wants::Children { .. }
+                        Wants::Clearing | Wants::Children { .. } | Wants::Answer { .. }
                     )
                 });
                 assert!(alive, "{} waits for nobody", item.id);
             }
+            Phase::Held { hold, .. } => assert_eq!(hold.until, None, "{}", item.id),
             Phase::Jammed { .. } | Phase::Ended { .. } => {}
             phase => panic!("{} is {phase:?}", item.id),
         }

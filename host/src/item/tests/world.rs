@@ -26,8 +26,12 @@ impl World {
     }
 
     pub(crate) fn of(line: Line) -> Self {
+        Self::with(line, Taking::plain("input", payload("input")))
+    }
+
+    pub(crate) fn with(line: Line, taking: Taking) -> Self {
         let root = ItemId::input(b"0123456789abcdef", "line", "input");
-        let taken = take(0, &line, 1, Taking::plain("input", payload("input")));
+        let taken = take(0, &line, 1, taking);
         let mut world = Self {
             line,
             now: 0,

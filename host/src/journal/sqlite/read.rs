@@ -161,6 +161,39 @@ pub(super) fn list(
     Ok(all)
 }
 
+pub(super) fn counts(
+    connection: &Connection,
+    path: &Path,
+    line: &Name,
+) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT phase, station, count(*) FROM items WHERE line = ? GROUP BY phase, station",
+        )
+        .map_err(fail)?;
+    let mut rows = statement.query([line.as_str()]).map_err(fail)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        let (phase, station) = (phase(row, 0, path)?, station(row, 1, path)?);
+        all.push((phase, station, number(row, 2, path)?));
+    }
+    Ok(all)
+}
+
+fn phase(row: &Row<'_>, column: usize, path: &Path) -> Result<PhaseKind, JournalError> {
+    let phase: String = row.get(column).map_err(|error| problem(path, &error))?;
+    let mut all = PhaseKind::ALL.into_iter();
+    all.find(|known| known.key() == phase)
+        .ok_or_else(|| damaged(path, format!("`{}` is no phase", shown(&phase))))
+}
+
+fn station(row: &Row<'_>, column: usize, path: &Path) -> Result<Option<Name>, JournalError> {
+    let station: Option<String> = row.get(column).map_err(|error| problem(path, &error))?;
+    (station.map(|name| name.parse::<Name>()).transpose())
+        .map_err(|error| damaged(path, error.to_string()))
+}
+
 /// What [`summary`] reads.
 pub(super) fn columns(connection: &Connection, path: &Path) -> Result<String, JournalError> {
     // An older format, which is only looked at, has neither.
@@ -175,21 +208,13 @@ pub(super) fn columns(connection: &Connection, path: &Path) -> Result<String, Jo
 
 pub(super) fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
     let fail = |error: rusqlite::Error| problem(path, &error);
-    let phase: String = row.get(4).map_err(fail)?;
-    let station: Option<String> = row.get(5).map_err(fail)?;
     Ok(Summary {
         item: parsed(row, 0, path)?,
         line: parsed(row, 1, path)?,
         revision: number(row, 2, path)?,
         source: row.get(3).map_err(fail)?,
-        phase: PhaseKind::ALL
-            .into_iter()
-            .find(|known| known.key() == phase)
-            .ok_or_else(|| damaged(path, format!("`{}` is no phase", shown(&phase))))?,
-        station: station
-            .map(|name| name.parse::<Name>())
-            .transpose()
-            .map_err(|error| damaged(path, error.to_string()))?,
+        phase: phase(row, 4, path)?,
+        station: station(row, 5, path)?,
         result: row.get(6).map_err(fail)?,
         reason: row.get(7).map_err(fail)?,
         priority: row

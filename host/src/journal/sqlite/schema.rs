@@ -109,6 +109,29 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX items_retired ON items (line, changed, item)
         WHERE phase IN ('done', 'scrapped', 'joined') AND instr(item, '.') = 0;
     ",
+    // 5: how lines stand, and how they came to that
+    "
+    CREATE TABLE lines (
+        line  TEXT PRIMARY KEY,
+        state TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE retools (
+        id    INTEGER PRIMARY KEY,
+        line  TEXT NOT NULL,
+        at    INTEGER NOT NULL,
+        facts TEXT NOT NULL
+    );
+    CREATE INDEX retools_of_line ON retools (line, id);
+    ",
+    // 6: how far sources are
+    "
+    CREATE TABLE sources (
+        line   TEXT NOT NULL,
+        source TEXT NOT NULL,
+        state  TEXT NOT NULL,
+        PRIMARY KEY (line, source)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
@@ -119,6 +142,11 @@ pub(super) const PRIORITY: u32 = 3;
 
 /// The format that brought deliveries, and inputs that are known and gone.
 pub(super) const DELIVERIES: u32 = 4;
+
+/// The format that brought how lines stand.
+pub(super) const LINES: u32 = 5;
+/// The format that brought the state of sources.
+pub(super) const SOURCES: u32 = 6;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;

@@ -3,7 +3,8 @@
 use super::{grants, target_path};
 use crate::{
     grant::{guest_path, within},
-    line::{Draft, Station},
+    limits::Limit,
+    line::{Draft, Station, reader::known},
     name::Name,
     problem::{Problem, shown},
 };
@@ -13,6 +14,7 @@ pub(super) fn check(draft: &Draft, name: &Name, station: &Station, problems: &mu
     if draft.sound(&format!("{path}.next")) {
         ports(draft, name, station, problems);
     }
+    asks(draft, name, station, problems);
     exits(draft, &path, station, problems);
     guests(draft, &path, station, problems);
     command(draft, &path, station, problems);
@@ -71,6 +73,100 @@ fn ports(draft: &Draft, name: &Name, station: &Station, problems: &mut Vec<Probl
                 );
             }
         }
+    }
+}
+
+/// What makes sense only where a component runs.
+const OF_COMPONENTS: [&str; 14] = [
+    "use",
+    "config",
+    "assets",
+    "args",
+    "env",
+    "exits",
+    "workers",
+    "queue",
+    "join",
+    "retry",
+    "grants",
+    "rate",
+    "violation",
+    "hold",
+];
+
+/// A station where the line asks: nothing that is for components, and choices that are ports.
+fn asks(draft: &Draft, name: &Name, station: &Station, problems: &mut Vec<Problem>) {
+    let Some(ask) = &station.ask else { return };
+    let path = format!("stations.{name}");
+    let limits = (Limit::ALL.iter())
+        .filter(|limit| **limit != Limit::Visits)
+        .map(|limit| format!("limits.{}", limit.key()));
+    for key in OF_COMPONENTS.iter().map(ToString::to_string).chain(limits) {
+        let at = format!("{path}.{key}");
+        if draft.stated(&at).is_some() {
+            let hint = match key.as_str() {
+                "hold" => "say `within`, `otherwise` and `not` in `ask`",
+                "use" => "a component asks by itself; take one of the two out",
+                "join" => "let a station before it join",
+                _ => "no component runs here; take it out",
+            };
+            problems.push(
+                draft
+                    .problem(&at, format!("`{key}` is nothing for a station that asks"))
+                    .hint(hint),
+            );
+        }
+    }
+    let sound = |key: &str| draft.sound(&format!("{path}.{key}"));
+    if !sound("next") || !sound("ask") {
+        return;
+    }
+    for (n, choice) in ask.choices.iter().enumerate() {
+        let at = format!("{path}.ask.choices.{n}");
+        if *choice == Name::EXHAUSTED {
+            problems.push(
+                draft
+                    .problem(
+                        &at,
+                        format!("nobody can choose `{choice}`: it is the host's own"),
+                    )
+                    .hint("name another port"),
+            );
+        } else if !station.next.contains_key(choice) {
+            problems.push(
+                draft
+                    .problem(&at, format!("the port `{choice}` is not wired"))
+                    .hint(format!("say in `next` where `{choice}` leads")),
+            );
+        }
+    }
+    for port in station.next.keys() {
+        if *port != Name::EXHAUSTED && !ask.choices.contains(port) {
+            problems.push(
+                draft
+                    .problem(
+                        &format!("{path}.next.{port}"),
+                        format!("nothing leaves by `{port}`: it is no choice"),
+                    )
+                    .hint("name it in `choices`, or take it out"),
+            );
+        }
+    }
+    if let Some(otherwise) = &station.hold.otherwise
+        && !ask
+            .choices
+            .iter()
+            .any(|choice| choice == otherwise.as_str())
+    {
+        let choices = ask.choices.iter().map(Name::as_str);
+        problems.push(
+            draft
+                .problem(
+                    &format!("{path}.ask.otherwise"),
+                    format!("`{}` is no choice", shown(otherwise)),
+                )
+                .hint(known(otherwise, choices)),
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Kind, Known};
 use crate::{
+    limits::Limits,
     line::{Draft, Station, reader::known as hint},
     manifest::{ConfigKey, ConfigType, Manifest},
     name::Name,
@@ -47,6 +48,22 @@ pub(super) fn fit(
                 );
             }
         }
+    }
+    let beats = station.limits.heartbeat != Limits::NO_HEARTBEAT;
+    if beats && !known.reports {
+        let own = format!("{path}.limits.heartbeat");
+        let at = match draft.stated(&own) {
+            Some(_) => own,
+            None => "defaults.limits.heartbeat".into(),
+        };
+        problems.push(
+            draft
+                .problem(
+                    &at,
+                    format!("station `{name}` never reports progress, so that a heartbeat would end each visit"),
+                )
+                .hint("set `heartbeat` only for stations that import `andon:station/progress`; `wall` bounds all"),
+        );
     }
     ports(draft, name, station, known, problems);
     if let Some(manifest) = &known.manifest {

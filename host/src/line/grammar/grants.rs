@@ -164,7 +164,23 @@ pub(super) static CEILING: Table = Table {
             Kind::Table(&CEILING_GRANTS),
             "The most that lines may grant. What is not named here is closed.",
         ),
+        Key::new(
+            "notify",
+            Kind::Table(&CEILING_NOTIFY),
+            "How lines may tell of jams and holds. What is not named here is closed.",
+        ),
     ],
+    later: &[],
+};
+
+/// `ceiling.notify`.
+static CEILING_NOTIFY: Table = Table {
+    what: "the ceiling's notices",
+    keys: &[Key::new(
+        "commands",
+        Kind::Flag,
+        "Whether `notify` of a line may name programs on this host. Default false.",
+    )],
     later: &[],
 };
 

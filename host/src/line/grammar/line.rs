@@ -1,13 +1,17 @@
 //! The grammar of `line.toml`.
 
-use super::{Key, Kind, NAME, Table, grants::GRANTS};
+use super::{
+    Key, Kind, NAME, Table,
+    grants::GRANTS,
+    source::{NOTIFY, SINK, SOURCE},
+};
 use std::time::Duration;
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 const WORKERS: Kind = Kind::Count(1, 1_024);
 const QUEUE: Kind = Kind::Count(1, 1_000_000);
@@ -36,6 +40,11 @@ pub(crate) static LINE: Table = Table {
              whole line, since its stations share the processes.",
         ),
         Key::new(
+            "deadline",
+            Kind::Time(MILLISECOND, YEAR),
+            "Within what time each item has to be through; one that is not jams.",
+        ),
+        Key::new(
             "defaults",
             Kind::Table(&DEFAULTS),
             "What holds for every station that does not say otherwise.",
@@ -50,12 +59,31 @@ pub(crate) static LINE: Table = Table {
             "The stations, by their names.",
         )
         .required(),
+        Key::new(
+            "sources",
+            Kind::Map {
+                key: "sources",
+                pattern: NAME,
+                value: &Kind::Table(&SOURCE),
+            },
+            "Where items come from by themselves: folders and times.",
+        ),
+        Key::new(
+            "sinks",
+            Kind::Map {
+                key: "sinks",
+                pattern: NAME,
+                value: &Kind::Table(&SINK),
+            },
+            "Where each result goes: folders and servers.",
+        ),
+        Key::new(
+            "notify",
+            Kind::Table(&NOTIFY),
+            "Who is told when an item jams or waits for an answer.",
+        ),
     ],
-    later: &[
-        ("sources", "where items come from by themselves"),
-        ("notify", "who is told of jams"),
-        ("ramp", "a new revision for a share of the items"),
-    ],
+    later: &[("ramp", "a new revision for a share of the items")],
 };
 
 /// `defaults`.
@@ -133,7 +161,17 @@ static STATION: Table = Table {
             Kind::Text,
             "Where the component comes from: a station's folder, a `.wasm` or a `.wat` file; relative to this file.",
         )
-        .required(),
+        .required_unless("ask"),
+        Key::new(
+            "ask",
+            Kind::Table(&ASK),
+            "A question that the line asks a person here, instead of a component.",
+        ),
+        Key::new(
+            "hold",
+            Kind::Table(&HOLD),
+            "How questions wait for their answer that the component asks.",
+        ),
         Key::new(
             "next",
             NEXT,
@@ -201,7 +239,6 @@ static STATION: Table = Table {
         ON_VIOLATION,
     ],
     later: &[
-        ("ask", "a question to a person"),
         ("instance", "instances that are used again"),
         ("clock", "the real clock"),
     ],
@@ -233,6 +270,54 @@ static RULE: Table = Table {
             "Labels that the payload has to carry with just these values.",
         ),
         Key::new("to", Kind::Name, "A station, `done` or `scrap`.").required(),
+    ],
+    later: &[],
+};
+
+const WITHIN: Key = Key::new(
+    "within",
+    Kind::Time(MILLISECOND, YEAR),
+    "How long an answer is waited for; without it for ever.",
+);
+const NOT: Key = Key::new(
+    "not",
+    Kind::OneOf(&["submitter"]),
+    "Who may not answer: whoever submitted the item.",
+);
+
+/// `ask`.
+static ASK: Table = Table {
+    what: "a question",
+    keys: &[
+        Key::new("prompt", Kind::Text, "What is asked; at most 4 KiB.").required(),
+        Key::new(
+            "choices",
+            Kind::List(&Kind::Name),
+            "What may be chosen: ports of the station, at most 16.",
+        )
+        .required(),
+        WITHIN,
+        Key::new(
+            "otherwise",
+            Kind::Name,
+            "The choice that is taken after `within`; without it the item jams.",
+        ),
+        NOT,
+    ],
+    later: &[],
+};
+
+/// `hold`.
+static HOLD: Table = Table {
+    what: "how questions are held",
+    keys: &[
+        WITHIN,
+        Key::new(
+            "otherwise",
+            Kind::Text,
+            "What is answered after `within`; without it the item jams.",
+        ),
+        NOT,
     ],
     later: &[],
 };
@@ -282,6 +367,11 @@ pub(super) static LIMITS: Table = Table {
             "wall",
             Kind::Time(MILLISECOND, WEEK),
             "Time from start to end, also while waiting. Default \"30s\".",
+        ),
+        Key::new(
+            "heartbeat",
+            Kind::Time(MILLISECOND, WEEK),
+            "Time without a report of progress, of a station that reports it. Default: none.",
         ),
         Key::new(
             "cpu",

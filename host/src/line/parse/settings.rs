@@ -100,7 +100,11 @@ pub(crate) fn limits(reader: &mut Reader<'_>, node: &Node<'_>, limits: &mut Limi
     let Some(fields) = reader.table(node) else {
         return;
     };
-    for (name, limit) in [("wall", &mut limits.wall), ("cpu", &mut limits.cpu)] {
+    for (name, limit) in [
+        ("wall", &mut limits.wall),
+        ("heartbeat", &mut limits.heartbeat),
+        ("cpu", &mut limits.cpu),
+    ] {
         if let Some(time) = fields.get(name).and_then(|node| reader.time(&node)) {
             *limit = time;
         }

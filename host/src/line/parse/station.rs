@@ -5,7 +5,7 @@ use super::{
         Asset, Holding, Join, Missing, Station, Vars,
         reader::{Node, Reader},
     },
-    grants, host, is_path, next,
+    grants, hold, host, is_path, next,
     settings::Defaults,
 };
 use crate::{grant::Grants, name::Name, problem::shown};
@@ -95,6 +95,14 @@ pub(super) fn read(
     station.join = fields.get("join").and_then(|node| join(reader, &node));
     if let Some(node) = fields.get("grants") {
         station.grants = grants::read(reader, &node, vars);
+    }
+    if let Some(node) = fields.get("hold") {
+        station.hold = hold::hold(reader, &node);
+    }
+    if let Some(node) = fields.get("ask") {
+        // what could not be read was meant as a question all the same
+        let (ask, holding) = hold::ask(reader, &node).unwrap_or_default();
+        (station.ask, station.hold) = (Some(ask), holding);
     }
     station
 }

@@ -91,6 +91,74 @@ fn syntax() {
 }
 
 #[test]
+fn questions() {
+    let asks = |settings: &str| {
+        format!(
+            "line = 'x'\nentry = 'a'\n[stations.a]\n{settings}\n[stations.b]\nuse = 'b'\nnext = 'done'\n"
+        )
+    };
+    let report = all(&[
+        ("nothing at all", asks("next = 'b'")),
+        ("nothing said", asks("ask = {}\nnext = 'b'")),
+        (
+            "a question and its choices",
+            asks("ask = { prompt = ' ', choices = [] }\nnext = 'b'"),
+        ),
+        (
+            "too much of both",
+            asks(&format!(
+                "ask = {{ prompt = '{}', choices = [{}] }}\nnext = 'b'",
+                "x".repeat(5000),
+                (0..17).map(|n| format!("'p{n}', ")).collect::<String>()
+            )),
+        ),
+        (
+            "choices that are no ports",
+            asks("ask = { prompt = 'Go?', choices = ['pass', 'pass', 'Ship it', 3] }\nnext = 'b'"),
+        ),
+        (
+            "ports and choices that differ",
+            asks(
+                "ask = { prompt = 'Go?', choices = ['pass', 'ship', 'exhausted'] }\nvisits = 1\n\
+                next = { pass = 'b', rework = 'a', exhausted = 'b' }",
+            ),
+        ),
+        (
+            "what is taken otherwise",
+            asks(
+                "ask = { prompt = 'Go?', choices = ['pass'], within = '1d', otherwise = 'pas' }\nnext = 'b'",
+            ),
+        ),
+        (
+            "otherwise, but when",
+            asks(
+                "ask = { prompt = 'Go?', choices = ['pass'], otherwise = 'pass', not = 'me', who = 'x' }\nnext = 'b'",
+            ),
+        ),
+        (
+            "what is for components",
+            asks(
+                "ask = { prompt = 'Go?', choices = ['pass'] }\nnext = 'b'\nuse = 'a'\nconfig = { a = 1 }\n\
+                args = ['x']\nenv = { A = 'x' }\nexits = { 1 = 'pass' }\nworkers = 2\nqueue = 2\njoin = { of = 'b' }\n\
+                retry = { attempts = 2 }\nlimits = { wall = '1s', visits = 3 }\nhold = { within = '1s' }\n\
+                grants.tcp = ['a:1']\nrate.requests = '1/s'\nviolation = 'deny'\nassets = [{ host = 'x', guest = '/x' }]",
+            ),
+        ),
+        (
+            "how a component's questions are held",
+            asks(
+                "use = 'a'\nnext = 'b'\nhold = { otherwise = \"\\u001b\", within = 'soon', not = ['submitter'] }",
+            ),
+        ),
+        (
+            "held without end, and not at all",
+            asks("use = 'a'\nnext = 'b'\nhold = { otherwise = 'no' }\nlimits.heartbeat = '0s'"),
+        ),
+    ]);
+    insta::assert_snapshot!(report);
+}
+
+#[test]
 fn keys() {
     let report = all(&[
         ("unknown keys at every level", "lines = 'x'\nentry = 'a'\nzzz = 1\n\
@@ -98,7 +166,7 @@ fn keys() {
             [stations.a]\nuse = 'a'\nnxt = 'done'\nnext = [{ wen = {}, to = 'b' }]\n\
             join = { off = 'a' }\ngrants = { files = [] }\ngrants.fs = [{ hst = 'a' }]\nassets = [{ path = 'x' }]\n".into()),
         ("later keys", "line = 'x'\nentry = 'a'\n\
-            [sources.nightly]\ncron = '0 2 * * *'\n[notify]\njam = 'https://x'\n\
+            ramp = {}\n\
             [stations.a]\nuse = 'oci://example.com/x'\nnext = 'b'\ngrants.udp = ['x:53']\ninstance = 'warm'\n\
             [stations.b]\nuse = 'scan@1.2.0'\nask = { prompt = 'Ship it?' }\nnext = 'c'\nclock = 'real'\n\
             [stations.c]\nuse = 'tool.py'\nnext = 'done'\n".into()),
@@ -207,6 +275,41 @@ fn values() {
                 &[("a", "next = \"\\u001b[31mred\\u202e\"\n\"\\u001b]0;x\" = 1")],
             ),
         ),
+    ]);
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn sources_and_sinks() {
+    let with = |text: &str| format!("line = 'x'\nentry = 'a'\n{text}\n{REST}");
+    let report = all(&[
+        ("sources", with(
+            "sources.A = { folder = 'in' }\nsources.none = {}\nsources.both = { folder = 'in', cron = '0 2 * * *' }\n\
+             sources.files = { folder = \"a\\n\", zone = 'UTC', payload = 'x', pattern = 'a/b', settle = '2h' }\n\
+             sources.times = { cron = '0 2 * * *', done = 'x', settle = '1s', pattern = '*', deadline = '0s' }\n\
+             sources.labels = { folder = 'in', labels = { A = 'x', a = '', scheduled = 'x', b = '${c}' }, priority = 'top' }",
+        )),
+        ("schedules", with(
+            "sources.a = { cron = 'at two' }\nsources.b = { cron = '0 2 * *' }\nsources.c = { cron = '61 2 * * *' }\n\
+             sources.d = { cron = '0 2 31 2 *' }\nsources.e = { cron = '0 2 * * *', zone = 'Berlin' }\n\
+             sources.f = { cron = '0 2 * * *', missed = 'first', overlap = 'drop', type = 'text', payload = 1 }\n\
+             sources.g = { cron = 2, zone = 2 }",
+        )),
+        ("sinks", with(
+            "sinks.none = {}\nsinks.both = { folder = 'out', webhook = 'https://a.example/' }\n\
+             sinks.folder = { folder = 'out', secret = 'KEY', private = true, within = '0s' }\n\
+             sinks.a = { webhook = 'a.example' }\nsinks.b = { webhook = 'http://a.example/?token=1' }\n\
+             sinks.c = { webhook = 'http://93.184.216.34/', private = true }\nsinks.d = { webhook = 'https://u:p@a.example/' }\n\
+             sinks.e = { webhook = 'https://0.0.0.0/' }\nsinks.f = { webhook = 'https://a.example/', secret = 'key' }\n\
+             sinks.g = { webhook = 'http://127.0.0.1:1/' }",
+        )),
+        ("notify", with(
+            "notify = { jam = { command = [] }, hold = { webhook = 'https://a.example/', command = ['x'] } }",
+        )),
+        ("notify", with(
+            "notify = { jam = {}, hold = { command = ['x', 1], private = true } }",
+        )),
+        ("notify", with("notify = { jam = 'http://a.example/', hold = ['x'], done = 'x' }")),
     ]);
     insta::assert_snapshot!(report);
 }

@@ -93,13 +93,20 @@ fn a_good_line_keeps_the_schema() {
 fn what_the_parser_does_not_know_the_schema_refuses() {
     let refused = [
         ("zzz = 1", "next = 'done'"),
-        ("sources = {}", "next = 'done'"),
+        ("ramp = {}", "next = 'done'"),
+        ("sources.a = { cron = '0 2 * * *', zzz = 1 }", "next = 'done'"),
+        ("sources.a = { cron = 1 }", "next = 'done'"),
+        ("sinks.a = { folder = 'a', zzz = 1 }", "next = 'done'"),
+        ("notify.zzz = 'https://a/'", "next = 'done'"),
+        ("notify.jam = { webhook = 'https://a/', zzz = 1 }", "next = 'done'"),
         ("defaults = { zzz = 1 }", "next = 'done'"),
         ("defaults = { retry = { zzz = 1 } }", "next = 'done'"),
         ("defaults = { limits = { zzz = 1 } }", "next = 'done'"),
         ("", ""),
         ("", "next = 'done'\nzzz = 1"),
         ("", "next = 'done'\nask = {}"),
+        ("", "next = 'done'\nhold = { zzz = 1 }"),
+        ("deadline = 3", "next = 'done'"),
         ("", "next = 'done'\njoin.zzz = 1"),
         ("", "next = 'done'\ngrants.zzz = 1"),
         ("", "next = 'done'\ngrants.udp = []"),
@@ -125,6 +132,12 @@ fn what_the_parser_does_not_know_the_schema_refuses() {
         format!("line = 'x'\nentry = 'a'\n{head}\n[stations.a]\nuse = 'a'\n{station}")
     };
     assert!(keeps(&schema_line(), &json_of(&text("", "next = 'done'"))));
+    let asks =
+        |station: &str| format!("line = 'x'\nentry = 'a'\n[stations.a]\nnext = 'done'\n{station}");
+    let ask = asks("ask = { prompt = 'Go?', choices = ['pass'] }");
+    assert!(keeps(&schema_line(), &json_of(&ask)));
+    assert!(parse("line.toml", &ask, &Vars::default()).is_ok());
+    assert!(!keeps(&schema_line(), &json_of(&asks(""))));
     for (head, station) in refused {
         let text = text(head, station);
         assert!(
@@ -143,6 +156,7 @@ a = "x"
 resolvers = ["127.0.0.1:5353"]
 [ceiling]
 limits = { wall = "1m", memory = "1GiB" }
+notify = { commands = true }
 [ceiling.grants]
 fs = [{ host = "data", access = "read" }]
 http = ["GET https://*.example.com/**", { rule = "POST http://127.0.0.1:8080/**", private = true, max-response = "1MiB", timeout = "1s" }]
@@ -209,6 +223,7 @@ fn a_ceiling_is_read() {
     );
     assert_eq!(ceiling.grants.http[0].max_response, u64::MAX);
     assert_eq!(ceiling.grants.http[1].max_response, 1 << 20);
+    assert!(ceiling.commands);
     assert_eq!(factory.most.memory, 1 << 30);
     assert_eq!(factory.most.cpu, std::time::Duration::MAX);
     assert_eq!(
@@ -216,7 +231,7 @@ fn a_ceiling_is_read() {
         ["127.0.0.1:5353".parse().unwrap()]
     );
     let (file, place) = factory.place("ceiling.grants.http.1.rule").unwrap();
-    assert_eq!((file, place.line), ("andon.toml", 10));
+    assert_eq!((file, place.line), ("andon.toml", 11));
 }
 
 /// Reading [`REVIEW`] asks for the keys of every table there is (a debug assertion of the reader holds

@@ -1,7 +1,7 @@
 //! `andon:station/progress`: how far a visit has come.
 
 use crate::{
-    sandbox::{bindings::station::andon::station::progress, state::State},
+    sandbox::{bindings::station::andon::station::progress, meter::Pulse, state::State},
     visit::Visit,
 };
 use wasmtime::component::{HasSelf, Linker};
@@ -29,6 +29,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 
 impl progress::Host for State {
     fn report(&mut self, done: u64, total: u64, note: String) -> wasmtime::Result<()> {
+        self.tape.beat(Pulse::now());
         if let Some(listener) = &self.progress {
             let note = note.chars().take(NOTE).collect();
             listener(&self.visit, Progress { done, total, note });

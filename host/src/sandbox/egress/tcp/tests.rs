@@ -224,6 +224,7 @@ async fn each_port_and_the_ceiling_are_asked() {
     ]));
     terms.rights.ceiling = Some(Ceiling {
         grants: grants(&[("db.test:1", true)]),
+        ..Ceiling::default()
     });
     let (way, _) = enter(terms, vec![server.address]);
     assert!(way.look_up("db.test".into()).await.is_ok());
