@@ -47,6 +47,9 @@ pub enum HousekeepingError {
         /// Why it cannot be read.
         reason: String,
     },
+    /// Whoever asked for it wants it no more.
+    #[error("it was stopped")]
+    Stopped,
     /// An item's records make no sense.
     #[error(transparent)]
     Fold(#[from] FoldError),

@@ -24,7 +24,14 @@ const FLOORS: &[(u8, &[&str])] = &[
     (2, &["sandbox"]),
     (
         3,
-        &["assembly", "conveyor", "housekeeping", "lines", "sinks", "sources"],
+        &[
+            "assembly",
+            "conveyor",
+            "housekeeping",
+            "lines",
+            "sinks",
+            "sources",
+        ],
     ),
     (4, &["cli"]),
 ];

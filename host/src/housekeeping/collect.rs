@@ -129,7 +129,10 @@ impl Collector {
             Some(_) => state.journal.blobs_so_far()?,
             None => u64::MAX,
         };
-        let needed = Needed::of(state)?;
+        let needed = match Needed::of(state, go_on) {
+            Err(HousekeepingError::Stopped) => return Ok(false),
+            needed => needed?,
+        };
         let (files, small) = unneeded(state, &needed)?;
         let files = files.into_keys().collect();
         let due =
@@ -190,7 +193,7 @@ pub fn survey(
         done.trees += trees.len() as u64;
         Ok(())
     })?;
-    let needed = Needed::of(state)?;
+    let needed = Needed::of(state, &|| true)?;
     let (files, small) = unneeded(state, &needed)?;
     done.files = files.len() as u64;
     done.bytes = files.values().sum();
@@ -246,7 +249,7 @@ fn each_retired(
     mut each: impl FnMut(Retired, &[ItemId]) -> Result<(), HousekeepingError>,
 ) -> Result<(), HousekeepingError> {
     let before = |age: Duration| now.saturating_sub(millis(age));
-    for line in state.journal.lines()? {
+    for line in state.journal.line_names()? {
         let by_age = policy.finished.map(before);
         let by_count = match policy.most {
             Some(most) => state.journal.ended_before_newest(&line, most.into())?,
@@ -284,10 +287,32 @@ pub(super) struct Needed {
 
 impl Needed {
     /// Nothing is taken for unneeded where something that names blobs cannot be read.
-    fn of(state: &State) -> Result<Self, HousekeepingError> {
-        let mut needed = Self::default();
-        uses(state, &mut needed)?;
-        Ok(needed)
+    fn of(state: &State, go_on: &dyn Fn() -> bool) -> Result<Self, HousekeepingError> {
+        let mut marking = Marking {
+            needed: Self::default(),
+            go_on,
+        };
+        uses(state, &mut marking)?;
+        Ok(marking.needed)
+    }
+}
+
+struct Marking<'a> {
+    needed: Needed,
+    go_on: &'a dyn Fn() -> bool,
+}
+
+impl Told for Marking<'_> {
+    fn go_on(&self) -> bool {
+        (self.go_on)()
+    }
+
+    fn blob(&mut self, user: &User, digest: &Digest) -> Result<(), HousekeepingError> {
+        self.needed.blob(user, digest)
+    }
+
+    fn asset(&mut self, user: &User, name: &OsString) -> Result<(), HousekeepingError> {
+        self.needed.asset(user, name)
     }
 }
 

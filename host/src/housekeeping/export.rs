@@ -45,7 +45,7 @@ pub fn export<E: From<HousekeepingError>>(
         "type": "export", "format": FORMAT, "at": now, "factory": factory, "epoch": epoch,
     }))?;
     let fits = |line: &Name| which.line.as_ref().is_none_or(|wanted| wanted == line);
-    for line in journal.lines().map_err(failed)? {
+    for line in journal.line_names().map_err(failed)? {
         let mut number = 1;
         while fits(&line)
             && let Some(text) = journal.revision(&line, number).map_err(failed)?

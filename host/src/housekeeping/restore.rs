@@ -156,7 +156,7 @@ fn fill(
     let epoch = block_on(state.journal.next_epoch())?;
     let (items, jammed) = jam_all(&state, at)?;
     let mut undelivered = 0;
-    for line in state.journal.lines()? {
+    for line in state.journal.line_names()? {
         undelivered += state.journal.undelivered(&line)?.len() as u64;
     }
     Ok(Restored {

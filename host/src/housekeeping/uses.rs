@@ -41,6 +41,11 @@ pub(super) trait Told {
     /// A folder below the state folder's `assets`.
     fn asset(&mut self, user: &User, name: &OsString) -> Result<(), HousekeepingError>;
 
+    /// Whether to go on; asked now and then.
+    fn go_on(&self) -> bool {
+        true
+    }
+
     /// Something that names others and cannot be read.
     fn unreadable(&mut self, user: &User, reason: String) -> Result<(), HousekeepingError> {
         let user = user.to_string();
@@ -62,7 +67,7 @@ struct Seen {
 /// When the journal cannot be read, and what `told` says.
 pub(super) fn uses(state: &State, told: &mut dyn Told) -> Result<(), HousekeepingError> {
     let mut seen = Seen::default();
-    for line in state.journal.lines()? {
+    for line in state.journal.line_names()? {
         let mut number = 1;
         while let Some(text) = state.journal.revision(&line, number)? {
             let user = User::Revision(line.clone(), number);
@@ -75,6 +80,9 @@ pub(super) fn uses(state: &State, told: &mut dyn Told) -> Result<(), Housekeepin
     }
     let mut after = 0;
     loop {
+        if !told.go_on() {
+            return Err(HousekeepingError::Stopped);
+        }
         let page = state.journal.page(after, PAGE)?;
         let Some(last) = page.last() else {
             return Ok(());

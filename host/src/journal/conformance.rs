@@ -26,8 +26,8 @@ macro_rules! suite {
 pub(super) mod audit;
 mod delivery;
 mod lines;
-mod upkeep;
 mod source;
+mod upkeep;
 
 suite![
     nothing_is_there_at_first,

@@ -7,8 +7,8 @@ mod deliveries;
 mod lines;
 mod read;
 mod schema;
-mod upkeep;
 mod sources;
+mod upkeep;
 mod writer;
 
 #[cfg(test)]

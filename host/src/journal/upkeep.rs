@@ -25,7 +25,7 @@ pub trait Upkeep {
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn lines(&self) -> Result<Vec<Name>, JournalError>;
+    fn line_names(&self) -> Result<Vec<Name>, JournalError>;
 
     /// Inputs of a line whose trees may go, those that ended first, after `after`, at most `most`.
     ///

@@ -35,7 +35,7 @@ impl Upkeep for Memory {
         Ok(later.take(most).map(listed).collect())
     }
 
-    fn lines(&self) -> Result<Vec<Name>, JournalError> {
+    fn line_names(&self) -> Result<Vec<Name>, JournalError> {
         let kept = self.kept();
         let lines: BTreeSet<_> = kept.items.values().map(|life| &life.summary.line).collect();
         let lines = lines.into_iter().chain(kept.revisions.keys());

@@ -71,7 +71,7 @@ impl Upkeep for Sqlite {
         })
     }
 
-    fn lines(&self) -> Result<Vec<Name>, JournalError> {
+    fn line_names(&self) -> Result<Vec<Name>, JournalError> {
         self.read(|connection, path| {
             let mut all = BTreeSet::new();
             for table in ["items", "revisions"] {

@@ -94,11 +94,17 @@ fn what_the_parser_does_not_know_the_schema_refuses() {
     let refused = [
         ("zzz = 1", "next = 'done'"),
         ("ramp = {}", "next = 'done'"),
-        ("sources.a = { cron = '0 2 * * *', zzz = 1 }", "next = 'done'"),
+        (
+            "sources.a = { cron = '0 2 * * *', zzz = 1 }",
+            "next = 'done'",
+        ),
         ("sources.a = { cron = 1 }", "next = 'done'"),
         ("sinks.a = { folder = 'a', zzz = 1 }", "next = 'done'"),
         ("notify.zzz = 'https://a/'", "next = 'done'"),
-        ("notify.jam = { webhook = 'https://a/', zzz = 1 }", "next = 'done'"),
+        (
+            "notify.jam = { webhook = 'https://a/', zzz = 1 }",
+            "next = 'done'",
+        ),
         ("defaults = { zzz = 1 }", "next = 'done'"),
         ("defaults = { retry = { zzz = 1 } }", "next = 'done'"),
         ("defaults = { limits = { zzz = 1 } }", "next = 'done'"),
