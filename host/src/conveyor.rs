@@ -257,6 +257,9 @@ fn news(item: &Item) -> Option<Notice> {
         Phase::Jammed { .. } => Some(Notice::Jammed {
             summary: item.summary(),
         }),
+        Phase::Held { .. } => Some(Notice::Held {
+            summary: item.summary(),
+        }),
         _ => None,
     }
 }

@@ -12,7 +12,7 @@ pub mod memory;
 pub mod sqlite;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;

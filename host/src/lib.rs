@@ -32,6 +32,7 @@ pub mod sandbox;
 pub mod assembly;
 pub mod conveyor;
 pub mod lines;
+pub mod notify;
 pub mod sinks;
 pub mod sources;
 

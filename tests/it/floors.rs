@@ -15,7 +15,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         &["catalogue", "content", "journal", "secrets", "workspace"],
     ),
     (2, &["sandbox"]),
-    (3, &["assembly", "conveyor", "lines", "sinks", "sources"]),
+    (3, &["assembly", "conveyor", "lines", "notify", "sinks", "sources"]),
     (4, &["cli"]),
 ];
 

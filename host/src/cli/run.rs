@@ -472,6 +472,7 @@ impl Run {
                     tally.jammed.insert(summary.item);
                 }
             }
+            Notice::Held { .. } => {}
             Notice::Ended { item } => {
                 let root = item.id.parent().is_none();
                 match item.summary().phase {

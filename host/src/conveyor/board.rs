@@ -34,6 +34,11 @@ pub enum Notice {
         /// Where and why.
         summary: Summary,
     },
+    /// An item waits for a person's answer.
+    Held {
+        /// Where, and what is asked.
+        summary: Summary,
+    },
     /// An item ended.
     Ended {
         /// The item as it is now.
