@@ -39,7 +39,7 @@ use andon_build::{Options, Progress};
 use assets::Tree;
 use reserved::{Reserved, resolve};
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -362,11 +362,14 @@ impl Assembly<'_> {
                 // One that was not kept is as good as gone.
                 let digest = components.get(name).copied();
                 let digest = digest.unwrap_or_else(|| Digest::of([]));
-                let bytes = stock.content.get(&digest).map_err(|error| CatalogueError::System {
-                    doing: error.doing,
-                    path: error.path,
-                    reason: error.reason,
-                })?;
+                let bytes = stock
+                    .content
+                    .get(&digest)
+                    .map_err(|error| CatalogueError::System {
+                        doing: error.doing,
+                        path: error.path,
+                        reason: error.reason,
+                    })?;
                 catalogue::kept(path, digest, bytes)?
             }
         };
@@ -528,7 +531,10 @@ impl Assembled {
             let part = self.parts.get(name)?;
             let draft = self.written.as_ref().unwrap_or(&self.draft);
             let place = draft.place(&format!("stations.{name}.grants"));
-            let file = self.file.as_ref().map(|file| here(file).display().to_string());
+            let file = self
+                .file
+                .as_ref()
+                .map(|file| here(file).display().to_string());
             let terms = Terms {
                 rights: self.rights(name),
                 rate: station.rate.clone(),
@@ -556,31 +562,13 @@ impl Assembled {
         revision: u64,
     ) -> Result<(), AssemblyError> {
         let mut problems = Vec::new();
-        // Stations of one component share its code, and with it the pool's warm instances.
-        let mut loaded = HashMap::new();
         for (name, station) in &line.stations {
             let Some(part) = self.parts.get(name) else {
                 continue;
             };
-            let component = match loaded.entry(part.component.digest) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    // It has more of something than there is for one visit.
-                    match sandbox.engine().load_cached(&part.compiled) {
-                        Ok(component) => entry.insert(component),
-                        Err(error) => {
-                            let error = PrepareError::Import {
-                                station: name.clone(),
-                                reason: format!("{error:#}"),
-                            };
-                            let place = format!("stations.{name}.use");
-                            problems.push(told(&self.draft, &place, &error.to_string()));
-                            continue;
-                        }
-                    }
-                }
-            };
-            if let Err(error) = sandbox.prepare(&line.name, revision, name, station, component) {
+            // Stations of one component share its code, and with it the pool's warm instances.
+            let code = (part.component.digest, &part.compiled);
+            if let Err(error) = sandbox.prepare_cached(&line.name, revision, name, station, code) {
                 problems.push(told(
                     &self.draft,
                     &format!("stations.{name}.use"),

@@ -199,7 +199,11 @@ fn read(path: &Path) -> Result<Component, CatalogueError> {
 ///
 /// # Errors
 /// When they are not those bytes any more.
-pub fn kept(source: &Path, digest: Digest, bytes: Option<Bytes>) -> Result<Component, CatalogueError> {
+pub fn kept(
+    source: &Path,
+    digest: Digest,
+    bytes: Option<Bytes>,
+) -> Result<Component, CatalogueError> {
     let gone = |what| CatalogueError::Unkept {
         digest,
         path: source.into(),

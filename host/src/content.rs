@@ -3,7 +3,7 @@
 //! A blob is on the disk, and its name too, before [`Content::put`] returns: a record that names it may
 //! be committed then. Small blobs are none of its business; they ride in the journal's own commits.
 
-use crate::digest::Digest;
+use crate::{digest::Digest, disk};
 use bytes::Bytes;
 use std::{
     fs::{self, File},
@@ -54,6 +54,13 @@ impl ContentError {
             reason: error.to_string(),
             kind: error.kind(),
         }
+    }
+}
+
+impl ContentError {
+    /// Whether it passes when there is room on the disk again.
+    pub fn is_full(&self) -> bool {
+        disk::is_full(self.kind)
     }
 }
 

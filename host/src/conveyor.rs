@@ -8,6 +8,7 @@ mod audit;
 mod belts;
 mod board;
 mod error;
+mod latest;
 mod order;
 mod recovery;
 mod timers;
@@ -31,7 +32,7 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
+    collections::{BTreeSet, BinaryHeap, HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::SystemTime,
@@ -44,18 +45,19 @@ pub struct Conveyor {
     pub journal: Arc<dyn Journal>,
     /// What executes visits.
     pub runner: Arc<dyn Runner>,
-    /// The line.
-    pub line: Arc<Line>,
-    /// Its revision.
-    pub revision: u64,
-    /// The digest of each station's component, for the audit.
-    pub components: BTreeMap<Name, Digest>,
+    /// Which revisions the line runs by.
+    pub change: Change,
+    /// Stations that start no visits until they are told to.
+    pub paused: BTreeSet<Name>,
     /// Counts for whoever watches.
     pub board: Arc<Board>,
     /// Called on the conveyor's own task, so it has to be quick.
     pub notify: Box<dyn FnMut(Notice) + Send>,
     /// The time on the wall.
     pub clock: fn() -> Millis,
+    /// Whether the host ended the visits itself that an earlier run left under way, so that they cannot
+    /// be the cause of its end.
+    pub stopped: bool,
 }
 
 /// Something to be taken.
@@ -130,12 +132,13 @@ impl Conveyor {
     pub async fn run(
         self,
         mut inputs: mpsc::Receiver<Input>,
+        orders: mpsc::Receiver<Order>,
         mut drain: tokio::sync::watch::Receiver<bool>,
     ) -> Result<Ending, ConveyorError> {
         let (reports, mut reported) = mpsc::unbounded_channel();
         let journal = self.journal.clone();
         let mut running = Running {
-            belts: Belts::new(&self.line),
+            belts: Belts::new(&self.change.current.line),
             conveyor: self,
             live: HashMap::new(),
             jammed: HashSet::new(),
@@ -146,11 +149,13 @@ impl Conveyor {
             reports,
         };
         running.recover().await?;
+        drop(orders);
         let mut open = true;
         let mut draining = *drain.borrow();
         let mut batch = Vec::with_capacity(BATCH);
         let mut taken = Vec::new();
-        let mut messages = journal.messages();
+        let line = running.line().name.clone();
+        let mut messages = journal.messages(&line);
         loop {
             running.fire_timers()?;
             if !draining {
@@ -170,7 +175,7 @@ impl Conveyor {
             }
             let timer = running.next_timer();
             let room = if open && !draining && running.underway.receipts.len() < UNWRITTEN {
-                running.belts.room(&running.conveyor.line.entry).min(BATCH)
+                running.belts.room(&running.line().entry).min(BATCH)
             } else {
                 0
             };
@@ -187,7 +192,7 @@ impl Conveyor {
                     if found.is_empty() {
                         return Err(ConveyorError::of_closed(&*journal).await);
                     }
-                    messages = journal.messages();
+                    messages = journal.messages(&line);
                     for message in found {
                         running.deliver(message).await?;
                     }
@@ -265,6 +270,10 @@ fn news(item: &Item) -> Option<Notice> {
 }
 
 impl Running {
+    fn line(&self) -> &Line {
+        &self.conveyor.change.current.line
+    }
+
     fn received(&mut self, (result, notice): Receipt) -> Result<(), ConveyorError> {
         result?;
         if let Some(notice) = notice {
@@ -275,7 +284,11 @@ impl Running {
 
     fn take(&mut self, input: Input) -> Result<(), ConveyorError> {
         let c = &mut self.conveyor;
-        let id = ItemId::input(&c.journal.factory(), &c.line.name, &input.key);
+        let id = ItemId::input(
+            &c.journal.factory(),
+            &c.change.current.line.name,
+            &input.key,
+        );
         if self.live.contains_key(&id) || c.journal.knows(&id)? {
             (c.notify)(Notice::Known {
                 item: id,
@@ -287,7 +300,12 @@ impl Running {
             item: id.clone(),
             source: input.taking.source.clone(),
         };
-        let record = item::take((c.clock)(), &c.line, c.revision, input.taking);
+        let record = item::take(
+            (c.clock)(),
+            &c.change.current.line,
+            c.change.current.number,
+            input.taking,
+        );
         self.begin(id, record, input.blobs, Some(notice))
     }
 
@@ -362,6 +380,7 @@ impl Running {
             self.belts.left(station);
             self.conveyor.board.left(station, &report);
         }
+        self.conveyor.board.over(&id);
         let mut report = report;
         let blobs = std::mem::take(&mut report.blobs);
         self.happen(&id, Event::Reported(report), blobs)
@@ -384,8 +403,8 @@ impl Running {
         };
         let (before, was) = (item.wants(), item.kind());
         let attempt = Attempt::ended_by(item, &event);
-        let records =
-            item::step(item, &self.conveyor.line, now, event).map_err(|e| wrong(e.to_string()))?;
+        let records = item::step(item, &self.conveyor.change.current.line, now, event)
+            .map_err(|e| wrong(e.to_string()))?;
         if let Some(attempt) = attempt {
             let entries = attempt.entries(&self.conveyor, item, &records, now);
             if !entries.is_empty() {
@@ -467,10 +486,10 @@ impl Running {
             };
             let records = item::step(
                 item,
-                &self.conveyor.line,
+                &self.conveyor.change.current.line,
                 now,
                 Event::Start {
-                    revision: self.conveyor.revision,
+                    revision: self.conveyor.change.current.number,
                 },
             )
             .map_err(|e| wrong(e.to_string()))?;
@@ -497,7 +516,7 @@ impl Running {
             let visit = Visit {
                 item: id.clone(),
                 line: item.line.clone(),
-                revision: self.conveyor.revision,
+                revision: self.conveyor.change.current.number,
                 station: station.clone(),
                 nth,
                 attempt,
@@ -551,10 +570,13 @@ impl Running {
     }
 
     /// Whether nothing can move without a person: no item waits or works, no message is on its way, and
-    /// no split waits for a time that will come by itself.
+    /// no split waits for a time that will come by itself. What is held waits for a person also where it
+    /// goes on without one some day.
     fn idle(&self) -> bool {
-        let waits =
-            |item: &Item| matches!(&item.phase, Phase::Split(split) if split.until.is_none());
+        let waits = |item: &Item| match &item.phase {
+            Phase::Split(split) => split.until.is_none(),
+            phase => matches!(phase, Phase::Held { .. }),
+        };
         self.belts.is_empty()
             && self.coming.is_empty()
             && self.underway.going.is_empty()

@@ -10,20 +10,23 @@ mod delivery;
 mod line_state;
 pub mod memory;
 pub mod sqlite;
+mod upkeep;
 
 #[cfg(test)]
 pub(crate) mod conformance;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;
-pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
 pub use delivery::{Delivery, DeliveryState};
+pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+pub use upkeep::{Listed, Retired, Rewritten, Upkeep};
 
 use crate::{
     audit::Entry,
     digest::Digest,
+    disk,
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -34,7 +37,7 @@ use futures::future::BoxFuture;
 use std::path::Path;
 
 /// A store of journals. Cheap to share; all methods may be called from any thread.
-pub trait Journal: Send + Sync + 'static {
+pub trait Journal: Upkeep + Send + Sync + 'static {
     /// All records of an item, oldest first; empty if there is no such item. Sees every append that
     /// was acknowledged before the call.
     ///
@@ -42,7 +45,7 @@ pub trait Journal: Send + Sync + 'static {
     /// When the store cannot be read, or holds a record that this andon does not know.
     fn load(&self, item: &ItemId) -> Result<Vec<Record>, JournalError>;
 
-    /// Whether there is such an item: [`Self::load`] without reading its records.
+    /// Whether there is such an item, or was until it was forgotten ([`Upkeep::forget`]).
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -52,21 +55,28 @@ pub trait Journal: Send + Sync + 'static {
     /// the calls, and several share one sync. The future ends when the records are durable. Dropping
     /// it drops the news, not the records.
     ///
-    /// Once the store could not keep an append, every later one fails for the same reason, so that
-    /// nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
+    /// Once the store could not keep an append, every later one fails for the same reason, until
+    /// [`Self::try_again`], so that nothing is kept that follows something lost. A conflict is not such a failure: it concerns one
     /// item, and what was to follow it there conflicts as well.
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>>;
 
-    /// The next messages between items: after the append that they come from is durable. At least
-    /// once each while the sender's state calls for them, in any order. Ends with an empty list when
-    /// the store is closed.
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>>;
+    /// The next messages between items of a line: after the append that they come from is durable. At
+    /// least once each while the sender's state calls for them, in any order. Each line has an inbox of
+    /// its own, so that nobody takes what is another's; of one line, one at a time may ask. Ends with an
+    /// empty list when the store is closed.
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>>;
 
     /// The items that fit, ordered by when they were taken.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError>;
+
+    /// How many items of a line are in which phase at which station, where they are at one or were last.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError>;
 
     /// The bytes under `digest`, from the store's own table of small blobs. Sees the blobs of every
     /// append that was handed over, durable or not.
@@ -162,6 +172,35 @@ pub trait Journal: Send + Sync + 'static {
     /// When the store cannot be read.
     fn revision(&self, line: &Name, number: u64) -> Result<Option<String>, JournalError>;
 
+    /// Keeps how a line stands, instead of what was kept of it before, and adds the record to its history
+    /// in the same step. Applied in order with the appends; the future ends when it is durable.
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// How each line stands of which that was kept, by name. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn lines(&self) -> Result<Vec<LineState>, JournalError>;
+
+    /// The history of a line, the oldest first. Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError>;
+
+    /// After a failure: tries with a real write whether there is room again. Where there is, the store is
+    /// as after being opened anew, and keeps what it is given from then on. Nobody may go on who was
+    /// refused something before: what followed it would be kept without it. Of no effect on a store that
+    /// did not fail.
+    ///
+    /// # Errors
+    /// When it still cannot write.
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>>;
+
     /// The random id of this factory; it enters every item's id.
     fn factory(&self) -> [u8; 16];
 }
@@ -230,7 +269,16 @@ pub enum JournalError {
         /// The newest known.
         known: u32,
     },
-    /// There is no room, or no right to write.
+    /// The disk is full. What was reported as kept is kept; opened again once there is room
+    /// ([`crate::disk::has_room`]), the store goes on.
+    #[error(
+        "cannot write to `{path}`: the disk is full\n  hint: free some space: what was reported as done is kept"
+    )]
+    Full {
+        /// The file or folder.
+        path: String,
+    },
+    /// It cannot be written, or may not.
     #[error("cannot write to `{path}`: {reason}\n  hint: {hint}")]
     Unwritable {
         /// The file or folder.
@@ -259,8 +307,22 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether it passes when there is room on the disk again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    fn full(path: &Path) -> Self {
+        Self::Full {
+            path: path.display().to_string(),
+        }
+    }
+
     /// What the system said when it was asked for `path`.
     fn io(path: &Path, error: &std::io::Error) -> Self {
+        if disk::is_full(error.kind()) {
+            return Self::full(path);
+        }
         Self::unwritable(path, error.to_string())
     }
 

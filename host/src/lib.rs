@@ -21,6 +21,7 @@ pub mod visit;
 // floor 1, stores
 pub mod catalogue;
 pub mod content;
+pub mod disk;
 pub mod journal;
 pub mod secrets;
 pub mod workspace;

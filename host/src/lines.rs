@@ -2,32 +2,53 @@
 //! has a conveyor carry each, and gives out the one interface by which people and programs act on them.
 //!
 //! It decides nothing about items (`item` does), nor about what a new revision may change (`retool`).
+//! What lines share, they have once: the journal, the engine with the code of each component, the gate to
+//! the network of each factory.
 
+mod change;
 mod control;
+mod desk;
+mod earlier;
+mod error;
 mod fault;
+mod gates;
+mod ready;
+mod room;
+mod running;
 mod state;
+mod trouble;
+mod visits;
 
 pub use control::{
     Because, Clear, ClearAll, ClearedAll, Control, Done, GiveAnswer, Given, How, ItemView,
     LeftAlone, LineStatus, PayloadView, Rerun, StationStatus, Status, Submission, Submit, Which,
 };
+pub use error::LinesError;
 pub use fault::{Fault, FaultKind};
+pub use gates::grants_secrets;
 pub use state::{BodyError, State};
 
 use crate::{
-    assembly::{Assembled, AssemblyError},
-    conveyor::{Board, Change, Changed, ConveyorError, Ending, Handle, Input, Notice},
-    journal::{JournalError, LineState, RetoolRecord},
+    conveyor::{Board, Handle, Input, Notice, wall_clock},
+    journal::LineState,
     line::Worker,
     name::Name,
+    sandbox::InProcess,
+    visit::Millis,
 };
+use gates::Gates;
+use room::Room;
+use running::Running;
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::{
+    runtime,
+    sync::{broadcast, mpsc, watch},
+};
 
 /// What a state folder is opened with.
 #[derive(Clone)]
@@ -38,7 +59,7 @@ pub struct LinesSettings {
     pub factory: Option<PathBuf>,
     /// The program whose `compile` compiles and whose `inside-runner` is a runner: andon itself.
     pub exe: PathBuf,
-    /// Told what takes its time: `building scan`, `compiling scan`.
+    /// Told what takes its time, and what goes wrong with a line: `building scan`, `compiling scan`.
     pub say: Arc<dyn Fn(&str) + Send + Sync>,
     /// Where visits run, whatever a line says.
     pub worker: Option<Worker>,
@@ -91,133 +112,7 @@ pub struct LineHandle {
     pub state: LineState,
 }
 
-/// Why lines cannot be opened or started.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
-pub enum LinesError {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Assembly(#[from] AssemblyError),
-    #[error(transparent)]
-    Conveyor(#[from] ConveyorError),
-    #[error("`{path}` cannot be found: {reason}")]
-    Secrets { path: String, reason: String },
-    #[error("line `{line}` cannot be read back: {reason}")]
-    Unreadable { line: Name, reason: String },
-    #[error("line `{0}` runs already")]
-    Running(Name),
-    #[error("there is no line `{0}`\n  hint: `andon status` lists them")]
-    NoLine(Name),
-}
-
-/// The lines of one state folder.
-pub struct Lines(());
-
-impl Lines {
-    /// Opens a state folder for this process alone. To be called in a runtime of several threads.
-    ///
-    /// # Errors
-    /// When another process uses it, or the journal cannot be opened.
-    pub fn open(settings: LinesSettings) -> Result<Arc<Self>, LinesError> {
-        let _ = settings;
-        todo!()
-    }
-
-    /// Opens a state folder that no process runs, to carry out orders: no visit is started.
-    ///
-    /// # Errors
-    /// When another process uses it, or the journal cannot be opened.
-    pub fn at_rest(folder: &Path) -> Result<Arc<Self>, LinesError> {
-        let _ = folder;
-        todo!()
-    }
-
-    /// The stores of the folder.
-    pub fn state(&self) -> &State {
-        todo!()
-    }
-
-    /// Starts a line: one that the folder does not know begins with what its file says as revision 1; a
-    /// known one goes on by its current revision. Blocks while it builds and compiles.
-    ///
-    /// # Errors
-    /// When the line is wrong, or runs already.
-    pub fn start(&self, file: &Path) -> Result<Started, LinesError> {
-        let _ = file;
-        todo!()
-    }
-
-    /// Starts a line by just what was assembled, as its current revision.
-    ///
-    /// # Errors
-    /// When a station cannot be made ready, or the line runs already.
-    pub fn start_assembled(&self, assembled: &Assembled) -> Result<Started, LinesError> {
-        let _ = assembled;
-        todo!()
-    }
-
-    /// Starts all lines that the folder knows: each with what came of it.
-    pub fn start_known(&self) -> Vec<(Name, Result<Started, LinesError>)> {
-        todo!()
-    }
-
-    /// A line that runs.
-    pub fn line(&self, name: &Name) -> Option<LineHandle> {
-        let _ = name;
-        todo!()
-    }
-
-    /// The names of the lines that run.
-    pub fn names(&self) -> Vec<Name> {
-        todo!()
-    }
-
-    /// What happens from now on. Whoever listens too slowly loses the oldest.
-    pub fn notices(&self) -> broadcast::Receiver<Arc<LineNotice>> {
-        todo!()
-    }
-
-    /// Whether the lines run.
-    pub fn condition(&self) -> watch::Receiver<Condition> {
-        todo!()
-    }
-
-    /// Has a line run by other revisions from now on, whose stations were made ready: keeps `state` and
-    /// `record` durably, then has the conveyor change. After a crash in between the line starts by
-    /// `state`.
-    ///
-    /// # Errors
-    /// When items wait where they could not go on; nothing has changed then.
-    pub async fn apply(
-        &self,
-        line: &Name,
-        state: LineState,
-        change: Change,
-        record: RetoolRecord,
-    ) -> Result<Changed, Fault> {
-        let _ = (line, state, change, record);
-        todo!()
-    }
-
-    /// Lets a line end when nothing can move any more: no more is taken than what its sources hold.
-    ///
-    /// # Errors
-    /// When it ended by a failure.
-    pub async fn finish(&self, line: &Name) -> Result<Ending, LinesError> {
-        let _ = line;
-        todo!()
-    }
-
-    /// Ends all lines: visits under way may end within the bound, then they are stopped; the next start
-    /// takes them up again. Nothing is taken any more.
-    pub async fn drain(&self, bound: Duration) {
-        let _ = bound;
-        todo!()
-    }
-}
-
-/// A line that was started.
+/// A line that was made ready or started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
     /// Its name.
@@ -228,4 +123,146 @@ pub struct Started {
     pub differs: bool,
     /// What a person is told of its runner processes, where it has some.
     pub runners: Option<String>,
+}
+
+/// The lines of one state folder.
+pub struct Lines {
+    settings: LinesSettings,
+    state: State,
+    /// Whether no visits are made: only orders are carried out.
+    resting: bool,
+    clock: fn() -> Millis,
+    runtime: runtime::Handle,
+    sandbox: OnceLock<InProcess>,
+    gates: Arc<Gates>,
+    running: Mutex<BTreeMap<Name, Running>>,
+    notices: broadcast::Sender<Arc<LineNotice>>,
+    condition: watch::Sender<Condition>,
+    /// Whether visits find room for what they leave behind.
+    room: Room,
+    /// Told when a conveyor has ended.
+    ends: mpsc::UnboundedSender<running::End>,
+}
+
+/// As many notices wait for a slow listener before it loses the oldest.
+const NOTICES: usize = 4096;
+
+impl Lines {
+    /// Opens a state folder for this process alone. To be called in a runtime of several threads. No line
+    /// runs yet.
+    ///
+    /// # Errors
+    /// When another process uses it, or the journal cannot be opened.
+    pub fn open(settings: LinesSettings) -> Result<Arc<Self>, LinesError> {
+        let (ends, ended) = mpsc::unbounded_channel();
+        let (tell, full) = mpsc::unbounded_channel();
+        let lines = Self::new(settings, false, ends, Room::new(tell))?;
+        lines
+            .runtime
+            .spawn(trouble::watch_over(Arc::downgrade(&lines), ended, full));
+        Ok(lines)
+    }
+
+    /// Opens a state folder that no process runs, to carry out orders: no visit is started. To be called
+    /// in a runtime. [`Self::close`] ends it.
+    ///
+    /// # Errors
+    /// When another process uses it, or the journal cannot be opened.
+    pub fn at_rest(folder: &Path) -> Result<Arc<Self>, LinesError> {
+        let settings = LinesSettings {
+            state: folder.into(),
+            factory: None,
+            exe: PathBuf::new(),
+            say: Arc::new(|_| ()),
+            worker: None,
+            patient: false,
+            told: None,
+        };
+        let room = Room::new(mpsc::unbounded_channel().0);
+        Self::new(settings, true, mpsc::unbounded_channel().0, room)
+    }
+
+    fn new(
+        settings: LinesSettings,
+        resting: bool,
+        ends: mpsc::UnboundedSender<running::End>,
+        room: Room,
+    ) -> Result<Arc<Self>, LinesError> {
+        let state = State::open(&settings.state)?;
+        let condition = if resting {
+            Condition::Resting
+        } else {
+            Condition::Running
+        };
+        Ok(Arc::new(Self {
+            gates: Arc::new(Gates::new(state.journal.clone(), wall_clock)),
+            settings,
+            state,
+            resting,
+            clock: wall_clock,
+            runtime: runtime::Handle::current(),
+            sandbox: OnceLock::new(),
+            running: Mutex::default(),
+            notices: broadcast::Sender::new(NOTICES),
+            condition: watch::Sender::new(condition),
+            room,
+            ends,
+        }))
+    }
+
+    /// The stores of the folder.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// A line that runs; none while it waits for the journal, or has failed.
+    pub fn line(&self, name: &Name) -> Option<LineHandle> {
+        if matches!(*self.condition.borrow(), Condition::Waiting { .. }) {
+            return None;
+        }
+        let running = self.running();
+        let line = running.get(name)?;
+        let run = line.run.as_ref()?;
+        let doors = run.doors.as_ref()?;
+        Some(LineHandle {
+            name: name.clone(),
+            handle: doors.orders.clone(),
+            inputs: doors.inputs.clone(),
+            board: line.board.clone(),
+            state: line.state.clone(),
+        })
+    }
+
+    /// The counts of a line that was made ready or runs.
+    ///
+    /// # Errors
+    /// When there is no such line.
+    pub fn board(&self, name: &Name) -> Result<Arc<Board>, LinesError> {
+        let running = self.running();
+        let line = running.get(name);
+        Ok(line
+            .ok_or_else(|| LinesError::NoLine(name.clone()))?
+            .board
+            .clone())
+    }
+
+    /// The names of the lines that were started.
+    pub fn names(&self) -> Vec<Name> {
+        self.running().keys().cloned().collect()
+    }
+
+    /// What happens from now on. Whoever listens too slowly loses the oldest.
+    pub fn notices(&self) -> broadcast::Receiver<Arc<LineNotice>> {
+        self.notices.subscribe()
+    }
+
+    /// Whether the lines run.
+    pub fn condition(&self) -> watch::Receiver<Condition> {
+        self.condition.subscribe()
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<Name, Running>> {
+        // Entries are changed as a whole.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -12,7 +12,14 @@ const FLOORS: &[(u8, &[&str])] = &[
     ),
     (
         1,
-        &["catalogue", "content", "journal", "secrets", "workspace"],
+        &[
+            "catalogue",
+            "content",
+            "disk",
+            "journal",
+            "secrets",
+            "workspace",
+        ],
     ),
     (2, &["sandbox"]),
     (3, &["assembly", "conveyor", "lines", "notify", "sinks", "sources"]),

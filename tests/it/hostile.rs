@@ -117,7 +117,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
     attack("shouts", "", "rejected: aaaa"),
     attack("traps", "", "every attempt failed"),
     attack("wrong-port", "", "nowhere"),
-    attack("asks", "", "this andon cannot ask people yet"),
+    attack(
+        "asks",
+        "config = { how = \"long\" }",
+        "a question's prompt is 1 to 4096 bytes",
+    ),
+    attack(
+        "falls-silent",
+        "limits = { wall = \"1h\", heartbeat = \"100ms\" }",
+        "over the limit `heartbeat` of 100ms",
+    ),
     // What it makes of the line: a split bomb, and a rework loop that the line file does not bound.
     attack(
         "bombs",

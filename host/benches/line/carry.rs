@@ -7,7 +7,7 @@ use super::{
 use andon::{
     assembly::{Assembled, Assembly},
     content::Content,
-    conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
+    conveyor::{Board, Change, Conveyor, Ending, Handle, Input, Notice, Revised, wall_clock},
     item::{Body, ItemId, Labels, Payload, Taking},
     journal::{Journal, memory::Memory, sqlite::Sqlite},
     line::Line,
@@ -221,9 +221,12 @@ impl Hall {
         Conveyor {
             journal: stores.journal.clone(),
             runner,
-            line: self.line.clone(),
-            revision: 1,
-            components: Default::default(),
+            change: Change::to(Arc::new(Revised {
+                number: 1,
+                line: Line::clone(&self.line),
+                components: Default::default(),
+            })),
+            paused: Default::default(),
             board: Arc::new(Board::new(&self.line)),
             notify: Box::new(move |notice| match notice {
                 Notice::Ended { .. } => {
@@ -233,6 +236,7 @@ impl Hall {
                 Notice::Taken { .. } | Notice::Known { .. } => {}
             }),
             clock: wall_clock,
+            stopped: false,
         }
     }
 
@@ -295,7 +299,7 @@ impl Hall {
                     }
                 }
             });
-            let ending = tokio::spawn(conveyor.run(taken, drained)).await??;
+            let ending = tokio::spawn(conveyor.run(taken, Handle::new().1, drained)).await??;
             feeding.await?;
             anyhow::ensure!(ending == Ending::Idle, "{ending:?}");
             anyhow::Ok((started.0.elapsed(), cpu().saturating_sub(started.1)))
@@ -339,7 +343,7 @@ impl Hall {
         runtime.block_on(async {
             let (take, taken) = mpsc::channel(64);
             let (_drain, drained) = watch::channel(false);
-            let running = tokio::spawn(conveyor.run(taken, drained));
+            let running = tokio::spawn(conveyor.run(taken, Handle::new().1, drained));
             let mut all = Vec::with_capacity(items);
             for n in 0..items {
                 let input = input(n);

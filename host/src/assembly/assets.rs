@@ -32,7 +32,9 @@ pub enum AssetError {
     )]
     TooLarge(String),
     /// A copy that a revision needs is not there, or is another.
-    #[error("the asset `{path}` is {what} in the state folder\n  hint: retool the line from its file, or take the state folder back from a backup")]
+    #[error(
+        "the asset `{path}` is {what} in the state folder\n  hint: retool the line from its file, or take the state folder back from a backup"
+    )]
     Unkept {
         /// The copy.
         path: String,

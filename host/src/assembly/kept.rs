@@ -4,7 +4,9 @@
 //! Components are kept in the content store under their digests, assets below `assets`. What the operator
 //! allows is not kept: a revision comes back under the ceiling of today.
 
-use super::{Assembled, Assembly, AssemblyError, AssetError, From, Revision, factory, here, reserved};
+use super::{
+    Assembled, Assembly, AssemblyError, AssetError, From, Revision, factory, here, reserved,
+};
 use crate::{
     content::{Content, ContentError},
     factory::Factory,
@@ -92,7 +94,10 @@ impl Assembly<'_> {
         let written = file.as_deref().and_then(|file| written(file, &factory));
         let kept = From::Kept(stock, &revision.components);
         let assembled = self.complete(Draft::kept(from, line), file, folder, factory, kept)?;
-        Ok(Assembled { written, ..assembled })
+        Ok(Assembled {
+            written,
+            ..assembled
+        })
     }
 }
 

@@ -155,7 +155,7 @@ impl Clear {
 }
 
 /// The user that runs this.
-fn user() -> String {
+pub(super) fn user() -> String {
     std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_else(|_| "somebody".into())

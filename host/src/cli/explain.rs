@@ -115,9 +115,8 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
             let key = limit.key();
             let path = format!("limits.{key}");
             let mut limits = setting(&path, json!(station.limits.written(*limit)));
-            let lowered = at(&path).is_none()
-                && defaults.above(*limit, most)
-                && *limit != Limit::Heartbeat;
+            let lowered =
+                at(&path).is_none() && defaults.above(*limit, most) && *limit != Limit::Heartbeat;
             let place = assembled.factory.place(&format!("ceiling.limits.{key}"));
             if let (true, Some((file, place))) = (lowered, place) {
                 limits["from"] = json!(format!("the ceiling, {file}:{}", place.line));

@@ -4,7 +4,7 @@ use crate::{
     conveyor::Input,
     digest::Digest,
     escape::line as shown,
-    item::{Body, Labels, Payload, Taking, media_type},
+    item::{Body, Labels, Payload, Taking, Ticket, media_type},
 };
 use bytes::Bytes;
 use std::{
@@ -181,6 +181,7 @@ pub(super) fn read(
             return;
         }
     };
+    let by = super::clear::user();
     let input = |source: String, position: usize, content_type: &str, body: Bytes| {
         let digest = Digest::of(&body);
         let key = format!(
@@ -194,7 +195,13 @@ pub(super) fn read(
         };
         Ok(Input {
             key,
-            taking: Taking::plain(source, payload),
+            taking: Taking {
+                ticket: Ticket {
+                    by: Some(by.clone()),
+                    ..Ticket::default()
+                },
+                ..Taking::plain(source, payload)
+            },
             blobs: Vec::new(),
         })
     };
@@ -238,7 +245,7 @@ pub(super) fn read(
             }
         }
     } else {
-        let content_type = media_type(&label, &bytes);
+        let content_type = Payload::guess(&label, &bytes);
         take(input(label.clone(), 0, content_type, bytes));
     }
 }

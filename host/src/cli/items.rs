@@ -16,6 +16,9 @@ pub(super) struct Items {
     /// Only those that wait for somebody to clear them.
     #[arg(long)]
     jammed: bool,
+    /// Only those that wait for somebody's answer.
+    #[arg(long)]
+    held: bool,
     /// Only those in this phase; may be given several times.
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     phase: Vec<PhaseKind>,
@@ -43,7 +46,7 @@ pub(super) struct Items {
 
 fn phase(text: &str) -> Result<PhaseKind, String> {
     serde_json::from_value(serde_json::Value::String(text.into())).map_err(|_| {
-        "phases are `waiting`, `working`, `split`, `jammed`, `done`, `scrapped` and `joined`".into()
+        "phases are `waiting`, `working`, `split`, `held`, `jammed`, `done`, `scrapped` and `joined`".into()
     })
 }
 
@@ -53,6 +56,9 @@ impl Items {
         let mut phases = self.phase;
         if self.jammed {
             phases.push(PhaseKind::Jammed);
+        }
+        if self.held {
+            phases.push(PhaseKind::Held);
         }
         let mut items = state.journal.list(&Filter {
             line: self.line,

@@ -9,34 +9,29 @@ use super::{
     state::{FactoryArg, State, StateArg},
 };
 use crate::{
-    assembly::{Assembled, Assembly, AssemblyError, Stock, note_grants},
-    conveyor::{Board, Conveyor, Ending, Input, Notice, wall_clock},
-    digest::Digest,
+    assembly::{Assembly, AssemblyError},
+    conveyor::{Ending, Input, Notice, wall_clock},
     item::{Body, Item, ItemId},
-    journal::{Filter, JournalAuditor, PhaseKind, Summary},
-    line::{Line, Worker},
+    journal::{Filter, PhaseKind, Summary},
+    line::Worker,
+    lines::{LineNotice, Lines, LinesError, LinesSettings},
     name::Name,
-    sandbox::{
-        Egress, InProcess, OwnSettings, Runner, Settings,
-        egress::{Gate, Means},
-    },
 };
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, HashSet},
-    io,
+    collections::HashSet,
     path::PathBuf,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::timeout,
 };
 
@@ -45,7 +40,8 @@ use tokio::{
 /// Inputs that were taken before are not taken again, and items that an earlier run left unfinished
 /// go on where they were: after Ctrl-C, a crash or `kill -9`, give the same command once more.
 ///
-/// Exit codes: 0 all done, 1 the line or an input is wrong, 2 some items jammed, 130 interrupted.
+/// Exit codes: 0 all done, 1 the line or an input is wrong, 2 some items jammed or wait for an answer, 130
+/// interrupted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     /// A line (its folder or `line.toml`), a station folder, or a component.
@@ -97,8 +93,8 @@ struct Tally {
     done: u64,
     scrapped: u64,
     results: u64,
-    /// Told already; the end names the others.
-    jammed: HashSet<ItemId>,
+    /// Jammed or held, and told already; the end names the others.
+    told: HashSet<ItemId>,
     /// Inputs that could not be read.
     wrong: usize,
     /// Standard output was closed before all was given.
@@ -112,13 +108,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What carrying takes.
 struct Work {
+    lines: Arc<Lines>,
     state: Arc<State>,
-    line: Arc<Line>,
-    revision: u64,
-    components: BTreeMap<Name, Digest>,
-    runner: Arc<dyn Runner>,
-    board: Arc<Board>,
+    line: Name,
     progress: Arc<Progress>,
+    backlog: Arc<Backlog>,
+    noticed: mpsc::UnboundedReceiver<Notice>,
 }
 
 /// What the thread that reads inputs works with.
@@ -192,56 +187,59 @@ impl Run {
             super::secret::note_missing(&assembled, &self.factory);
         }
         raise_descriptors();
-        let state = Arc::new(State::open(&self.state.of_line(&assembled.folder))?);
-        let (line, kept) = assembled.keep(Stock {
-            folder: &state.folder,
-            content: &state.content,
-        })?;
-        let revision = state.journal.keep_revision(&line.name, &kept.to_text()?)?;
-        note_grants(
-            &*state.journal,
-            &assembled.left(&line),
-            (revision, &kept),
-            wall_clock(),
-        )?;
-        let gate = Gate::new(Means {
-            vault: super::secret::vault(&assembled)?,
-            auditor: Arc::new(JournalAuditor(state.journal.clone())),
-            resolvers: assembled.factory.network.resolvers.clone(),
-            clock: wall_clock,
-        });
-        for (station, terms) in assembled.terms(&line) {
-            gate.admit(&line.name, revision, &station, terms);
-        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
         let inside = runtime.enter();
-        let gate = Arc::new(gate);
-        let runner = match self.runner(&assembled, &state, gate.clone(), &line, revision) {
-            Err(AssemblyError::Problems(problems)) => return Ok(super::check::wrong(&problems)),
-            runner => runner?,
+        let backlog = Arc::new(Backlog::default());
+        let (notify, noticed) = mpsc::unbounded_channel();
+        let lines = Lines::open(LinesSettings {
+            state: self.state.of_line(&assembled.folder),
+            factory: self.factory.path().map(Into::into),
+            exe: std::env::current_exe()?,
+            say: Arc::new(print::note),
+            worker: self.worker.map(|worker| match worker {
+                Where::Own => Worker::Own,
+                Where::Shared => Worker::Shared,
+            }),
+            patient: false,
+            told: Some(Arc::new({
+                let backlog = backlog.clone();
+                move |notice: &LineNotice| {
+                    backlog.grows();
+                    // The receiver outlives the conveyor.
+                    let _ = notify.send(notice.notice.clone());
+                }
+            })),
+        })?;
+        let started = match lines.make_ready(&assembled) {
+            Err(LinesError::Assembly(AssemblyError::Problems(problems))) => {
+                return Ok(super::check::wrong(&problems));
+            }
+            started => started?,
         };
+        if let Some(runners) = started.runners.filter(|_| !self.quiet) {
+            print::note(&runners);
+        }
         drop(inside);
         // What the components were read from is not needed any more.
         drop(assembled);
 
-        let line = Arc::new(line);
-        let board = Arc::new(Board::new(&line));
-        let progress = Arc::new(Progress::show(board.clone(), self.quiet));
+        let state = Arc::new(lines.state().clone());
+        let board = lines.board(&started.line)?;
+        let progress = Arc::new(Progress::show(board, self.quiet));
         let work = Work {
+            lines: lines.clone(),
             state: state.clone(),
-            line: line.clone(),
-            revision,
-            components: kept.components,
-            runner,
-            board,
+            line: started.line.clone(),
             progress: progress.clone(),
+            backlog,
+            noticed,
         };
         let outcome = runtime.block_on(async {
             let outcome = self.carry(work, sources).await;
             // Guests may have gone away from requests that are still being sent.
-            let settled = gate.settled();
+            let settled = lines.settled();
             tokio::pin!(settled);
             if timeout(PATIENCE, &mut settled).await.is_err() {
                 progress.say("waiting for requests that are under way");
@@ -252,67 +250,17 @@ impl Run {
         // Visits that a second Ctrl-C left behind are not waited for.
         runtime.shutdown_background();
         progress.end();
-        self.finish(&state, &line, &outcome?)
-    }
-
-    /// What executes the visits, its stations ready.
-    fn runner(
-        &self,
-        assembled: &Assembled,
-        state: &State,
-        egress: Arc<dyn Egress>,
-        line: &Line,
-        revision: u64,
-    ) -> Result<Arc<dyn Runner>, AssemblyError> {
-        let folders = Arc::new(state.workspaces.clone());
-        let contents = Arc::new(state.content.clone());
-        let worker = match self.worker {
-            Some(Where::Own) => Worker::Own,
-            Some(Where::Shared) => Worker::Shared,
-            None => line.worker.unwrap_or(Worker::Shared),
-        };
-        if worker == Worker::Own {
-            let failed = |error: io::Error| AssemblyError::Runners(error.into());
-            let cores = std::thread::available_parallelism().map_or(1, Into::into);
-            let workers: u64 = line.stations.values().map(|s| u64::from(s.workers)).sum();
-            let root = state.workspaces.root().map_err(|e| failed(e.into()))?;
-            let settings = OwnSettings {
-                exe: std::env::current_exe().map_err(failed)?,
-                processes: cores.min(usize::try_from(workers).unwrap_or(cores)),
-                visits: OwnSettings::VISITS,
-                root: std::path::absolute(root).map_err(failed)?,
-                folders,
-                contents,
-                egress,
-                progress: None,
-            };
-            let own = assembled.start(settings, line, revision)?;
-            if !self.quiet {
-                print::note(own.describe());
-            }
-            return Ok(Arc::new(own));
-        }
-        let sandbox = InProcess::new(Settings {
-            visits: Settings::VISITS,
-            folders,
-            contents,
-            egress,
-            progress: None,
-        })
-        .map_err(|e| AssemblyError::Engine(e.to_string()))?;
-        assembled.prepare(&sandbox, line, revision)?;
-        Ok(Arc::new(sandbox))
+        self.finish(&state, &started.line, &outcome?)
     }
 
     async fn carry(&self, work: Work, sources: Vec<inputs::Source>) -> anyhow::Result<Tally> {
         let Work {
+            lines,
             state,
             line,
-            revision,
-            components,
-            runner,
-            board,
             progress,
+            backlog,
+            mut noticed,
         } = work;
         let results = Results {
             state: state.clone(),
@@ -330,7 +278,7 @@ impl Run {
         let mut tally = Tally::default();
 
         // What an earlier run finished and could not give away any more.
-        for ids in state.journal.undelivered(&line.name)?.chunks(NOTICES) {
+        for ids in state.journal.undelivered(&line)?.chunks(NOTICES) {
             let mut items = Vec::new();
             for id in ids {
                 items.extend(Item::fold(id.clone(), &state.journal.load(id)?)?);
@@ -345,44 +293,48 @@ impl Run {
             }
         }
 
-        let (take, taken) = mpsc::channel(64);
-        let backlog = Arc::new(Backlog::default());
-        let feed = Feed {
-            sources,
-            take,
-            state: state.clone(),
-            progress: progress.clone(),
-            backlog: backlog.clone(),
-        };
-        let wrong = self.feed(feed);
-        let (drain, drained) = watch::channel(false);
         // Caught before the first visit, not whenever the task comes to it.
         let signals = (
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
         );
-        tokio::spawn(interrupts(signals, drain.clone(), progress.clone()));
-        let (notify, mut noticed) = mpsc::unbounded_channel();
-        let conveyor = Conveyor {
-            journal: state.journal.clone(),
-            runner,
-            line: line.clone(),
-            revision,
-            components,
-            board,
-            notify: Box::new({
-                let backlog = backlog.clone();
-                move |notice| {
-                    backlog.grows();
-                    // The receiver outlives the conveyor.
-                    let _ = notify.send(notice);
-                }
-            }),
-            clock: wall_clock,
-        };
-        let running = tokio::spawn(conveyor.run(taken, drained));
+        // It outlives the run, and the journal is to be closed before the process ends.
+        tokio::spawn(interrupts(
+            signals,
+            Arc::downgrade(&lines),
+            progress.clone(),
+        ));
+        lines.begin(&line)?;
+        let running = lines.line(&line).context("the line does not run")?;
+        let wrong = self.feed(Feed {
+            sources,
+            take: running.inputs,
+            state: state.clone(),
+            progress: progress.clone(),
+            backlog: backlog.clone(),
+        });
+        drop(running.handle);
         let mut batch = Vec::new();
-        while noticed.recv_many(&mut batch, NOTICES).await > 0 {
+        let ending = lines.finish(&line);
+        tokio::pin!(ending);
+        let mut ended = None;
+        loop {
+            // What was told before the end is there by then.
+            if ended.is_none() {
+                tokio::select! {
+                    biased;
+                    n = noticed.recv_many(&mut batch, NOTICES) => debug_assert!(n > 0),
+                    ending = &mut ending => ended = Some(ending),
+                }
+            }
+            while batch.len() < NOTICES
+                && let Ok(notice) = noticed.try_recv()
+            {
+                batch.push(notice);
+            }
+            if batch.is_empty() && ended.is_some() {
+                break;
+            }
             backlog.shrinks(batch.len());
             let mut items = Vec::new();
             for notice in batch.drain(..) {
@@ -398,12 +350,10 @@ impl Run {
             }
             if tally.closed {
                 // What is not given stays undelivered and comes with the next run.
-                drain.send_replace(true);
+                lines.begin_drain();
             }
         }
-        let ending = running
-            .await
-            .context("the conveyor stopped unexpectedly")??;
+        let ending = ended.context("the conveyor stopped unexpectedly")??;
         tally.drained = ending == Ending::Drained;
         tally.wrong = wrong.load(Relaxed);
         Ok(tally)
@@ -463,13 +413,24 @@ impl Run {
             Notice::Known { .. } => tally.known += 1,
             Notice::Jammed { summary } => {
                 if self.json {
-                    match progress.aside(|| print::json(&jammed(&summary))) {
+                    match progress.aside(|| print::json(&stuck("jammed", &summary))) {
                         Err(print::OutputError::Closed) => tally.closed = true,
                         printed => printed?,
                     }
                 } else {
                     progress.say(&jam_line(&summary));
-                    tally.jammed.insert(summary.item);
+                    tally.told.insert(summary.item);
+                }
+            }
+            Notice::Held { summary } => {
+                if self.json {
+                    match progress.aside(|| print::json(&stuck("held", &summary))) {
+                        Err(print::OutputError::Closed) => tally.closed = true,
+                        printed => printed?,
+                    }
+                } else {
+                    progress.say(&held_line(&summary));
+                    tally.told.insert(summary.item);
                 }
             }
             Notice::Held { .. } => {}
@@ -488,23 +449,27 @@ impl Run {
         Ok(())
     }
 
-    fn finish(&self, state: &State, line: &Line, tally: &Tally) -> anyhow::Result<Done> {
+    fn finish(&self, state: &State, line: &Name, tally: &Tally) -> anyhow::Result<Done> {
         if tally.closed {
             // Whoever closed it knows; what was not given comes with the next run.
             return Ok(Done::Interrupted);
         }
-        let jams = state.journal.list(&Filter {
-            line: Some(line.name.clone()),
-            phases: vec![PhaseKind::Jammed],
-            ..Filter::default()
-        })?;
+        let stuck = |phase| {
+            state.journal.list(&Filter {
+                line: Some(line.clone()),
+                phases: vec![phase],
+                ..Filter::default()
+            })
+        };
+        let jams = stuck(PhaseKind::Jammed)?;
+        let held = stuck(PhaseKind::Held)?;
         let Tally {
             taken,
             known,
             done,
             scrapped,
             results,
-            jammed: told,
+            told,
             wrong,
             drained,
             closed: _,
@@ -512,7 +477,8 @@ impl Run {
         if self.json {
             let summary = json!({
                 "event": "summary", "taken": taken, "known": known, "done": done, "scrapped": scrapped,
-                "results": results, "jammed": jams.len(), "unreadable": wrong,
+                "results": results, "jammed": jams.len(), "held": held.len(),
+                "unreadable": wrong,
                 "interrupted": drained,
             });
             match print::json(&summary) {
@@ -527,6 +493,7 @@ impl Run {
                 (*known, "taken before"),
                 (*scrapped, "scrapped"),
                 (jams.len() as u64, "jammed"),
+                (held.len() as u64, "held"),
                 (*wrong as u64, "unreadable"),
             ] {
                 if count > 0 {
@@ -539,16 +506,26 @@ impl Run {
             print::note("interrupted\n  hint: the same command goes on from here");
             return Ok(Done::Interrupted);
         }
-        if !jams.is_empty() {
-            if !self.json {
-                for jam in jams.iter().filter(|jam| !told.contains(&jam.item)) {
-                    print::note(&jam_line(jam));
-                }
-                let state = self.state.words(&state.folder);
+        if !self.json {
+            let state = self.state.words(&state.folder);
+            for jam in jams.iter().filter(|jam| !told.contains(&jam.item)) {
+                print::note(&jam_line(jam));
+            }
+            for item in held.iter().filter(|item| !told.contains(&item.item)) {
+                print::note(&held_line(item));
+            }
+            if !jams.is_empty() {
                 print::note(&format!(
                     "  hint: `andon show ITEM{state}` tells its way, `andon clear ITEM retry{state}` tries again"
                 ));
             }
+            if !held.is_empty() {
+                print::note(&format!(
+                    "  hint: `andon show ITEM{state}` tells what is asked, `andon answer ITEM CHOICE{state}` answers"
+                ));
+            }
+        }
+        if !jams.is_empty() || !held.is_empty() {
             return Ok(Done::Jammed);
         }
         Ok(if *wrong > 0 { Done::Wrong } else { Done::Well })
@@ -586,7 +563,7 @@ fn store(mut input: Input, state: &State) -> anyhow::Result<Input> {
 /// The first Ctrl-C drains, the second ends the process at once.
 async fn interrupts(
     (mut interrupt, mut terminate): (Signal, Signal),
-    drain: watch::Sender<bool>,
+    lines: Weak<Lines>,
     progress: Arc<Progress>,
 ) {
     let mut asked = false;
@@ -600,12 +577,14 @@ async fn interrupts(
         }
         asked = true;
         progress.say("stopping: visits under way end first, Ctrl-C again stops at once");
-        let _ = drain.send(true);
+        if let Some(lines) = lines.upgrade() {
+            lines.begin_drain();
+        }
     }
 }
 
-fn jammed(summary: &Summary) -> serde_json::Value {
-    let mut value = json!({ "event": "jammed" });
+fn stuck(event: &str, summary: &Summary) -> serde_json::Value {
+    let mut value = json!({ "event": event });
     if let (Some(value), Ok(serde_json::Value::Object(fields))) =
         (value.as_object_mut(), serde_json::to_value(summary))
     {
@@ -615,13 +594,21 @@ fn jammed(summary: &Summary) -> serde_json::Value {
 }
 
 fn jam_line(summary: &Summary) -> String {
+    line_of("jammed", summary, "for no reason given")
+}
+
+fn held_line(summary: &Summary) -> String {
+    line_of("held", summary, "an answer")
+}
+
+fn line_of(phase: &str, summary: &Summary, without: &str) -> String {
     let station = summary
         .station
         .as_ref()
         .map_or_else(String::new, |s| format!(" at `{s}`"));
-    let reason = summary.reason.as_deref().unwrap_or("for no reason given");
+    let reason = summary.reason.as_deref().unwrap_or(without);
     format!(
-        "jammed: {} ({}){station}: {}",
+        "{phase}: {} ({}){station}: {}",
         summary.item,
         print::line(&summary.source),
         print::line(reason)

@@ -4,13 +4,12 @@ use super::{Done, print, state::FactoryArg, terminal};
 use crate::{
     assembly::{self, Assembled},
     grant::SecretGrant,
-    line::Line,
-    sandbox::{Vault, egress::NoSecrets},
+    lines::grants_secrets,
     secrets::{self, LONGEST, Place, Secrets, VARIABLE},
 };
 use anyhow::{Context as _, bail};
 use serde_json::json;
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 /// Keep secrets for the lines of a factory
 ///
@@ -163,7 +162,7 @@ impl Remove {
 /// operator's, and a line may well be checked where nobody has them.
 pub(super) fn note_missing(assembled: &Assembled, factory: &FactoryArg) {
     let line = &assembled.draft.line;
-    if !grants_any(line) {
+    if !grants_secrets(line) {
         return;
     }
     let missing = of(
@@ -187,23 +186,6 @@ pub(super) fn note_missing(assembled: &Assembled, factory: &FactoryArg) {
         }
         Err(error) => print::note(&format!("note: {}", print::error(&error))),
     }
-}
-
-/// Where the egress finds the secrets of a line.
-pub(super) fn vault(assembled: &Assembled) -> anyhow::Result<Arc<dyn Vault>> {
-    if !grants_any(&assembled.draft.line) {
-        return Ok(Arc::new(NoSecrets));
-    }
-    let secrets = of(
-        assembled.factory.file.as_deref().map(Path::new),
-        &assembled.folder,
-    )?;
-    Ok(Arc::new(secrets))
-}
-
-fn grants_any(line: &Line) -> bool {
-    let mut stations = line.stations.values();
-    stations.any(|station| !station.grants.secrets.is_empty())
 }
 
 /// The secrets of the factory that a line belongs to.

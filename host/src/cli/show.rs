@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     assembly, catalogue,
-    item::{Body, Clearing, Destination, Facts, Item, ItemId, Payload, Phase, Record},
+    item::{Body, Clearing, Destination, Facts, Hold, Item, ItemId, Payload, Phase, Record},
     journal::Filter,
     name::Name,
-    visit::Answer,
+    visit::{Answer, Question},
 };
 use andon_build::Options;
 use serde_json::{Value, json};
@@ -239,11 +239,7 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
         Record::Interrupted { at, stopped: true } => {
             (*at, "the host stopped the attempt".into(), None)
         }
-        Record::Asked { at, hold, facts } => (
-            *at,
-            format!("asked: {}", print::line(&hold.question.prompt)),
-            facts.as_ref(),
-        ),
+        Record::Asked { at, hold, facts } => (*at, asked(hold), facts.as_ref()),
         Record::Answered { answer, why } => (answer.at, answered(answer, why), None),
         Record::Cancelled { at, by, why } => (
             *at,
@@ -358,6 +354,37 @@ fn destination(to: &Destination) -> String {
         Destination::Scrap => "scrap".into(),
         Destination::Nowhere(jam) => format!("nowhere ({})", print::line(&jam.to_string())),
     }
+}
+
+/// A question, with what may be answered and what happens where nobody does.
+fn asked(hold: &Hold) -> String {
+    let Question {
+        prompt,
+        choices,
+        free_text,
+        ..
+    } = &hold.question;
+    let mut words: Vec<String> = choices
+        .iter()
+        .map(|choice| format!("`{}`", print::line(choice)))
+        .collect();
+    if *free_text {
+        words.push("text".into());
+    }
+    let mut text = format!("asked: {} ({})", print::line(prompt), words.join(", "));
+    if hold.not_submitter {
+        text.push_str(", not of who submitted it");
+    }
+    match (hold.until, &hold.otherwise) {
+        (None, _) => {}
+        (Some(until), None) => text.push_str(&format!(", until {}", print::time(until))),
+        (Some(until), Some(otherwise)) => text.push_str(&format!(
+            ", until {}, then `{}`",
+            print::time(until),
+            print::line(otherwise)
+        )),
+    }
+    text
 }
 
 fn answered(answer: &Answer, why: &str) -> String {

@@ -41,13 +41,18 @@ impl Attempt {
         records: &[Record],
         at: Millis,
     ) -> Vec<Entry> {
-        let component = conveyor.components.get(&self.station).copied();
+        let component = conveyor
+            .change
+            .current
+            .components
+            .get(&self.station)
+            .copied();
         let denied = |deed, what, rule, why: String| Entry {
             at,
             deed,
             allowed: false,
             line: item.line.clone(),
-            revision: conveyor.revision,
+            revision: conveyor.change.current.number,
             component,
             station: self.station.clone(),
             item: Some(item.id.clone()),

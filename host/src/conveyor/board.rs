@@ -1,10 +1,12 @@
 //! What whoever watches a running line sees: counts of each station, and notices of single items.
 
+use super::latest::Latest;
 use crate::{
     item::{Item, ItemId},
     journal::Summary,
     line::Line,
     name::Name,
+    sandbox::Progress,
     visit::{Outcome, Report},
 };
 use std::{
@@ -48,7 +50,7 @@ pub enum Notice {
 
 /// Counts of every station, readable from any thread at any time.
 #[derive(Debug)]
-pub struct Board(BTreeMap<Name, Live>);
+pub struct Board(BTreeMap<Name, Live>, Latest);
 
 #[derive(Debug, Default)]
 struct Live {
@@ -79,7 +81,22 @@ impl Board {
                 .keys()
                 .map(|name| (name.clone(), Live::default()))
                 .collect(),
+            Latest::default(),
         )
+    }
+
+    /// A visit of the item that is under way reported how far it is: for a runner's listener.
+    pub fn came(&self, item: &ItemId, progress: Progress) {
+        self.1.came(item, progress);
+    }
+
+    /// What the item's visit reported last, while it is under way; none where it has not yet.
+    pub fn progress(&self, item: &ItemId) -> Option<Progress> {
+        self.1.of(item)
+    }
+
+    pub(super) fn over(&self, item: &ItemId) {
+        self.1.over(item);
     }
 
     /// The counts of every station, by name.

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Why a conveyor cannot go on. What was journaled stays; running again goes on from there.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ConveyorError {
     /// The journal failed.
     #[error(transparent)]

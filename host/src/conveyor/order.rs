@@ -56,6 +56,22 @@ pub struct Change {
     pub ramp: Option<Ramp>,
     /// Where items go whose station `current` does not have, now and later.
     pub moves: BTreeMap<Name, Name>,
+    /// Older revisions, by their numbers, on which attempts began that are to be gone on with: after the
+    /// end of a host, or after an answer. Their stations have to be ready in the runner, as have those
+    /// of the others.
+    pub older: BTreeMap<u64, Arc<Revised>>,
+}
+
+impl Change {
+    /// One revision for all items.
+    pub fn to(current: Arc<Revised>) -> Self {
+        Self {
+            current,
+            ramp: None,
+            moves: BTreeMap::new(),
+            older: BTreeMap::new(),
+        }
+    }
 }
 
 /// A revision for a share of the items.

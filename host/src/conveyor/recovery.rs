@@ -16,9 +16,10 @@ impl Running {
             PhaseKind::Waiting,
             PhaseKind::Working,
             PhaseKind::Split,
+            PhaseKind::Held,
             PhaseKind::Jammed,
         ];
-        let line = Some(self.conveyor.line.name.clone());
+        let line = Some(self.line().name.clone());
         let found = journal.list(&Filter {
             line,
             phases,
@@ -38,7 +39,7 @@ impl Running {
                 continue;
             }
             if let Phase::Ready { station, .. } | Phase::Working { station, .. } = &item.phase
-                && !self.conveyor.line.stations.contains_key(station)
+                && !self.line().stations.contains_key(station)
             {
                 *homeless.entry(station.clone()).or_default() += 1;
                 continue;
@@ -73,7 +74,13 @@ impl Running {
         let spawns = item.spawns();
         self.live.insert(id.clone(), item);
         if interrupted {
-            self.happen(&id, Event::Interrupted { stopped: false }, Vec::new())?;
+            self.happen(
+                &id,
+                Event::Interrupted {
+                    stopped: self.conveyor.stopped,
+                },
+                Vec::new(),
+            )?;
         } else {
             self.settle(&id);
         }

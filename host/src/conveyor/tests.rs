@@ -193,9 +193,12 @@ impl Run {
         let conveyor = Conveyor {
             journal: self.journal.clone(),
             runner,
-            line: self.line.clone(),
-            revision: 1,
-            components: BTreeMap::from([("a".parse().expect("a name"), Digest::of("a"))]),
+            change: Change::to(Arc::new(Revised {
+                number: 1,
+                line: Line::clone(&self.line),
+                components: BTreeMap::from([("a".parse().expect("a name"), Digest::of("a"))]),
+            })),
+            paused: BTreeSet::new(),
             board: self.board.clone(),
             notify: Box::new(move |notice| {
                 let mut notices = notices.lock().expect("no panics");
@@ -206,10 +209,11 @@ impl Run {
                 }
             }),
             clock,
+            stopped: false,
         };
         let drain = self.drain.subscribe();
         let ended = runtime.block_on(async move {
-            let mut running = Box::pin(conveyor.run(taken, drain));
+            let mut running = Box::pin(conveyor.run(taken, mpsc::channel(1).1, drain));
             std::future::poll_fn(move |context| {
                 if polls == 0 {
                     return std::task::Poll::Ready(None);
@@ -224,7 +228,7 @@ impl Run {
         });
         if ended.is_none() {
             // What a process had in memory dies with it.
-            while self.journal.messages().now_or_never().is_some() {}
+            while (self.journal.messages(&self.line.name).now_or_never()).is_some() {}
         }
         ended
     }

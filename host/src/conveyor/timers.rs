@@ -38,7 +38,9 @@ impl Running {
                     self.belts.came(&station);
                     self.belts.push(&station, id);
                 }
-                Wants::Children { until: Some(at) } if at <= now => {
+                Wants::Children { until: Some(at) } | Wants::Answer { until: Some(at) }
+                    if at <= now =>
+                {
                     self.happen(&id, Event::Due, Vec::new())?
                 }
                 _ => {}

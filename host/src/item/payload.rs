@@ -17,6 +17,33 @@ pub struct Payload {
     pub labels: Labels,
 }
 
+impl Payload {
+    /// The media type of what has this name and content: a guess from the name, then from the content.
+    pub fn guess(name: &str, bytes: &[u8]) -> &'static str {
+        let extension = std::path::Path::new(name)
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
+            "patch" | "diff" => "text/x-diff",
+            "eml" => "message/rfc822",
+            "mbox" => "application/mbox",
+            "json" => "application/json",
+            "md" => "text/markdown",
+            "html" | "htm" => "text/html",
+            "csv" => "text/csv",
+            "xml" => "application/xml",
+            "toml" => "application/toml",
+            "yaml" | "yml" => "application/yaml",
+            "png" => "image/png",
+            "jpg" | "jpeg" => "image/jpeg",
+            "pdf" => "application/pdf",
+            _ if std::str::from_utf8(bytes).is_ok() => "text/plain",
+            _ => "application/octet-stream",
+        }
+    }
+}
+
 /// The content of a payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Body {

@@ -6,8 +6,8 @@ mod hold;
 mod outcome;
 
 use super::{
-    Arrival, ChildEnd, Clearing, Destination, Item, ItemId, Jam, Message, Payload, Phase, PhaseKind, Record,
-    Split, Ticket, route::Traveller,
+    Arrival, ChildEnd, Clearing, Destination, Item, ItemId, Jam, Message, Payload, Phase,
+    PhaseKind, Record, Split, Ticket, route::Traveller,
 };
 use crate::{
     digest::Digest,

@@ -25,6 +25,8 @@ macro_rules! suite {
 
 pub(super) mod audit;
 mod delivery;
+mod lines;
+mod upkeep;
 mod source;
 
 suite![
@@ -37,8 +39,10 @@ suite![
     a_dropped_receipt_drops_no_record,
     messages_come_at_least_once,
     a_message_of_a_conflict_never_comes,
+    each_line_has_its_own_inbox,
     lists_are_filtered_and_ordered,
     a_listing_shows_the_newest_state,
+    items_are_counted_where_they_are,
     blobs_are_seen_at_once,
     revisions_are_numbered,
     results_are_delivered_once,
@@ -279,7 +283,7 @@ fn messages_come_at_least_once(journal: &dyn Journal) {
     drop(journal.append(first));
     let mut missing: BTreeSet<u32> = (1..=40).collect();
     while !missing.is_empty() {
-        let some = block_on(journal.messages());
+        let some = block_on(journal.messages(&name("line")));
         assert!(!some.is_empty());
         // what they come from is durable
         assert_eq!(journal.load(&item).unwrap().len(), 1);
@@ -302,8 +306,26 @@ fn a_message_of_a_conflict_never_comes(journal: &dyn Journal) {
     good.messages = vec![ended(&b, 1)];
     drop(journal.append(bad));
     drop(journal.append(good));
-    for message in block_on(journal.messages()) {
+    for message in block_on(journal.messages(&name("line"))) {
         assert_eq!(message.to(), &b);
+    }
+}
+
+fn each_line_has_its_own_inbox(journal: &dyn Journal) {
+    for (key, line) in [("a", "one"), ("b", "two"), ("c", "one")] {
+        let item = id(key);
+        let mut append = append(journal, &item, vec![taken(1, line)]);
+        append.messages = vec![ended(&item, 1)];
+        block_on(journal.append(append)).unwrap();
+    }
+    for (line, keys) in [("two", &["b"][..]), ("one", &["a", "c"])] {
+        let mut missing: BTreeSet<ItemId> = keys.iter().map(|key| id(key)).collect();
+        while !missing.is_empty() {
+            for message in block_on(journal.messages(&name(line))) {
+                assert!(keys.iter().any(|key| id(key) == *message.to()), "{line}");
+                missing.remove(message.to());
+            }
+        }
     }
 }
 
@@ -450,6 +472,24 @@ fn a_listing_shows_the_newest_state(journal: &dyn Journal) {
     );
 }
 
+fn items_are_counted_where_they_are(journal: &dyn Journal) {
+    assert!(journal.counts(&name("line")).unwrap().is_empty());
+    for key in ["a", "b", "c"] {
+        keep(journal, &id(key), vec![taken(1, "line")]);
+    }
+    keep(journal, &id("d"), vec![taken(1, "other")]);
+    let started = Record::Started { at: 2, revision: 1 };
+    keep(journal, &id("c"), vec![started]);
+    let mut counts = journal.counts(&name("line")).unwrap();
+    counts.sort();
+    let at = Some(name("a"));
+    let expected = [
+        (PhaseKind::Waiting, at.clone(), 2),
+        (PhaseKind::Working, at, 1),
+    ];
+    assert_eq!(counts, expected);
+}
+
 fn blobs_are_seen_at_once(journal: &dyn Journal) {
     let bytes = Bytes::from_static(b"a small blob");
     let digest = Digest::of(&bytes);
@@ -561,7 +601,7 @@ fn the_unruly_one_is_unruly() {
     journal.close();
     let mut batches = vec![];
     loop {
-        let batch = block_on(journal.messages());
+        let batch = block_on(journal.messages(&name("line")));
         if batch.is_empty() {
             break;
         }

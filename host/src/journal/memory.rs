@@ -1,8 +1,11 @@
 //! The journal in memory: for tests, benchmarks and dry runs. Plain, it is as fast as a store can be;
 //! unruly, it treats messages as badly as the trait allows any store to.
 
+mod upkeep;
+
 use super::{
-    Append, Delivery, DeliveryState, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, DeliveryState, Filter, Journal, JournalError, LineState, PhaseKind,
+    RetoolRecord, Seq, Summary,
     audit::{
         self, AuditFilter, Chain, Encoded, Flaw, Following, Found, Kept as KeptEntry, Verified,
     },
@@ -18,14 +21,20 @@ use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
 
 /// A journal that is gone when it is dropped. An append is kept when the call returns.
 pub struct Memory {
     kept: Mutex<Kept>,
-    news: Notify,
+}
+
+/// What is for a line, and who waits for it.
+#[derive(Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    news: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -33,22 +42,37 @@ struct Kept {
     items: HashMap<ItemId, Life>,
     /// In the order in which they were taken in.
     order: Vec<ItemId>,
+    /// How many ever came to be.
+    born: u64,
     delivered: HashSet<ItemId>,
     deliveries: BTreeMap<(ItemId, Name), Delivery>,
+    /// Each with the number of the last append that handed it over.
+    blobs: HashMap<Digest, (Bytes, u64)>,
+    handed_over: u64,
+    /// Inputs that are known and gone, since when.
+    forgotten: BTreeMap<ItemId, Millis>,
+    /// Entries of the audit, from 0, of which only the headings are left.
+    erased: HashSet<usize>,
+    epoch: u64,
     /// How far sources are, by line and source.
     sources: BTreeMap<(Name, Name), String>,
-    blobs: HashMap<Digest, Bytes>,
     revisions: HashMap<Name, Vec<String>>,
-    messages: Vec<Message>,
+    lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
+    /// By line.
+    inboxes: HashMap<Name, Inbox>,
     /// Each with the chain up to it.
     audit: Vec<(Encoded, Digest)>,
     chain: Chain,
     failed: Option<JournalError>,
+    /// Trying again fails as well.
+    broken: bool,
     closed: bool,
     mischief: Option<Dice>,
 }
 
 struct Life {
+    /// From 1, in the order in which items came to be.
+    position: u64,
     records: Vec<Record>,
     summary: Summary,
 }
@@ -64,7 +88,6 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             kept: Mutex::default(),
-            news: Notify::new(),
         }
     }
 
@@ -75,22 +98,31 @@ impl Memory {
         memory
     }
 
-    /// Lets every append from now on fail with this.
+    /// Lets every append from now on fail with this, until it is mended and tried again.
     pub fn fail(&self, cause: JournalError) {
-        self.kept().failed = Some(cause);
+        let mut kept = self.kept();
+        kept.failed = Some(cause);
+        kept.broken = true;
+    }
+
+    /// Ends what [`Self::fail`] began: the next [`Journal::try_again`] goes well.
+    pub fn mend(&self) {
+        self.kept().broken = false;
     }
 
     /// Ends [`Journal::messages`] once what is there is fetched.
     pub fn close(&self) {
-        self.kept().closed = true;
-        self.news.notify_waiters();
-        self.news.notify_one();
+        let mut kept = self.kept();
+        kept.closed = true;
+        for inbox in kept.inboxes.values() {
+            inbox.news.notify_one();
+        }
     }
 
     /// Keeps blobs that no record names.
     #[cfg(test)]
     pub(crate) fn keep_blobs(&self, blobs: impl IntoIterator<Item = (Digest, Bytes)>) {
-        self.kept().blobs.extend(blobs);
+        self.kept().keep_blobs(blobs);
     }
 
     /// How many blobs there are.
@@ -115,33 +147,34 @@ impl Journal for Memory {
     }
 
     fn knows(&self, item: &ItemId) -> Result<bool, JournalError> {
-        Ok(self.kept().items.contains_key(item))
+        let kept = self.kept();
+        Ok(kept.items.contains_key(item) || kept.forgotten.contains_key(item))
     }
 
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Seq, JournalError>> {
-        let tells = !append.messages.is_empty();
         let result = self.kept().append(append);
-        if tells {
-            self.news.notify_one();
-        }
         std::future::ready(result).boxed()
     }
 
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
-        async {
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>> {
+        let line = line.clone();
+        async move {
             loop {
-                let news = self.news.notified();
-                {
+                let news = {
                     let mut kept = self.kept();
-                    if kept.closed || !kept.messages.is_empty() {
-                        let messages = kept.some_messages();
-                        if !kept.messages.is_empty() {
-                            self.news.notify_one();
-                        }
+                    let messages = kept.some_messages(&line);
+                    let inbox = kept.inboxes.entry(line.clone()).or_default();
+                    let (news, left) = (inbox.news.clone(), !inbox.messages.is_empty());
+                    if left {
+                        news.notify_one();
+                    }
+                    if kept.closed || !messages.is_empty() {
                         return messages;
                     }
-                }
-                news.await;
+                    news
+                };
+                // What comes in between leaves a permit behind.
+                news.notified().await;
             }
         }
         .boxed()
@@ -162,8 +195,24 @@ impl Journal for Memory {
         Ok(all)
     }
 
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+        let mut all: Vec<(PhaseKind, Option<Name>, u64)> = Vec::new();
+        for life in self.kept().items.values() {
+            let Summary { phase, station, .. } = &life.summary;
+            if life.summary.line != *line {
+                continue;
+            }
+            match all.iter_mut().find(|it| it.0 == *phase && it.1 == *station) {
+                Some(known) => known.2 += 1,
+                None => all.push((*phase, station.clone(), 1)),
+            }
+        }
+        Ok(all)
+    }
+
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
-        Ok(self.kept().blobs.get(digest).cloned())
+        let kept = self.kept();
+        Ok(kept.blobs.get(digest).map(|(bytes, _)| bytes.clone()))
     }
 
     fn undelivered(&self, line: &Name) -> Result<Vec<ItemId>, JournalError> {
@@ -310,7 +359,10 @@ impl Journal for Memory {
             Ok(KeptEntry {
                 seq,
                 heading: entry.heading.clone(),
-                entry: Some(audit::decode(&entry.facts).map_err(damaged)?),
+                entry: match kept.erased.contains(&(seq as usize - 1)) {
+                    true => None,
+                    false => Some(audit::decode(&entry.facts).map_err(damaged)?),
+                },
                 digest: entry.digest,
                 chain: *chain,
             })
@@ -322,10 +374,11 @@ impl Journal for Memory {
         let kept = self.kept();
         let mut following = Following::new(noted);
         for (seq, (entry, chain)) in (1..).zip(&kept.audit) {
+            let erased = kept.erased.contains(&(seq as usize - 1));
             let found = Found {
                 seq,
                 heading: Some(entry.heading.clone()),
-                facts: Some(&entry.facts),
+                facts: (!erased).then_some(&entry.facts),
                 digest: Some(entry.digest),
                 chain: Some(*chain),
             };
@@ -351,6 +404,51 @@ impl Journal for Memory {
         let all = kept.revisions.get(line).map_or(&[][..], |all| &all[..]);
         let position = number.checked_sub(1).and_then(|n| usize::try_from(n).ok());
         Ok(position.and_then(|n| all.get(n)).cloned())
+    }
+
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = kept.check();
+        if result.is_ok() {
+            let history = kept.lines.remove(&state.line).map(|(_, history)| history);
+            let mut history = history.unwrap_or_default();
+            history.extend(record);
+            kept.lines.insert(state.line.clone(), (state, history));
+        }
+        std::future::ready(result).boxed()
+    }
+
+    fn lines(&self) -> Result<Vec<LineState>, JournalError> {
+        let kept = self.kept();
+        Ok(kept
+            .lines
+            .values()
+            .map(|(state, _)| state.clone())
+            .collect())
+    }
+
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError> {
+        let kept = self.kept();
+        let history = kept.lines.get(line).map(|(_, history)| history.clone());
+        Ok(history.unwrap_or_default())
+    }
+
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>> {
+        let mut kept = self.kept();
+        let result = match &kept.failed {
+            Some(cause) if kept.broken => Err(cause.clone()),
+            Some(_) => {
+                kept.failed = None;
+                kept.inboxes.clear();
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        std::future::ready(result).boxed()
     }
 
     /// The same always: whoever wants runs that can be repeated wants ids that can be, too.
@@ -386,36 +484,57 @@ impl Kept {
             });
         }
         let seq = expected + records.len() as Seq;
+        let inbox = summary.line.clone();
         match self.items.get_mut(&item) {
             Some(life) => {
                 life.records.extend(records);
                 life.summary = summary;
             }
             None => {
+                self.born += 1;
+                let life = Life {
+                    position: self.born,
+                    records,
+                    summary,
+                };
                 self.order.push(item.clone());
-                self.items.insert(item, Life { records, summary });
+                self.items.insert(item, life);
             }
         }
-        self.blobs.extend(blobs);
-        for message in messages {
-            if let Some(dice) = &mut self.mischief
-                && dice.below(4) == 0
-            {
-                self.messages.push(message.clone());
+        self.keep_blobs(blobs);
+        if !messages.is_empty() {
+            let inbox = self.inboxes.entry(inbox).or_default();
+            for message in messages {
+                if let Some(dice) = &mut self.mischief
+                    && dice.below(4) == 0
+                {
+                    inbox.messages.push(message.clone());
+                }
+                inbox.messages.push(message);
             }
-            self.messages.push(message);
+            inbox.news.notify_one();
         }
         Ok(seq)
     }
 
-    /// All messages in their order; where it is unruly, some of them in any.
-    fn some_messages(&mut self) -> Vec<Message> {
-        let Some(dice) = &mut self.mischief else {
-            return std::mem::take(&mut self.messages);
+    fn keep_blobs(&mut self, blobs: impl IntoIterator<Item = (Digest, Bytes)>) {
+        for (digest, bytes) in blobs {
+            self.handed_over += 1;
+            self.blobs.insert(digest, (bytes, self.handed_over));
+        }
+    }
+
+    /// All messages for a line in their order; where it is unruly, some of them in any.
+    fn some_messages(&mut self, line: &Name) -> Vec<Message> {
+        let Some(inbox) = self.inboxes.get_mut(line) else {
+            return Vec::new();
         };
-        let number = self.messages.len();
+        let Some(dice) = &mut self.mischief else {
+            return std::mem::take(&mut inbox.messages);
+        };
+        let number = inbox.messages.len();
         for i in (1..number).rev() {
-            self.messages.swap(i, dice.below(i + 1));
+            inbox.messages.swap(i, dice.below(i + 1));
         }
         // at least one, so that waiting for the rest comes to an end
         let some = if number == 0 {
@@ -423,7 +542,7 @@ impl Kept {
         } else {
             1 + dice.below(number)
         };
-        self.messages.drain(..some).collect()
+        inbox.messages.drain(..some).collect()
     }
 }
 

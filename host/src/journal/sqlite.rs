@@ -4,8 +4,10 @@
 
 mod audit;
 mod deliveries;
+mod lines;
 mod read;
 mod schema;
+mod upkeep;
 mod sources;
 mod writer;
 
@@ -13,12 +15,14 @@ mod writer;
 mod tests;
 
 use super::{
-    Append, Delivery, Filter, Journal, JournalError, Seq, Summary,
+    Append, Delivery, Filter, Journal, JournalError, LineState, PhaseKind, RetoolRecord, Seq,
+    Summary,
     audit::{AuditFilter, Chain, Flaw, Kept, Verified, encode},
 };
 use crate::{
     audit::Entry,
     digest::Digest,
+    disk,
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -31,7 +35,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
     thread::JoinHandle,
 };
 use tokio::sync::Notify;
@@ -52,18 +56,24 @@ pub struct Sqlite {
 /// What callers and the writer both see.
 struct Shared {
     path: PathBuf,
-    /// Why nothing can be kept any more.
-    failed: OnceLock<JournalError>,
-    inbox: Mutex<Inbox>,
-    news: Notify,
+    /// Why nothing can be kept any more, until it is tried again.
+    failed: RwLock<Option<JournalError>>,
+    inboxes: Mutex<Inboxes>,
     /// Blobs of appends that are not durable yet, and how many appends bring each.
     pending: Mutex<HashMap<Digest, (Bytes, usize)>>,
 }
 
 #[derive(Default)]
+struct Inboxes {
+    of: HashMap<Name, Inbox>,
+    closed: bool,
+}
+
+/// What is for a line, and who waits for it.
+#[derive(Default)]
 struct Inbox {
     messages: VecDeque<Message>,
-    closed: bool,
+    news: Arc<Notify>,
 }
 
 impl Sqlite {
@@ -146,9 +156,14 @@ impl Sqlite {
     }
 
     fn order(&self, order: Order) -> Result<(), JournalError> {
-        if let Some(failed) = self.shared.failed.get() {
-            return Err(failed.clone());
+        match self.shared.failure() {
+            Some(failed) => Err(failed),
+            None => self.give(order),
         }
+    }
+
+    /// Gives an order whatever failed before.
+    fn give(&self, order: Order) -> Result<(), JournalError> {
         let Some(orders) = &self.orders else {
             return Err(JournalError::unwritable(
                 &self.shared.path,
@@ -193,17 +208,21 @@ impl Journal for Sqlite {
         answer(sent, receipt, &self.shared)
     }
 
-    fn messages(&self) -> BoxFuture<'_, Vec<Message>> {
-        async {
+    fn messages(&self, line: &Name) -> BoxFuture<'_, Vec<Message>> {
+        let line = line.clone();
+        async move {
             loop {
-                let news = self.shared.news.notified();
-                {
-                    let mut inbox = locked(&self.shared.inbox);
-                    if inbox.closed || !inbox.messages.is_empty() || self.orders.is_none() {
+                let news = {
+                    let mut inboxes = locked(&self.shared.inboxes);
+                    let closed = inboxes.closed || self.orders.is_none();
+                    let inbox = inboxes.of.entry(line.clone()).or_default();
+                    if closed || !inbox.messages.is_empty() {
                         return inbox.messages.drain(..).collect();
                     }
-                }
-                news.await;
+                    inbox.news.clone()
+                };
+                // What comes in between leaves a permit behind.
+                news.notified().await;
             }
         }
         .boxed()
@@ -211,6 +230,10 @@ impl Journal for Sqlite {
 
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, JournalError> {
         self.read(|connection, path| read::list(connection, path, filter))
+    }
+
+    fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
+        self.read(|connection, path| read::counts(connection, path, line))
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
@@ -311,6 +334,38 @@ impl Journal for Sqlite {
         self.read(|connection, path| read::revision(connection, path, line, number))
     }
 
+    fn keep_line(
+        &self,
+        state: LineState,
+        record: Option<RetoolRecord>,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let row = lines::encode(&self.shared.path, &state, record.as_ref());
+        let sent = row.and_then(|row| {
+            let work: Work = Box::new(move |connection| {
+                lines::keep(connection, &row)?;
+                Ok(1)
+            });
+            self.order(Order::Work(work, reply))
+        });
+        let done = answer(sent, receipt, &self.shared);
+        async { done.await.map(|_| ()) }.boxed()
+    }
+
+    fn lines(&self) -> Result<Vec<LineState>, JournalError> {
+        self.read(lines::all)
+    }
+
+    fn retools(&self, line: &Name) -> Result<Vec<RetoolRecord>, JournalError> {
+        self.read(|connection, path| lines::retools(connection, path, line))
+    }
+
+    fn try_again(&self) -> BoxFuture<'static, Result<(), JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        let sent = self.give(Order::TryAgain(reply));
+        answer(sent, receipt, &self.shared)
+    }
+
     fn factory(&self) -> [u8; 16] {
         self.factory
     }
@@ -333,22 +388,35 @@ impl Shared {
     fn new(path: PathBuf) -> Arc<Self> {
         Arc::new(Self {
             path,
-            failed: OnceLock::new(),
-            inbox: Mutex::default(),
-            news: Notify::new(),
+            failed: RwLock::default(),
+            inboxes: Mutex::default(),
             pending: Mutex::default(),
         })
     }
 
     /// Lets everything from now on fail; the cause that it fails with.
     fn fail(&self, cause: JournalError) -> JournalError {
-        let cause = self.failed.get_or_init(|| cause).clone();
+        let mut failed = self.failed.write().unwrap_or_else(PoisonError::into_inner);
+        let cause = failed.get_or_insert(cause).clone();
+        drop(failed);
         self.close();
         cause
     }
 
+    fn failure(&self) -> Option<JournalError> {
+        let failed = self.failed.read().unwrap_or_else(PoisonError::into_inner);
+        failed.clone()
+    }
+
+    /// As after being opened: what was on its way when it failed is gone.
+    fn begin_anew(&self) {
+        *locked(&self.inboxes) = Inboxes::default();
+        locked(&self.pending).clear();
+        *self.failed.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn ended(&self) -> JournalError {
-        self.failed.get().cloned().unwrap_or(JournalError::Other {
+        self.failure().unwrap_or(JournalError::Other {
             path: self.path.display().to_string(),
             reason: "the journal's writer has ended".into(),
         })
@@ -377,15 +445,23 @@ impl Shared {
         }
     }
 
-    fn tell(&self, messages: impl Iterator<Item = Message>) {
-        locked(&self.inbox).messages.extend(messages);
-        self.news.notify_one();
+    fn tell(&self, line: &Name, messages: Vec<Message>) {
+        let mut inboxes = locked(&self.inboxes);
+        if !inboxes.of.contains_key(line) {
+            inboxes.of.insert(line.clone(), Inbox::default());
+        }
+        if let Some(inbox) = inboxes.of.get_mut(line) {
+            inbox.messages.extend(messages);
+            inbox.news.notify_one();
+        }
     }
 
     fn close(&self) {
-        locked(&self.inbox).closed = true;
-        self.news.notify_waiters();
-        self.news.notify_one();
+        let mut inboxes = locked(&self.inboxes);
+        inboxes.closed = true;
+        for inbox in inboxes.of.values() {
+            inbox.news.notify_one();
+        }
     }
 }
 
@@ -437,14 +513,12 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
     let shown = path.display().to_string();
     let reason = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => JournalError::Unwritable {
-            path: shown,
-            reason: "the disk is full".into(),
-            hint: "free some space and start again: what was reported as done is kept".into(),
-        },
+        Some(ErrorCode::DiskFull) => JournalError::Full { path: shown },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             JournalError::unwritable(path, reason)
         }
+        // Not all that fails for want of room says so: the index of the log does not.
+        Some(ErrorCode::SystemIoFailure) if crowded(path) => JournalError::Full { path: shown },
         Some(ErrorCode::SystemIoFailure) => JournalError::Unwritable {
             path: shown,
             reason,
@@ -462,6 +536,14 @@ fn problem(path: &Path, error: &rusqlite::Error) -> JournalError {
             reason,
         },
     }
+}
+
+/// Whether there is no room beside the database.
+fn crowded(path: &Path) -> bool {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    disk::has_room(folder.unwrap_or(Path::new("."))).is_ok_and(|room| !room)
 }
 
 /// SQLite's integers end at 2^63; no time or count comes near.

@@ -43,7 +43,10 @@ fn table(grammar: &Table) -> Map<String, Value> {
     let either: Vec<_> = grammar
         .keys
         .iter()
-        .filter_map(|key| key.unless.map(|other| json!([{ "required": [key.name] }, { "required": [other] }])))
+        .filter_map(|key| {
+            key.unless
+                .map(|other| json!([{ "required": [key.name] }, { "required": [other] }]))
+        })
         .collect();
     let mut schema = Map::new();
     schema.insert("type".into(), "object".into());

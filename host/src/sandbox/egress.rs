@@ -147,6 +147,14 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Lets the stations of a revision through no more. Visits that are under way go on as they began.
+    pub fn dismiss(&self, line: &Name, revision: u64) {
+        let mut stations = (self.0.stations.write()).unwrap_or_else(PoisonError::into_inner);
+        stations.retain(|(theirs, number, _), _| theirs != line || *number != revision);
+    }
+}
+
 impl Egress for Gate {
     fn enter(&self, visit: &Arc<Visit>) -> Arc<dyn Way> {
         let key = (visit.line.clone(), visit.revision, visit.station.clone());

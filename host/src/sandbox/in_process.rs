@@ -16,6 +16,8 @@ use super::{
     way::Egress,
 };
 use crate::{
+    catalogue::Compiled,
+    digest::Digest,
     item::ItemId,
     limits::{Limit, Limits},
     line::Station,
@@ -27,9 +29,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::Response;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -75,6 +77,9 @@ struct Inner {
     linker: Linker<State>,
     room: Semaphore,
     stations: RwLock<HashMap<Key, Arc<Prepared>>>,
+    /// The code of the components that stations were made of, with those that are: of one that many
+    /// stations are made of there is one.
+    loaded: Mutex<HashMap<Digest, (Component, HashSet<Key>)>>,
     /// The granted folders whose content is counted.
     counted: Counted,
     folders: Arc<dyn Folders>,
@@ -100,6 +105,7 @@ impl InProcess {
             room: Semaphore::new(engine.visits()),
             engine,
             stations: RwLock::default(),
+            loaded: Mutex::default(),
             counted: Counted::default(),
             folders: settings.folders,
             contents: settings.contents,
@@ -111,6 +117,49 @@ impl InProcess {
     /// The engine, to load compiled components into.
     pub fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// Makes a station ready whose component has this digest, loading its code unless another station
+    /// has it. Visits to it that are under way go on as they began.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`], and when the code does not load.
+    pub fn prepare_cached(
+        &self,
+        line: &Name,
+        revision: u64,
+        name: &Name,
+        station: &Station,
+        (digest, compiled): (Digest, &Compiled),
+    ) -> Result<Kind, PrepareError> {
+        let mut all = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(&digest).map(|(component, _)| component.clone());
+        let component = match known {
+            Some(component) => component,
+            None => self.0.engine.load_cached(compiled).map_err(|error| {
+                // It has more of something than there is for one visit.
+                PrepareError::Import {
+                    station: name.clone(),
+                    reason: format!("{error:#}"),
+                }
+            })?,
+        };
+        let kind = self.prepare(line, revision, name, station, &component)?;
+        let (_, users) = (all.entry(digest)).or_insert_with(|| (component, HashSet::new()));
+        users.insert((line.clone(), revision, name.clone()));
+        Ok(kind)
+    }
+
+    /// Lets the stations of a revision go. Visits to them that are under way go on as they began.
+    pub fn forget(&self, line: &Name, revision: u64) {
+        let theirs = |key: &Key| key.0 == *line && key.1 == revision;
+        let stations = &self.0.stations;
+        (stations.write().unwrap_or_else(PoisonError::into_inner)).retain(|key, _| !theirs(key));
+        let mut all = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, (_, users)| {
+            users.retain(|key| !theirs(key));
+            !users.is_empty()
+        });
     }
 
     /// Makes a station ready. Visits to it that are under way go on as they began.

@@ -57,6 +57,25 @@ impl Visit {
     pub fn ask(&self, question: Question) -> Result<&Answer> {
         self.answer(&question.id).ok_or(Stop::Ask(question))
     }
+
+    /// The visit with one more answer, by `somebody`: for unit tests.
+    ///
+    /// ```
+    /// # use andon_station::{Question, Visit};
+    /// let visit = Visit::default().answered("ship", "yes");
+    /// let ship = visit.ask(Question::new("ship", "Ship it?").choices(["yes", "no"]));
+    /// assert_eq!(ship.unwrap().choice, "yes");
+    /// ```
+    #[must_use]
+    pub fn answered(mut self, question: impl Into<String>, choice: impl Into<String>) -> Self {
+        self.answers.push(Answer {
+            question: question.into(),
+            choice: choice.into(),
+            text: String::new(),
+            by: "somebody".into(),
+        });
+        self
+    }
 }
 
 impl Default for Visit {

@@ -5,7 +5,7 @@ use crate::ground::Ground;
 use andon::{
     assembly::{Assembled, Assembly},
     content::Content,
-    conveyor::{Board, Conveyor, Input, Notice, wall_clock},
+    conveyor::{Board, Change, Conveyor, Handle, Input, Notice, Revised, wall_clock},
     item::{Body, Item, Labels, Payload, Phase, Taking},
     journal::{Journal, sqlite::Sqlite},
     sandbox::{InProcess, Settings, egress},
@@ -14,7 +14,7 @@ use andon::{
 use bytes::Bytes;
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     process::Command,
     sync::{Arc, mpsc::Receiver},
@@ -121,7 +121,7 @@ impl Hall {
             progress: Some(Arc::new(|_, _| {})),
         })
         .expect("an engine");
-        let line = Arc::new(self.assembled.draft.line.clone());
+        let line = self.assembled.draft.line.clone();
         self.assembled
             .prepare(&runner, &line, 1)
             .unwrap_or_else(|error| panic!("{error}"));
@@ -130,15 +130,19 @@ impl Hall {
         let conveyor = Conveyor {
             journal: journal.clone(),
             runner: Arc::new(runner),
-            line,
-            revision: 1,
-            components: BTreeMap::new(),
+            change: Change::to(Arc::new(Revised {
+                number: 1,
+                line,
+                components: BTreeMap::new(),
+            })),
+            paused: BTreeSet::new(),
             board: board.clone(),
             notify: Box::new(move |notice| {
                 // The receiver goes first where the line is left as it is.
                 let _ = notify.send(notice);
             }),
             clock: wall_clock,
+            stopped: false,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -149,7 +153,7 @@ impl Hall {
             .expect("a runtime");
         let (take, taken) = mpsc::channel(256);
         let (drain, drained) = watch::channel(false);
-        runtime.spawn(conveyor.run(taken, drained));
+        runtime.spawn(conveyor.run(taken, Handle::new().1, drained));
         let running = Running {
             runtime: Some(runtime),
             take,

@@ -94,7 +94,10 @@ fn asks(about: &Value) -> anyhow::Result<()> {
 
 fn hold(hold: &Value) -> anyhow::Result<()> {
     print::text(&format!("  answers   {}", word(&hold["who"])))?;
-    Ok(print::text(&format!("  then      {}", word(&hold["then"])))?)
+    Ok(print::text(&format!(
+        "  then      {}",
+        word(&hold["then"])
+    ))?)
 }
 
 fn ports(all: &Value) -> anyhow::Result<()> {

@@ -5,9 +5,7 @@ use super::{
     world::World,
 };
 use crate::{
-    item::{
-        Clear, Event, FoldError, Given, Item, Message, Phase, Record, Refused, Wants,
-    },
+    item::{Clear, Event, FoldError, Given, Item, Message, Phase, Record, Refused, Wants},
     limits::Limit,
     visit::{Outcome, Question},
 };

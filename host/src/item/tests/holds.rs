@@ -119,7 +119,11 @@ fn what_a_station_asks() {
         ("!ask text", 200, "", "yes", ""),
     ] {
         play(&mut world, &id, what).unwrap();
-        let answer = if now == 0 { "=no".into() } else { format!("@{now}") };
+        let answer = if now == 0 {
+            "=no".into()
+        } else {
+            format!("@{now}")
+        };
         play(&mut world, &id, &answer).unwrap();
         let Phase::Ready { course, .. } = &world.item(&id).phase else {
             panic!("it goes on")
@@ -136,7 +140,10 @@ fn what_a_station_asks() {
     // with another payload the answers are void
     play(&mut world, &id, "!invalid").unwrap();
     play(&mut world, &id, "+retry").unwrap();
-    assert_eq!((course(&world).answers.len(), course(&world).accepted), (3, 4));
+    assert_eq!(
+        (course(&world).answers.len(), course(&world).accepted),
+        (3, 4)
+    );
     play(&mut world, &id, "!invalid").unwrap();
     play(&mut world, &id, "+edit new").unwrap();
     assert!(course(&world).answers.is_empty());
@@ -208,11 +215,41 @@ fn who_may_answer() {
     let long = "x".repeat(5000);
     let other = crate::digest::Digest::of("other");
     for (by, why, text, payload, says) in [
-        ("", "", "", seen, "`by` has 0 bytes, and 1 to 128 are allowed"),
-        (&*long, "", "", seen, "`by` has 5000 bytes, and 1 to 128 are allowed"),
-        ("bob", &*long, "", seen, "`why` has 5000 bytes, and 0 to 4096 are allowed"),
-        ("bob", "", &*long, seen, "`text` has 5000 bytes, and 0 to 4096 are allowed"),
-        ("bob", "", "", other, "item `ITEM` has changed since the answer was given"),
+        (
+            "",
+            "",
+            "",
+            seen,
+            "`by` has 0 bytes, and 1 to 128 are allowed",
+        ),
+        (
+            &*long,
+            "",
+            "",
+            seen,
+            "`by` has 5000 bytes, and 1 to 128 are allowed",
+        ),
+        (
+            "bob",
+            &*long,
+            "",
+            seen,
+            "`why` has 5000 bytes, and 0 to 4096 are allowed",
+        ),
+        (
+            "bob",
+            "",
+            &*long,
+            seen,
+            "`text` has 5000 bytes, and 0 to 4096 are allowed",
+        ),
+        (
+            "bob",
+            "",
+            "",
+            other,
+            "item `ITEM` has changed since the answer was given",
+        ),
     ] {
         assert_eq!(answer(by, why, text, payload), Err(says.into()));
     }
@@ -221,7 +258,8 @@ fn who_may_answer() {
 
 #[test]
 fn a_deadline_goes_by() {
-    let line = "deadline 100\na = pass:b attempts=9\nb = ship:done ask=ship within=30 otherwise=ship";
+    let line =
+        "deadline 100\na = pass:b attempts=9\nb = ship:done ask=ship within=30 otherwise=ship";
     check(
         line,
         ":@99->ready a 1/1
@@ -249,7 +287,10 @@ fn a_deadline_goes_by() {
     assert_eq!(world.item(&id).due(), Some(100));
     world.now = 250;
     let late = play(&mut world, &id, "start");
-    assert_eq!((late, world.tell(&id)), (Ok(()), "jammed at a: its deadline went by".into()));
+    assert_eq!(
+        (late, world.tell(&id)),
+        (Ok(()), "jammed at a: its deadline went by".into())
+    );
     // what was submitted with an earlier one keeps that
     for (own, due) in [(None, 100), (Some(7), 7), (Some(700), 100)] {
         let ticket = Ticket {
@@ -349,7 +390,12 @@ fn a_retool_sends_items_elsewhere() {
     play(&mut world, &two, "pass").unwrap();
     world.line = lines::line("a = pass:b\nb = pass:k\nk = pass:done join=a");
     world
-        .event(&root, Event::Relocated { to: Some(name("k")) })
+        .event(
+            &root,
+            Event::Relocated {
+                to: Some(name("k")),
+            },
+        )
         .unwrap();
     world.deliver_all();
     play(&mut world, &three, "pass").unwrap();

@@ -56,41 +56,43 @@ fn random_lines() -> impl Strategy<Value = Line> {
         let text: Vec<_> = STATIONS
             .iter()
             .zip(stations)
-            .map(|(own, (pass, risky, reject, exhausted, join, visits, ask))| {
-                let mut words = format!(
-                    "{own} = pass:{risky}?risk=high,{pass} alt:{risky} odd:{pass}?never=1 \
+            .map(
+                |(own, (pass, risky, reject, exhausted, join, visits, ask))| {
+                    let mut words = format!(
+                        "{own} = pass:{risky}?risk=high,{pass} alt:{risky} odd:{pass}?never=1 \
                      visits={visits} attempts=2"
-                );
-                for (port, to) in [("reject", reject), ("exhausted", exhausted)] {
-                    if let Some(to) = to {
-                        words += &format!(" {port}:{to}");
+                    );
+                    for (port, to) in [("reject", reject), ("exhausted", exhausted)] {
+                        if let Some(to) = to {
+                            words += &format!(" {port}:{to}");
+                        }
                     }
-                }
-                if let Some((bounded, otherwise)) = ask {
-                    words += " ask=alt+odd+pass+none";
-                    if bounded {
-                        words += " within=40";
+                    if let Some((bounded, otherwise)) = ask {
+                        words += " ask=alt+odd+pass+none";
+                        if bounded {
+                            words += " within=40";
+                        }
+                        if otherwise {
+                            words += " otherwise=alt";
+                        }
                     }
-                    if otherwise {
-                        words += " otherwise=alt";
+                    // one join at most for each station, and none for itself
+                    if let Some((of, bounded, passing)) = join
+                        && of != *own
+                        && !joined.contains(&of)
+                    {
+                        joined.push(of);
+                        words += &format!(" join={of}");
+                        if bounded {
+                            words += " after=50";
+                        }
+                        if passing {
+                            words += " missing=pass";
+                        }
                     }
-                }
-                // one join at most for each station, and none for itself
-                if let Some((of, bounded, passing)) = join
-                    && of != *own
-                    && !joined.contains(&of)
-                {
-                    joined.push(of);
-                    words += &format!(" join={of}");
-                    if bounded {
-                        words += " after=50";
-                    }
-                    if passing {
-                        words += " missing=pass";
-                    }
-                }
-                words
-            })
+                    words
+                },
+            )
             .collect();
         line(&text.join("\n"))
     })
@@ -240,18 +242,12 @@ fn advance(world: &mut World, id: &ItemId, dice: u8) {
 fn run_down(world: &mut World) {
     for round in 0..10_000u32 {
         world.deliver_all();
-        let next = world
-            .items
-            .values()
-            .map(|(item, _)| item)
-            .find(|item| {
-                matches!(
-                    item.wants(),
-                    Wants::Visit { .. }
-                        | Wants::Outcome { .. }
-                        | Wants::Answer { until: Some(_) }
-                )
-            });
+        let next = world.items.values().map(|(item, _)| item).find(|item| {
+            matches!(
+                item.wants(),
+                Wants::Visit { .. } | Wants::Outcome { .. } | Wants::Answer { until: Some(_) }
+            )
+        });
         let Some(id) = next.map(|item| item.id.clone()) else {
             return;
         };

@@ -224,6 +224,6 @@ fn number(row: &Row<'_>, column: usize) -> Option<u64> {
     u64::try_from(value::<i64>(row, column)?).ok()
 }
 
-fn digest(row: &Row<'_>, column: usize) -> Option<Digest> {
+pub(super) fn digest(row: &Row<'_>, column: usize) -> Option<Digest> {
     value(row, column).map(Digest::from_bytes)
 }

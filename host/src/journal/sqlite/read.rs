@@ -44,8 +44,15 @@ pub(super) fn knows(
     path: &Path,
     item: &ItemId,
 ) -> Result<bool, JournalError> {
+    let sql = match schema::format(connection, path)? < schema::DELIVERIES {
+        true => "SELECT EXISTS (SELECT 1 FROM items WHERE item = ?1)",
+        false => {
+            "SELECT EXISTS (SELECT 1 FROM items WHERE item = ?1) \
+             OR EXISTS (SELECT 1 FROM forgotten WHERE item = ?1)"
+        }
+    };
     connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM items WHERE item = ?)")
+        .prepare_cached(sql)
         .and_then(|mut statement| statement.query_row([item.as_str()], |row| row.get(0)))
         .map_err(|error| problem(path, &error))
 }
@@ -124,11 +131,6 @@ pub(super) fn list(
         conditions.push("(item = ? OR item > ? || '.' AND item < ? || '/')");
         values.extend((0..3).map(|_| Box::new(root.to_string()) as Box<dyn ToSql>));
     }
-    // An older format, which is only looked at, has neither.
-    let extra = match schema::format(connection, path)? < schema::PRIORITY {
-        true => "1, NULL",
-        false => "priority, due",
-    };
     let phases = format!("phase IN ({})", vec!["?"; filter.phases.len()].join(", "));
     if !filter.phases.is_empty() {
         conditions.push(&phases);
@@ -144,8 +146,8 @@ pub(super) fn list(
         .map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
     values.push(Box::new(most));
     let sql = format!(
-        "SELECT item, line, revision, source, phase, station, result, reason, taken, changed, {extra} \
-         FROM items WHERE {} ORDER BY taken, id LIMIT ?",
+        "SELECT {} FROM items WHERE {} ORDER BY taken, id LIMIT ?",
+        columns(connection, path)?,
         conditions.join(" AND ")
     );
     let mut statement = connection.prepare_cached(&sql).map_err(fail)?;
@@ -159,23 +161,60 @@ pub(super) fn list(
     Ok(all)
 }
 
-fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
+pub(super) fn counts(
+    connection: &Connection,
+    path: &Path,
+    line: &Name,
+) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
     let fail = |error: rusqlite::Error| problem(path, &error);
-    let phase: String = row.get(4).map_err(fail)?;
-    let station: Option<String> = row.get(5).map_err(fail)?;
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT phase, station, count(*) FROM items WHERE line = ? GROUP BY phase, station",
+        )
+        .map_err(fail)?;
+    let mut rows = statement.query([line.as_str()]).map_err(fail)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        let (phase, station) = (phase(row, 0, path)?, station(row, 1, path)?);
+        all.push((phase, station, number(row, 2, path)?));
+    }
+    Ok(all)
+}
+
+fn phase(row: &Row<'_>, column: usize, path: &Path) -> Result<PhaseKind, JournalError> {
+    let phase: String = row.get(column).map_err(|error| problem(path, &error))?;
+    let mut all = PhaseKind::ALL.into_iter();
+    all.find(|known| known.key() == phase)
+        .ok_or_else(|| damaged(path, format!("`{}` is no phase", shown(&phase))))
+}
+
+fn station(row: &Row<'_>, column: usize, path: &Path) -> Result<Option<Name>, JournalError> {
+    let station: Option<String> = row.get(column).map_err(|error| problem(path, &error))?;
+    (station.map(|name| name.parse::<Name>()).transpose())
+        .map_err(|error| damaged(path, error.to_string()))
+}
+
+/// What [`summary`] reads.
+pub(super) fn columns(connection: &Connection, path: &Path) -> Result<String, JournalError> {
+    // An older format, which is only looked at, has neither.
+    let extra = match schema::format(connection, path)? < schema::PRIORITY {
+        true => "1, NULL",
+        false => "priority, due",
+    };
+    Ok(format!(
+        "item, line, revision, source, phase, station, result, reason, taken, changed, {extra}"
+    ))
+}
+
+pub(super) fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
     Ok(Summary {
         item: parsed(row, 0, path)?,
         line: parsed(row, 1, path)?,
         revision: number(row, 2, path)?,
         source: row.get(3).map_err(fail)?,
-        phase: PhaseKind::ALL
-            .into_iter()
-            .find(|known| known.key() == phase)
-            .ok_or_else(|| damaged(path, format!("`{}` is no phase", shown(&phase))))?,
-        station: station
-            .map(|name| name.parse::<Name>())
-            .transpose()
-            .map_err(|error| damaged(path, error.to_string()))?,
+        phase: phase(row, 4, path)?,
+        station: station(row, 5, path)?,
         result: row.get(6).map_err(fail)?,
         reason: row.get(7).map_err(fail)?,
         priority: row
@@ -193,7 +232,7 @@ fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalError> {
     })
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(
+pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(
     row: &Row<'_>,
     column: usize,
     path: &Path,
@@ -203,7 +242,7 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(
         .map_err(|error: T::Err| damaged(path, error.to_string()))
 }
 
-fn number(row: &Row<'_>, column: usize, path: &Path) -> Result<u64, JournalError> {
+pub(super) fn number(row: &Row<'_>, column: usize, path: &Path) -> Result<u64, JournalError> {
     let number: i64 = row.get(column).map_err(|error| problem(path, &error))?;
     u64::try_from(number).map_err(|_| damaged(path, format!("{number} where a number is from 0")))
 }

@@ -90,7 +90,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX items_due ON items (line, due) WHERE due IS NOT NULL;
     CREATE INDEX items_phase ON items (line, phase, station);
     ",
-    // 4: what sinks are owed
+    // 4: what sinks are owed; inputs that are known and gone
     "
     CREATE TABLE deliveries (
         item     INTEGER NOT NULL,
@@ -101,8 +101,29 @@ pub(super) const MIGRATIONS: &[&str] = &[
         reason   TEXT,
         PRIMARY KEY (item, sink)
     ) WITHOUT ROWID;
+    CREATE TABLE forgotten (
+        item TEXT PRIMARY KEY,
+        at   INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX forgotten_at ON forgotten (at);
+    CREATE INDEX items_retired ON items (line, changed, item)
+        WHERE phase IN ('done', 'scrapped', 'joined') AND instr(item, '.') = 0;
     ",
-    // 5: how far sources are
+    // 5: how lines stand, and how they came to that
+    "
+    CREATE TABLE lines (
+        line  TEXT PRIMARY KEY,
+        state TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE retools (
+        id    INTEGER PRIMARY KEY,
+        line  TEXT NOT NULL,
+        at    INTEGER NOT NULL,
+        facts TEXT NOT NULL
+    );
+    CREATE INDEX retools_of_line ON retools (line, id);
+    ",
+    // 6: how far sources are
     "
     CREATE TABLE sources (
         line   TEXT NOT NULL,
@@ -119,11 +140,13 @@ pub(super) const AUDIT: u32 = 2;
 /// The format that brought priorities and the times that items wait for.
 pub(super) const PRIORITY: u32 = 3;
 
-/// The format that brought deliveries.
+/// The format that brought deliveries, and inputs that are known and gone.
 pub(super) const DELIVERIES: u32 = 4;
 
+/// The format that brought how lines stand.
+pub(super) const LINES: u32 = 5;
 /// The format that brought the state of sources.
-pub(super) const SOURCES: u32 = 5;
+pub(super) const SOURCES: u32 = 6;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;
@@ -139,13 +162,15 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<[u8; 16], 
             .map_err(|error| problem(path, &error))
     };
     let format = format(connection, path)?;
+    // what is erased is overwritten in the file, not only cut loose
     // FULL: a commit is on the disk when it returns, also through a loss of power
     ask("PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -16384;
-         PRAGMA temp_store = MEMORY;")?;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA secure_delete = ON;")?;
     for (number, migration) in (1..).zip(MIGRATIONS).skip(format as usize) {
         ask(&format!(
             "BEGIN IMMEDIATE; {migration} PRAGMA application_id = {APPLICATION}; \

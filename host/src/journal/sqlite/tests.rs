@@ -107,7 +107,7 @@ fn others_may_look() {
     assert!(other.keep_revision(&name("line"), "x").is_err());
     assert!(block_on(other.delivered(vec![item.clone()])).is_err());
     assert!(block_on(other.audit(vec![])).is_err());
-    assert!(block_on(other.messages()).is_empty());
+    assert!(block_on(other.messages(&name("line"))).is_empty());
     drop(journal);
     assert_eq!(other.load(&item).unwrap().len(), 1);
 }
@@ -330,7 +330,14 @@ fn a_full_disk_stops_everything_that_follows() {
     assert!(!kept.is_empty());
     assert!(journal.keep_revision(&name("line"), "x").is_err());
     assert!(block_on(journal.delivered(vec![])).is_err());
-    assert!(block_on(journal.messages()).is_empty());
+    assert!(block_on(journal.messages(&name("line"))).is_empty());
+    // there still is no room, so trying again changes nothing
+    let again = block_on(journal.try_again()).unwrap_err().to_string();
+    assert!(again.contains("the disk is full"), "{again}");
+    assert_eq!(
+        block_on(journal.delivered(vec![])).unwrap_err().to_string(),
+        failed
+    );
     // what was kept can be read, now and later
     for journal in [journal, Sqlite::open_read_only(dir.path()).unwrap()] {
         assert_eq!(journal.list(&Filter::default()).unwrap().len(), kept.len());

@@ -25,6 +25,9 @@ const GROUP: usize = 2048;
 /// The most bytes of records and blobs in one transaction; one order alone may have more.
 const GROUP_BYTES: usize = 8 << 20;
 
+/// How many bytes have to fit before a store that failed is used again.
+const ROOM: usize = 256 << 10;
+
 /// Something to be written.
 pub(super) enum Order {
     Append(Encoded, oneshot::Sender<Result<Seq, JournalError>>),
@@ -32,6 +35,7 @@ pub(super) enum Order {
     Audit(Vec<EncodedEntry>, oneshot::Sender<Result<(), JournalError>>),
     Revision(Name, String, mpsc::Sender<Result<u64, JournalError>>),
     Work(Work, oneshot::Sender<Result<u64, JournalError>>),
+    TryAgain(oneshot::Sender<Result<(), JournalError>>),
 }
 
 /// Anything else, done within the transaction in its turn: how much it did. It fails only where the
@@ -49,26 +53,30 @@ pub(super) struct Encoded {
     summary: Summary,
 }
 
-struct EncodedRecord {
-    kind: &'static str,
-    at: i64,
-    facts: Vec<u8>,
+pub(super) struct EncodedRecord {
+    pub(super) kind: &'static str,
+    pub(super) at: i64,
+    pub(super) facts: Vec<u8>,
+}
+
+pub(super) fn encode_record(
+    record: &Record,
+    item: &ItemId,
+    path: &Path,
+) -> Result<EncodedRecord, JournalError> {
+    Ok(EncodedRecord {
+        kind: record.kind(),
+        at: int(record.at()),
+        facts: rmp_serde::to_vec_named(record).map_err(|error| JournalError::Other {
+            path: path.display().to_string(),
+            reason: format!("a record of item `{item}` cannot be written: {error}"),
+        })?,
+    })
 }
 
 pub(super) fn encode(append: Append, path: &Path) -> Result<Encoded, JournalError> {
-    let records = append.records.iter().map(|record| {
-        Ok(EncodedRecord {
-            kind: record.kind(),
-            at: int(record.at()),
-            facts: rmp_serde::to_vec_named(record).map_err(|error| JournalError::Other {
-                path: path.display().to_string(),
-                reason: format!(
-                    "a record of item `{}` cannot be written: {error}",
-                    append.item
-                ),
-            })?,
-        })
-    });
+    let records = append.records.iter();
+    let records = records.map(|record| encode_record(record, &append.item, path));
     Ok(Encoded {
         records: records.collect::<Result<_, JournalError>>()?,
         item: append.item,
@@ -90,7 +98,7 @@ impl Order {
                 let blobs: usize = append.blobs.iter().map(|(_, bytes)| bytes.len()).sum();
                 records + blobs
             }
-            Self::Delivered(..) => 0,
+            Self::Delivered(..) | Self::TryAgain(_) => 0,
             Self::Audit(entries, _) => entries.iter().map(|entry| entry.facts.len()).sum(),
             Self::Revision(_, definition, _) => definition.len(),
             Self::Work(..) => Self::WORK,
@@ -145,8 +153,27 @@ impl Writer {
     }
 
     fn write(&mut self, group: Vec<Order>) {
-        if let Some(cause) = self.shared.failed.get() {
-            return refuse(group, cause);
+        if group.is_empty() {
+            return;
+        }
+        let mut again = None;
+        if let Some(cause) = self.shared.failure() {
+            let mut orders = group.into_iter();
+            // What was given before was given by those who did not know yet.
+            let before = orders.by_ref().map_while(|order| match order {
+                Order::TryAgain(reply) => {
+                    again = Some(reply);
+                    None
+                }
+                order => Some(order),
+            });
+            refuse(before.collect(), &cause);
+            if let Some(reply) = again {
+                let tried = self.try_again();
+                let _ = reply.send(tried);
+                self.write(orders.collect());
+            }
+            return;
         }
         let outcomes = match self.commit(&group) {
             Ok(outcomes) => outcomes,
@@ -158,13 +185,12 @@ impl Writer {
             }
         };
         let mut digests = Vec::new();
-        let mut messages = Vec::new();
         for (order, outcome) in group.into_iter().zip(outcomes) {
             match (order, outcome) {
                 (Order::Append(append, reply), Outcome::Appended(result)) => {
                     digests.extend(append.blobs.iter().map(|(digest, _)| *digest));
-                    if result.is_ok() {
-                        messages.extend(append.messages);
+                    if result.is_ok() && !append.messages.is_empty() {
+                        (self.shared).tell(&append.summary.line, append.messages);
                     }
                     // nobody waits any more: dropping a receipt drops the news only
                     let _ = reply.send(result);
@@ -177,15 +203,33 @@ impl Writer {
                 (Order::Work(_, reply), Outcome::Worked(number)) => {
                     let _ = reply.send(Ok(number));
                 }
+                (Order::TryAgain(reply), _) => drop(reply.send(Ok(()))),
                 (Order::Append(..) | Order::Revision(..) | Order::Work(..), _) => {}
             }
         }
         if !digests.is_empty() {
             self.shared.drop_pending(digests.iter());
         }
-        if !messages.is_empty() {
-            self.shared.tell(messages.into_iter());
+    }
+
+    /// Writes as much as a busy moment would, and takes it back: a store that has room for one page only
+    /// would fail again with the next group.
+    fn try_again(&mut self) -> Result<(), JournalError> {
+        let path = &self.shared.path;
+        let written = self.connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; INSERT OR REPLACE INTO meta VALUES ('room', randomblob({ROOM})); COMMIT; \
+             DELETE FROM meta WHERE key = 'room';"
+        ));
+        if let Err(error) = written {
+            let _ = self.connection.execute_batch("ROLLBACK");
+            return Err(problem(path, &error));
         }
+        // What was remembered is of the transaction that failed.
+        let chain = audit::newest(&self.connection).map_err(|error| problem(path, &error))?;
+        self.chain = chain.ok_or_else(|| damaged(path, "the head of the audit is gone"))?;
+        self.known.clear();
+        self.shared.begin_anew();
+        Ok(())
     }
 
     fn commit(&mut self, group: &[Order]) -> rusqlite::Result<Vec<Outcome>> {
@@ -216,6 +260,7 @@ fn refuse(group: Vec<Order>, cause: &JournalError) {
             Order::Audit(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Revision(_, _, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Work(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::TryAgain(reply) => drop(reply.send(Err(cause.clone()))),
         }
     }
 }
@@ -274,6 +319,8 @@ impl<'a> Batch<'a> {
                 Order::Revision(line, definition, _) => {
                     Outcome::Revision(keep_revision(connection, line, definition)?)
                 }
+                // Nothing failed.
+                Order::TryAgain(_) => Outcome::Delivered,
                 Order::Work(work, _) => {
                     self.list(connection)?;
                     let number = work(connection)?;
@@ -325,8 +372,9 @@ impl<'a> Batch<'a> {
             ])?;
         }
         for (digest, bytes) in &append.blobs {
+            // Again where it is there: what is handed over now is newer than any mark before.
             connection
-                .prepare_cached("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?, ?)")?
+                .prepare_cached("INSERT OR REPLACE INTO blobs (digest, bytes) VALUES (?, ?)")?
                 .execute(params![&digest.as_bytes()[..], &bytes[..]])?;
         }
         if append.summary.phase.ended() {

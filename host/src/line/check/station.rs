@@ -78,8 +78,20 @@ fn ports(draft: &Draft, name: &Name, station: &Station, problems: &mut Vec<Probl
 
 /// What makes sense only where a component runs.
 const OF_COMPONENTS: [&str; 14] = [
-    "use", "config", "assets", "args", "env", "exits", "workers", "queue", "join", "retry",
-    "grants", "rate", "violation", "hold",
+    "use",
+    "config",
+    "assets",
+    "args",
+    "env",
+    "exits",
+    "workers",
+    "queue",
+    "join",
+    "retry",
+    "grants",
+    "rate",
+    "violation",
+    "hold",
 ];
 
 /// A station where the line asks: nothing that is for components, and choices that are ports.
@@ -114,7 +126,10 @@ fn asks(draft: &Draft, name: &Name, station: &Station, problems: &mut Vec<Proble
         if *choice == Name::EXHAUSTED {
             problems.push(
                 draft
-                    .problem(&at, format!("nobody can choose `{choice}`: it is the host's own"))
+                    .problem(
+                        &at,
+                        format!("nobody can choose `{choice}`: it is the host's own"),
+                    )
                     .hint("name another port"),
             );
         } else if !station.next.contains_key(choice) {
@@ -138,7 +153,10 @@ fn asks(draft: &Draft, name: &Name, station: &Station, problems: &mut Vec<Proble
         }
     }
     if let Some(otherwise) = &station.hold.otherwise
-        && !ask.choices.iter().any(|choice| choice == otherwise.as_str())
+        && !ask
+            .choices
+            .iter()
+            .any(|choice| choice == otherwise.as_str())
     {
         let choices = ask.choices.iter().map(Name::as_str);
         problems.push(

@@ -63,7 +63,8 @@ pub(super) fn hold(reader: &mut Reader<'_>, node: &Node<'_>) -> Holding {
     if let Some(node) = fields.get("otherwise")
         && let Some(text) = reader.text(&node)
     {
-        let word = (1..=Question::WORD).contains(&text.len()) && !text.chars().any(char::is_control);
+        let word =
+            (1..=Question::WORD).contains(&text.len()) && !text.chars().any(char::is_control);
         if !word {
             reader.spoil(
                 &node,
@@ -87,7 +88,10 @@ fn holding(reader: &mut Reader<'_>, fields: &Fields<'_>, otherwise: Option<Strin
         reader.problem(
             node.span.start,
             "`otherwise` without `within` has no effect",
-            Some("say with `within` how long an answer is waited for, or take `otherwise` out".into()),
+            Some(
+                "say with `within` how long an answer is waited for, or take `otherwise` out"
+                    .into(),
+            ),
         );
     }
     let within = within.and_then(|node| reader.time(&node));

@@ -93,7 +93,9 @@ fn syntax() {
 #[test]
 fn questions() {
     let asks = |settings: &str| {
-        format!("line = 'x'\nentry = 'a'\n[stations.a]\n{settings}\n[stations.b]\nuse = 'b'\nnext = 'done'\n")
+        format!(
+            "line = 'x'\nentry = 'a'\n[stations.a]\n{settings}\n[stations.b]\nuse = 'b'\nnext = 'done'\n"
+        )
     };
     let report = all(&[
         ("nothing at all", asks("next = 'b'")),
@@ -116,27 +118,37 @@ fn questions() {
         ),
         (
             "ports and choices that differ",
-            asks("ask = { prompt = 'Go?', choices = ['pass', 'ship', 'exhausted'] }\nvisits = 1\n\
-                next = { pass = 'b', rework = 'a', exhausted = 'b' }"),
+            asks(
+                "ask = { prompt = 'Go?', choices = ['pass', 'ship', 'exhausted'] }\nvisits = 1\n\
+                next = { pass = 'b', rework = 'a', exhausted = 'b' }",
+            ),
         ),
         (
             "what is taken otherwise",
-            asks("ask = { prompt = 'Go?', choices = ['pass'], within = '1d', otherwise = 'pas' }\nnext = 'b'"),
+            asks(
+                "ask = { prompt = 'Go?', choices = ['pass'], within = '1d', otherwise = 'pas' }\nnext = 'b'",
+            ),
         ),
         (
             "otherwise, but when",
-            asks("ask = { prompt = 'Go?', choices = ['pass'], otherwise = 'pass', not = 'me', who = 'x' }\nnext = 'b'"),
+            asks(
+                "ask = { prompt = 'Go?', choices = ['pass'], otherwise = 'pass', not = 'me', who = 'x' }\nnext = 'b'",
+            ),
         ),
         (
             "what is for components",
-            asks("ask = { prompt = 'Go?', choices = ['pass'] }\nnext = 'b'\nuse = 'a'\nconfig = { a = 1 }\n\
+            asks(
+                "ask = { prompt = 'Go?', choices = ['pass'] }\nnext = 'b'\nuse = 'a'\nconfig = { a = 1 }\n\
                 args = ['x']\nenv = { A = 'x' }\nexits = { 1 = 'pass' }\nworkers = 2\nqueue = 2\njoin = { of = 'b' }\n\
                 retry = { attempts = 2 }\nlimits = { wall = '1s', visits = 3 }\nhold = { within = '1s' }\n\
-                grants.tcp = ['a:1']\nrate.requests = '1/s'\nviolation = 'deny'\nassets = [{ host = 'x', guest = '/x' }]"),
+                grants.tcp = ['a:1']\nrate.requests = '1/s'\nviolation = 'deny'\nassets = [{ host = 'x', guest = '/x' }]",
+            ),
         ),
         (
             "how a component's questions are held",
-            asks("use = 'a'\nnext = 'b'\nhold = { otherwise = \"\\u001b\", within = 'soon', not = ['submitter'] }"),
+            asks(
+                "use = 'a'\nnext = 'b'\nhold = { otherwise = \"\\u001b\", within = 'soon', not = ['submitter'] }",
+            ),
         ),
         (
             "held without end, and not at all",

@@ -316,22 +316,39 @@ fn neighbours_fit_each_other() {
 
 #[test]
 fn a_heartbeat_is_for_stations_that_report_progress() {
-    for (own, shared, line) in [("'1s'", None, 8), ("'1s'", Some("'9s'"), 9), ("", Some("'9s'"), 4)] {
+    for (own, shared, line) in [
+        ("'1s'", None, 8),
+        ("'1s'", Some("'9s'"), 9),
+        ("", Some("'9s'"), 4),
+    ] {
         let mut text = LINE.to_string();
         if !own.is_empty() {
             let with = format!("limits.heartbeat = {own}\nnext = 'b'");
             text = text.replace("next = { pass = 'b' }", &with);
         }
         if let Some(shared) = shared {
-            text = text.replace("[vars]", &format!("defaults.limits.heartbeat = {shared}\n[vars]"));
+            text = text.replace(
+                "[vars]",
+                &format!("defaults.limits.heartbeat = {shared}\n[vars]"),
+            );
         }
         let draft = good(&text, &Vars::default());
         let mut a = known(Kind::Typed, json!({}));
-        let of = |a: &Known| fit(&draft, &Factory::default(), &[("a".parse().unwrap(), a.clone())].into());
+        let of = |a: &Known| {
+            fit(
+                &draft,
+                &Factory::default(),
+                &[("a".parse().unwrap(), a.clone())].into(),
+            )
+        };
         let problems = of(&a);
         assert_eq!(problems.len(), 1, "{}", told(&problems));
         assert_eq!(problems[0].line, line);
-        assert!(problems[0].to_string().contains("station `a` never reports progress"));
+        assert!(
+            problems[0]
+                .to_string()
+                .contains("station `a` never reports progress")
+        );
         a.reports = true;
         assert!(of(&a).is_empty());
     }

@@ -131,7 +131,8 @@ fn what_the_parser_does_not_know_the_schema_refuses() {
         format!("line = 'x'\nentry = 'a'\n{head}\n[stations.a]\nuse = 'a'\n{station}")
     };
     assert!(keeps(&schema_line(), &json_of(&text("", "next = 'done'"))));
-    let asks = |station: &str| format!("line = 'x'\nentry = 'a'\n[stations.a]\nnext = 'done'\n{station}");
+    let asks =
+        |station: &str| format!("line = 'x'\nentry = 'a'\n[stations.a]\nnext = 'done'\n{station}");
     let ask = asks("ask = { prompt = 'Go?', choices = ['pass'] }");
     assert!(keeps(&schema_line(), &json_of(&ask)));
     assert!(parse("line.toml", &ask, &Vars::default()).is_ok());

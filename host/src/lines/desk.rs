@@ -1,0 +1,501 @@
+//! What people and programs ask, carried out on the lines of this process.
+
+use super::{
+    Because, BodyError, Clear, ClearAll, ClearedAll, Control, Done, Fault, GiveAnswer, How,
+    ItemView, LeftAlone, LineStatus, Lines, PayloadView, Rerun, StationStatus, Status, Submission,
+    Submit, Which, earlier,
+};
+use crate::{
+    conveyor::{Board, Counts, Input, Submitted, Unable},
+    digest::Digest,
+    escape::shown,
+    item::{
+        self, Body, Event, Item, ItemId, Labels, Payload, Phase, PhaseKind, Summary, Taking, Ticket,
+    },
+    journal::{Filter, LineState, Paused},
+    name::Name,
+};
+use bytes::Bytes;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The largest body of a submission, in bytes.
+const LARGEST: usize = 64 << 20;
+/// The longest key of a submission, in bytes.
+const KEY: usize = 256;
+/// The longest name of a submission, in bytes.
+const SOURCE: usize = 1024;
+/// The longest reason that is given for something, in bytes.
+const WHY: usize = 4096;
+
+impl Control for Lines {
+    fn submit(&self, by: &str, submit: Submit) -> Done<'_, Submission> {
+        let by = by.to_owned();
+        Box::pin(async move {
+            let line = submit.line.clone();
+            let input = self.input(by, submit)?;
+            self.take(&line, input).await
+        })
+    }
+
+    fn clear(&self, by: &str, item: &str, clear: Clear) -> Done<'_, Summary> {
+        let (by, text) = (by.to_owned(), item.to_owned());
+        Box::pin(async move {
+            let Clear { how, why } = clear;
+            let why = bounded(why)?;
+            let item = self.find(&text, &[PhaseKind::Jammed])?;
+            let how = self.clearing(&item, how)?;
+            self.act(&item, Event::Cleared { by, why, how }).await
+        })
+    }
+
+    fn clear_all(&self, by: &str, clear: ClearAll) -> Done<'_, ClearedAll> {
+        let by = by.to_owned();
+        Box::pin(async move {
+            let ClearAll {
+                line,
+                station,
+                reason,
+                how,
+                why,
+            } = clear;
+            if matches!(how, How::Edit { .. }) {
+                return Err(Fault::invalid(
+                    "one body is not given to many items\n  hint: clear each with a body of its own",
+                ));
+            }
+            let why = bounded(why)?;
+            let jammed = self.state().journal.list(&Filter {
+                line,
+                station,
+                phases: vec![PhaseKind::Jammed],
+                ..Filter::default()
+            })?;
+            let mut all = ClearedAll::default();
+            for summary in jammed {
+                let is = summary.reason.as_deref().unwrap_or_default();
+                if reason.as_ref().is_some_and(|part| !is.contains(part)) {
+                    continue;
+                }
+                let done = async {
+                    let item = self.load(&summary.item)?;
+                    let how = self.clearing(&item, how.clone())?;
+                    let (by, why) = (by.clone(), why.clone());
+                    self.act(&item, Event::Cleared { by, why, how }).await
+                };
+                match done.await {
+                    Ok(summary) => all.cleared.push(summary),
+                    Err(fault) => all.left.push(LeftAlone {
+                        item: summary.item,
+                        why: fault.message,
+                    }),
+                }
+            }
+            Ok(all)
+        })
+    }
+
+    fn answer(&self, by: &str, item: &str, answer: GiveAnswer) -> Done<'_, Summary> {
+        let (by, text) = (by.to_owned(), item.to_owned());
+        Box::pin(async move {
+            let why = bounded(answer.why)?;
+            let given = item::Given {
+                choice: answer.choice,
+                text: bounded(answer.text)?,
+                payload: answer.payload,
+            };
+            let item = self.find(&text, &[PhaseKind::Held])?;
+            // An answer that does not say what it is for is for what is there when it is given.
+            let payload = given.payload.or_else(|| Some(item.carries()));
+            let given = item::Given { payload, ..given };
+            self.act(&item, Event::Answered { by, why, given }).await
+        })
+    }
+
+    fn cancel(&self, by: &str, item: &str, cancel: Because) -> Done<'_, Summary> {
+        let (by, text) = (by.to_owned(), item.to_owned());
+        Box::pin(async move {
+            let why = bounded(cancel.why)?;
+            let unfinished = PhaseKind::ALL.into_iter().filter(|phase| !phase.ended());
+            let item = self.find(&text, &unfinished.collect::<Vec<_>>())?;
+            self.act(&item, Event::Cancelled { by, why }).await
+        })
+    }
+
+    fn rerun(&self, by: &str, item: &str, rerun: Rerun) -> Done<'_, Submission> {
+        let (by, text) = (by.to_owned(), item.to_owned());
+        Box::pin(async move {
+            let item = self.find(&text, &[])?;
+            let input = self.again(by, &item, rerun)?;
+            self.take(&item.line, input).await
+        })
+    }
+
+    fn pause(&self, by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
+        let (by, line, station) = (by.to_owned(), line.clone(), station.clone());
+        Box::pin(async move {
+            let why = bounded(why.why)?;
+            let at = (self.clock)();
+            let paused = Some(Paused { by, why, at });
+            self.set_paused(&line, &station, paused).await
+        })
+    }
+
+    fn resume(&self, _by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
+        let (line, station) = (line.clone(), station.clone());
+        Box::pin(async move {
+            bounded(why.why)?;
+            self.set_paused(&line, &station, None).await
+        })
+    }
+
+    fn status(&self, line: Option<&Name>) -> Done<'_, Status> {
+        let only = line.cloned();
+        Box::pin(async move {
+            let mut lines = Vec::new();
+            for state in self.all_states()? {
+                if only.as_ref().is_none_or(|only| *only == state.line) {
+                    lines.push(self.line_status(state)?);
+                }
+            }
+            if let Some(only) = only.filter(|_| lines.is_empty()) {
+                return Err(Self::no_line(&only));
+            }
+            Ok(Status {
+                condition: self.condition().borrow().clone(),
+                lines,
+            })
+        })
+    }
+
+    fn items(&self, which: Which) -> Done<'_, Vec<Summary>> {
+        Box::pin(async move {
+            let all_at_once = !which.inputs && which.tree.is_none();
+            let mut items = self.state().journal.list(&Filter {
+                line: which.line,
+                phases: which.phases,
+                station: which.station,
+                root: which.tree.as_ref().map(ItemId::root),
+                most: which.most.filter(|_| all_at_once),
+            })?;
+            if let Some(top) = &which.tree {
+                let below = format!("{top}.");
+                items.retain(|it| it.item == *top || it.item.as_str().starts_with(&below));
+            }
+            if which.inputs {
+                items.retain(|it| it.item.parent().is_none());
+            }
+            items.truncate(which.most.unwrap_or(usize::MAX));
+            Ok(items)
+        })
+    }
+
+    fn item(&self, item: &str) -> Done<'_, ItemView> {
+        let text = item.to_owned();
+        Box::pin(async move { Ok(view(&self.find(&text, &[])?)) })
+    }
+}
+
+impl Lines {
+    async fn take(&self, line: &Name, input: Input) -> Result<Submission, Fault> {
+        let Submitted { item, known } = self.orders(line)?.submit(input).await?;
+        Ok(Submission { item, known })
+    }
+
+    async fn act(&self, item: &Item, event: Event) -> Result<Summary, Fault> {
+        let orders = self.orders(&item.line)?;
+        Ok(orders.act(item.id.clone(), event).await?)
+    }
+
+    fn input(&self, by: String, submit: Submit) -> Result<Input, Fault> {
+        let source = submit.source.unwrap_or_else(|| "submitted".into());
+        if source.is_empty() || source.len() > SOURCE {
+            return Err(Fault::invalid(format!(
+                "the name of an input is 1 to {SOURCE} bytes"
+            )));
+        }
+        let mut labels = Labels::default();
+        for (name, value) in &submit.labels {
+            let set = labels.set(name, value);
+            set.map_err(|problem| Fault::invalid(problem.to_string()))?;
+        }
+        let bytes = submit.body.bytes()?;
+        let content_type = match submit.content_type {
+            Some(given) => given,
+            None => Payload::guess(&source, &bytes).into(),
+        };
+        let payload = Payload {
+            content_type,
+            body: self.body(bytes)?,
+            labels,
+        };
+        let ticket = Ticket {
+            by: Some(by),
+            priority: submit.priority,
+            deadline: submit.deadline,
+            rerun: None,
+        };
+        Ok(Input {
+            key: key(submit.key)?,
+            taking: Taking {
+                ticket,
+                ..Taking::plain(source, payload)
+            },
+            blobs: Vec::new(),
+        })
+    }
+
+    /// Runs an item again from where it came to a station.
+    fn again(&self, by: String, item: &Item, rerun: Rerun) -> Result<Input, Fault> {
+        let records = self.state().journal.load(&item.id)?;
+        let brought = earlier::brought_to(&item.id, &records, &rerun.from)
+            .map_err(|error| Fault::internal(error.to_string()))?;
+        let Some(brought) = brought else {
+            return Err(Fault::conflict(format!(
+                "item `{}` was never at station `{}`\n  hint: `andon show {}` tells its way",
+                item.id, rerun.from, item.id
+            )));
+        };
+        let (Ok([payload]), false) = (<[Payload; 1]>::try_from(brought.inputs), brought.joined)
+        else {
+            return Err(Fault::conflict(format!(
+                "item `{}` came to station `{}` with all that a join collected, which cannot be taken as one input\n  hint: run it again from the station that split it",
+                item.id, rerun.from
+            )));
+        };
+        Ok(Input {
+            key: key(rerun.key)?,
+            taking: Taking {
+                source: item.source.clone(),
+                payload,
+                workspace: brought.workspace,
+                ticket: Ticket {
+                    by: Some(by),
+                    priority: rerun.priority.unwrap_or(item.ticket.priority),
+                    deadline: rerun.deadline,
+                    rerun: Some(item.id.clone()),
+                },
+                from: Some(rerun.from),
+            },
+            blobs: Vec::new(),
+        })
+    }
+
+    fn clearing(&self, item: &Item, how: How) -> Result<item::Clear, Fault> {
+        Ok(match how {
+            How::Retry => item::Clear::Retry,
+            How::Scrap => item::Clear::Scrap,
+            How::Skip { port } => item::Clear::Skip(match port {
+                Some(port) => port,
+                None => (Name::PASS.parse()).map_err(|_| Fault::invalid("no port is named"))?,
+            }),
+            How::Edit { body } => {
+                let before = (item.inputs.first())
+                    .ok_or_else(|| Fault::conflict("the item carries nothing"))?;
+                item::Clear::Edit(Payload {
+                    body: self.body(body.bytes()?)?,
+                    ..before.clone()
+                })
+            }
+        })
+    }
+
+    /// A body as records have it: large ones are in the content store before.
+    fn body(&self, bytes: Bytes) -> Result<Body, Fault> {
+        if bytes.len() > LARGEST {
+            return Err(Fault::invalid(format!(
+                "a body is at most {} MiB\n  hint: split it, or mount its folder with `grants.fs` and pass its name",
+                LARGEST >> 20
+            )));
+        }
+        if bytes.len() <= Body::INLINE {
+            return Ok(Body::Inline(bytes));
+        }
+        let kept = self.state().content.put(&bytes);
+        let digest = kept.map_err(|error| Fault::internal(BodyError::from(error).to_string()))?;
+        Ok(Body::Stored {
+            digest,
+            len: bytes.len() as u64,
+        })
+    }
+
+    /// The item that is meant: by its id, or a beginning of it that only one has of those in one of these
+    /// phases; of all, where none is named.
+    fn find(&self, text: &str, phases: &[PhaseKind]) -> Result<Item, Fault> {
+        let journal = &self.state().journal;
+        if let Ok(id) = text.parse::<ItemId>()
+            && journal.knows(&id)?
+        {
+            return self.load(&id);
+        }
+        let all = journal.list(&Filter {
+            phases: phases.to_vec(),
+            ..Filter::default()
+        })?;
+        let mut fitting = all
+            .iter()
+            .filter(|it| !text.is_empty() && it.item.as_str().starts_with(text));
+        match (fitting.next(), fitting.count()) {
+            (Some(found), 0) => self.load(&found.item),
+            (Some(_), more) => Err(Fault::conflict(format!(
+                "{} items begin with `{}`\n  hint: give more of the id",
+                more + 1,
+                shown(text)
+            ))),
+            (None, _) => Err(Fault::not_found(match phases {
+                [one] => format!(
+                    "there is no {one} item `{}`\n  hint: `andon items --{one}` lists them",
+                    shown(text)
+                ),
+                _ => format!(
+                    "there is no item `{}`\n  hint: `andon items` lists them",
+                    shown(text)
+                ),
+            })),
+        }
+    }
+
+    fn load(&self, id: &ItemId) -> Result<Item, Fault> {
+        let records = self.state().journal.load(id)?;
+        let item = Item::fold(id.clone(), &records);
+        let item = item.map_err(|error| Fault::internal(error.to_string()))?;
+        item.ok_or_else(|| Unable::NoItem(id.clone()).into())
+    }
+
+    /// How each line stands that runs here, or that the folder knows.
+    fn all_states(&self) -> Result<Vec<LineState>, Fault> {
+        let mut all: BTreeMap<Name, LineState> = (self.state().journal.lines()?.into_iter())
+            .map(|state| (state.line.clone(), state))
+            .collect();
+        for (name, line) in self.running().iter() {
+            all.insert(name.clone(), line.state.clone());
+        }
+        Ok(all.into_values().collect())
+    }
+
+    fn line_status(&self, state: LineState) -> Result<LineStatus, Fault> {
+        let name = state.line.clone();
+        let mut items: BTreeMap<String, u64> = BTreeMap::new();
+        let mut waits: BTreeMap<(PhaseKind, Name), u64> = BTreeMap::new();
+        for (phase, station, count) in self.state().journal.counts(&name)? {
+            *items.entry(phase.key().into()).or_default() += count;
+            if let Some(station) = station {
+                *waits.entry((phase, station)).or_default() += count;
+            }
+        }
+        let (running, failed, board, revised) = match self.running().get(&name) {
+            Some(line) => (
+                line.run.is_some() && !self.resting,
+                line.failed.clone(),
+                Some(line.board.clone()),
+                Some(line.change.current.clone()),
+            ),
+            None => (false, None, None, None),
+        };
+        let kept;
+        let line = match &revised {
+            Some(revised) => &revised.line,
+            None => {
+                kept = self.revision(&name, state.current)?.line;
+                &kept
+            }
+        };
+        let counted: BTreeMap<Name, Counts> = board.iter().flat_map(|it| counts(it)).collect();
+        let stations = (line.stations.iter()).map(|(station, about)| {
+            let of = |phase| waits.get(&(phase, station.clone())).copied();
+            let counted = counted.get(station).filter(|_| running);
+            StationStatus {
+                station: station.clone(),
+                waiting: of(PhaseKind::Waiting).unwrap_or_default(),
+                working: match counted {
+                    Some(counted) => counted.working,
+                    None => of(PhaseKind::Working).unwrap_or_default(),
+                },
+                held: of(PhaseKind::Held).unwrap_or_default(),
+                jammed: of(PhaseKind::Jammed).unwrap_or_default(),
+                passed: counted.map_or(0, |counted| counted.passed),
+                failed: counted.map_or(0, |counted| counted.failed),
+                workers: about.workers,
+                paused: state.paused.get(station).cloned(),
+                rate: None,
+                p50_ms: None,
+                p99_ms: None,
+            }
+        });
+        Ok(LineStatus {
+            stations: stations.collect(),
+            entry: line.entry.clone(),
+            line: name,
+            file: state.file,
+            revision: state.current,
+            ramp: state.ramp,
+            running,
+            failed,
+            items,
+        })
+    }
+}
+
+fn counts(board: &Arc<Board>) -> Vec<(Name, Counts)> {
+    let all = board.counts();
+    all.map(|(name, counts)| (name.clone(), counts)).collect()
+}
+
+/// What makes an input the same: what was given, or what nobody else has.
+fn key(given: Option<String>) -> Result<String, Fault> {
+    let Some(given) = given else {
+        let mut drawn = [0; 16];
+        rustix::rand::getrandom(&mut drawn, rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| Fault::internal(format!("no random number is to be had: {error}")))?;
+        return Ok(format!("drawn\0{}", Digest::of(drawn)));
+    };
+    if given.is_empty() || given.len() > KEY {
+        return Err(Fault::invalid(format!(
+            "the key of an input is 1 to {KEY} bytes"
+        )));
+    }
+    // No key of a file or of standard input begins so.
+    Ok(format!("key\0{given}"))
+}
+
+fn bounded(text: String) -> Result<String, Fault> {
+    if text.len() > WHY {
+        return Err(Fault::invalid(format!(
+            "a reason, and the text of an answer, is at most {WHY} bytes"
+        )));
+    }
+    Ok(text)
+}
+
+fn view(item: &Item) -> ItemView {
+    let (question, answers) = match &item.phase {
+        Phase::Held { hold, course, .. } => (Some(hold.question.clone()), course.answers.clone()),
+        Phase::Ready { course, .. }
+        | Phase::Working { course, .. }
+        | Phase::Jammed { course, .. } => (None, course.answers.clone()),
+        Phase::Split(_) | Phase::Ended { .. } => (None, Vec::new()),
+    };
+    let payloads = item.inputs.iter().map(|payload| PayloadView {
+        content_type: payload.content_type.clone(),
+        len: match &payload.body {
+            Body::Inline(bytes) => Some(bytes.len() as u64),
+            Body::Stored { len, .. } => Some(*len),
+            Body::File(_) => None,
+        },
+        file: match &payload.body {
+            Body::File(path) => Some(path.clone()),
+            _ => None,
+        },
+        labels: (payload.labels.iter())
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+    });
+    ItemView {
+        summary: item.summary(),
+        ticket: item.ticket.clone(),
+        carries: item.carries(),
+        payloads: payloads.collect(),
+        visits: item.visits.clone(),
+        question,
+        answers,
+    }
+}

@@ -1,0 +1,374 @@
+//! Several lines of one state folder in one process, as the daemon has them.
+
+use crate::ground::Ground;
+use andon::{
+    conveyor::Input,
+    item::{Body, Item, Labels, Payload, Record, Taking},
+    journal::{Filter, PhaseKind},
+    lines::{Condition, Lines, LinesError, LinesSettings},
+    name::Name,
+};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::runtime::Runtime;
+
+/// Long enough for whatever has to come.
+const BOUND: Duration = Duration::from_secs(60);
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+fn settings(state: &Path) -> LinesSettings {
+    LinesSettings {
+        state: state.into(),
+        factory: None,
+        exe: env!("CARGO_BIN_EXE_andon").into(),
+        say: Arc::new(|_| ()),
+        worker: None,
+        patient: true,
+        told: None,
+    }
+}
+
+fn open(state: &Path) -> Arc<Lines> {
+    Lines::open(settings(state)).expect("it opens")
+}
+
+fn input(key: &str) -> Input {
+    let payload = Payload {
+        content_type: "text/plain".into(),
+        body: Body::Inline(format!("{key}\n").into_bytes().into()),
+        labels: Labels::default(),
+    };
+    Input {
+        key: key.into(),
+        taking: Taking::plain(key, payload),
+        blobs: Vec::new(),
+    }
+}
+
+/// A line of stations one after the other.
+fn stations(line: &str, stations: &[(&str, &str)]) -> String {
+    let mut text = format!("line = \"{line}\"\nentry = \"{}\"\n", stations[0].0);
+    for (i, (name, about)) in stations.iter().enumerate() {
+        let next = stations.get(i + 1).map_or("done", |(name, _)| name);
+        text.push_str(&format!("[stations.{name}]\n{about}\nnext = \"{next}\"\n"));
+    }
+    text
+}
+
+/// Puts a line into a folder of its own.
+fn line(ground: &Ground, folder: &str, text: &str) {
+    ground.line(text);
+    let text = fs::read(ground.path("line.toml")).expect("it was written");
+    ground.write(&format!("{folder}/line.toml"), text);
+}
+
+/// How many items of a line are in a phase.
+fn count(lines: &Lines, line: &Name, phase: PhaseKind) -> usize {
+    let found = lines.state().journal.list(&Filter {
+        line: Some(line.clone()),
+        phases: vec![phase],
+        ..Filter::default()
+    });
+    found.expect("it lists").len()
+}
+
+/// Waits until so many items of a line are in a phase.
+async fn until(lines: &Lines, line: &Name, phase: PhaseKind, number: usize) {
+    let mut notices = lines.notices();
+    let wait = async {
+        while count(lines, line, phase) != number {
+            // What was missed is seen by counting.
+            let _ = tokio::time::timeout(Duration::from_millis(20), notices.recv()).await;
+        }
+    };
+    let waited = tokio::time::timeout(BOUND, wait).await;
+    let is = || count(lines, line, phase);
+    waited.unwrap_or_else(|_| panic!("{} items of `{line}` are {phase}, not {number}", is()));
+}
+
+async fn feed(lines: &Lines, line: &Name, keys: &[String]) {
+    let inputs = lines.line(line).expect("it runs").inputs;
+    for key in keys {
+        inputs.send(input(key)).await.expect("it takes");
+    }
+}
+
+/// Many small inputs for the records, or some with a body that has to be kept by itself.
+fn inputs(lines: &Lines, large: bool) -> Vec<Input> {
+    if !large {
+        return keys(2000).iter().map(|key| input(key)).collect();
+    }
+    let bytes = vec![b'x'; 400 << 10];
+    let body = Body::Stored {
+        digest: lines
+            .state()
+            .content
+            .put(&bytes)
+            .expect("there is room yet"),
+        len: bytes.len() as u64,
+    };
+    let all = keys(5).into_iter().map(|key| {
+        let mut input = input(&key);
+        input.taking.payload.body = body.clone();
+        input
+    });
+    all.collect()
+}
+
+fn keys(number: usize) -> Vec<String> {
+    (0..number).map(|n| format!("{n}.txt")).collect()
+}
+
+#[test]
+fn lines_of_one_folder_run_side_by_side_and_again() {
+    let runtime = Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    let ground = Ground::new();
+    let stamp = "use = \"@stamp\"";
+    line(&ground, "a", &stations("a", &[("x", stamp), ("y", stamp)]));
+    line(&ground, "b", &stations("b", &[("x", stamp)]));
+    let state = ground.path("state");
+    let (a, b) = (name("a"), name("b"));
+
+    let lines = open(&state);
+    for folder in ["a", "b"] {
+        let started = lines.start(&ground.path(folder)).expect("it starts");
+        assert_eq!((started.revision, started.differs), (1, false));
+    }
+    let again = lines.start(&ground.path("a")).expect_err("it runs already");
+    assert!(matches!(again, LinesError::Running(_)), "{again}");
+    runtime.block_on(async {
+        feed(&lines, &a, &keys(50)).await;
+        feed(&lines, &b, &keys(50)).await;
+        until(&lines, &a, PhaseKind::Done, 50).await;
+        until(&lines, &b, PhaseKind::Done, 50).await;
+        // Nobody else may have the folder.
+        let other = Lines::open(settings(&state)).err().expect("it is in use");
+        assert!(
+            other.to_string().contains("is in use by another andon"),
+            "{other}"
+        );
+        let came = ground.andon(&["run", "a", "--state", "state"]);
+        assert!(
+            came.stderr.contains("is in use by another andon"),
+            "{}",
+            came.whole()
+        );
+        lines.drain(BOUND).await;
+    });
+    drop(lines);
+
+    // What is kept in the folder is enough; a file that says something else is told of.
+    fs::remove_dir_all(ground.path("b")).expect("it can go");
+    line(&ground, "a", &stations("a", &[("x", stamp), ("z", stamp)]));
+    let lines = open(&state);
+    let started = lines.start(&ground.path("a")).expect("it starts");
+    assert_eq!((started.revision, started.differs), (1, true));
+    for (line, started) in lines.start_known().expect("it reads") {
+        assert_eq!(line, b);
+        assert_eq!(started.expect("it starts").revision, 1);
+    }
+    runtime.block_on(async {
+        feed(&lines, &a, &keys(60)).await;
+        feed(&lines, &b, &keys(60)).await;
+        until(&lines, &a, PhaseKind::Done, 60).await;
+        until(&lines, &b, PhaseKind::Done, 60).await;
+        lines.drain(BOUND).await;
+    });
+}
+
+/// A station that waits for the file `gate/open`.
+const GATED: &str =
+    "use = \"@lingers\"\ngrants.fs = [{ host = \"gate\", guest = \"/gate\", access = \"write\" }]";
+
+#[test]
+fn visits_that_do_not_end_in_time_are_stopped_and_taken_up_again() {
+    let runtime = Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    for worker in ["own", "shared"] {
+        let ground = Ground::new();
+        let text = stations("l", &[("s", GATED)]);
+        let text = text.replacen('\n', &format!("\nworker = \"{worker}\"\n"), 1);
+        ground.write("l/gate/x", "");
+        line(&ground, "l", &text);
+        let (state, l) = (ground.path("state"), name("l"));
+        // More often than a visit may take its host down.
+        for n in 0..4 {
+            let lines = open(&state);
+            if n == 0 {
+                lines.start(&ground.path("l")).expect("it starts");
+            } else {
+                let started = lines.start_known().expect("it reads");
+                assert!(started.iter().all(|(_, started)| started.is_ok()));
+            }
+            runtime.block_on(async {
+                feed(&lines, &l, &keys(3)).await;
+                until(&lines, &l, PhaseKind::Working, 3).await;
+                lines.drain(Duration::ZERO).await;
+                assert_eq!(count(&lines, &l, PhaseKind::Waiting), 3);
+            });
+        }
+        ground.write("l/gate/open", "");
+        let lines = open(&state);
+        lines.start_known().expect("it reads");
+        runtime.block_on(async {
+            until(&lines, &l, PhaseKind::Done, 3).await;
+            lines.drain(BOUND).await;
+        });
+        for summary in lines
+            .state()
+            .journal
+            .list(&Filter::default())
+            .expect("it lists")
+        {
+            let records = lines.state().journal.load(&summary.item).expect("it loads");
+            let interruptions = records.iter().filter_map(|record| match record {
+                Record::Interrupted { stopped, .. } => Some(*stopped),
+                _ => None,
+            });
+            assert_eq!(interruptions.collect::<Vec<_>>(), [true; 4]);
+        }
+    }
+}
+
+/// The part of [`a_full_disk_is_waited_for`] that runs in a process of its own: no file of it may grow
+/// over a bound, which is what a full disk is to it.
+#[test]
+fn inside_a_process_without_room() {
+    let Some(folder) = env::var_os("ANDON_TEST_NO_ROOM") else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    let runtime = Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let lines = Lines::open(LinesSettings {
+        say: Arc::new({
+            let told = told.clone();
+            move |text| told.lock().expect("whole").push(text.to_owned())
+        }),
+        ..settings(&folder.join("state"))
+    })
+    .expect("it opens");
+    let both = [name("a"), name("b")];
+    for line in &both {
+        lines.start(&folder.join(&**line)).expect("it starts");
+    }
+    let bound = |most: Option<u64>| {
+        let limit = Rlimit {
+            current: most,
+            maximum: None,
+        };
+        setrlimit(Resource::Fsize, limit).expect("it may be set");
+    };
+    let large = env::var_os("ANDON_TEST_NO_ROOM_FOR").is_some_and(|what| what == "bodies");
+    let inputs = inputs(&lines, large);
+    bound(Some(300 << 10));
+    runtime.block_on(async {
+        let mut condition = lines.condition();
+        let doors = both
+            .clone()
+            .map(|line| lines.line(&line).expect("it runs").inputs);
+        let waiting = condition.wait_for(|now| matches!(now, Condition::Waiting { .. }));
+        let fed = async {
+            for input in &inputs {
+                for door in &doors {
+                    // They end with the conveyor.
+                    let _ = door.send(input.clone()).await;
+                }
+            }
+        };
+        let (reason, ()) = tokio::join!(tokio::time::timeout(BOUND, waiting), fed);
+        let reason = reason.expect("it waits").expect("it is told").clone();
+        let Condition::Waiting { reason } = reason else {
+            unreachable!("it was waited for")
+        };
+        let place = if large {
+            "state`: "
+        } else {
+            "journal.sqlite`: "
+        };
+        assert!(
+            reason.contains(place) && reason.contains("hint:"),
+            "{reason}"
+        );
+        for line in &both {
+            assert!(lines.line(line).is_none(), "nothing is taken meanwhile");
+        }
+        bound(None);
+        let running = condition.wait_for(|now| *now == Condition::Running);
+        let running = tokio::time::timeout(BOUND, running).await;
+        drop(running.expect("it goes on").expect("it is told"));
+        for line in &both {
+            let door = lines.line(line).expect("it runs").inputs;
+            for input in &inputs {
+                door.send(input.clone()).await.expect("it takes");
+            }
+            until(&lines, line, PhaseKind::Done, inputs.len()).await;
+        }
+        lines.drain(BOUND).await;
+    });
+    let told = told.lock().expect("whole").clone();
+    assert!(
+        told.iter().any(|text| text.contains("all lines wait")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|text| text.contains("all lines go on")),
+        "{told:?}"
+    );
+    let mut sources = BTreeSet::new();
+    let all = lines.state().journal.list(&Filter::default());
+    for summary in all.expect("it lists") {
+        let records = lines.state().journal.load(&summary.item).expect("it loads");
+        let moves = records
+            .iter()
+            .filter(|it| matches!(it, Record::Moved { .. }));
+        assert_eq!(moves.count(), 2, "{} was carried once", summary.item);
+        let failed = |it: &&Record| matches!(it, Record::Failed { .. } | Record::Jammed { .. });
+        assert_eq!(records.iter().find(failed), None, "no visit is at fault");
+        let item = Item::fold(summary.item, &records)
+            .expect("it folds")
+            .expect("it is there");
+        assert!(sources.insert((item.line, item.source)), "taken twice");
+    }
+}
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    let ground = Ground::new();
+    let stamp = "use = \"@stamp\"";
+    line(&ground, "a", &stations("a", &[("x", stamp), ("y", stamp)]));
+    line(&ground, "b", &stations("b", &[("x", stamp), ("y", stamp)]));
+    // Compiled before, with room.
+    ground.andon(&["check", "a"]).well();
+    for what in ["records", "bodies"] {
+        let _ = fs::remove_dir_all(ground.path("state"));
+        // A signal that would end the process tells of a file that is too large; ignored, it is an error.
+        let output = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(env::current_exe().expect("this program"))
+            .args([
+                "--exact",
+                "lines::inside_a_process_without_room",
+                "--nocapture",
+            ])
+            .env("ANDON_TEST_NO_ROOM", ground.path(""))
+            .env("ANDON_TEST_NO_ROOM_FOR", what)
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let more = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{what}: {said}{more}");
+    }
+}
