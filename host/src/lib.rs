@@ -36,6 +36,7 @@ pub mod assembly;
 pub mod conveyor;
 pub mod housekeeping;
 pub mod lines;
+pub mod notify;
 pub mod retool;
 pub mod sinks;
 pub mod sources;
