@@ -5,6 +5,7 @@
 
 mod answer;
 mod audit;
+mod backup;
 mod build;
 mod cancel;
 mod check;
@@ -13,8 +14,12 @@ mod compile;
 mod completions;
 mod control;
 mod diff;
+mod doctor;
 mod drain;
+mod erase;
 mod explain;
+mod export;
+mod gc;
 mod inputs;
 mod items;
 mod lock;
@@ -82,6 +87,12 @@ enum Command {
     Drain(drain::Drain),
     Token(token::Token),
     Secret(secret::Secret),
+    Gc(gc::Gc),
+    Erase(erase::Erase),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Doctor(doctor::Doctor),
+    Export(export::Export),
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -118,6 +129,10 @@ const GROUPS: &[(&str, &[&str])] = &[
             "secret",
             "completions",
         ],
+    ),
+    (
+        "Look after the state folder",
+        &["gc", "erase", "backup", "restore", "doctor", "export"],
     ),
 ];
 
@@ -181,6 +196,12 @@ pub fn main() -> ExitCode {
         Command::Drain(command) => command.execute(),
         Command::Token(command) => command.execute(),
         Command::Secret(command) => command.execute(),
+        Command::Gc(command) => command.execute(),
+        Command::Erase(command) => command.execute(),
+        Command::Backup(command) => command.execute(),
+        Command::Restore(command) => command.execute(),
+        Command::Doctor(command) => command.execute(),
+        Command::Export(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),
         Command::Runner(command) => command.execute().map(|()| Done::Well),

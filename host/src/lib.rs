@@ -34,6 +34,7 @@ pub mod sandbox;
 // floor 3, running
 pub mod assembly;
 pub mod conveyor;
+pub mod housekeeping;
 pub mod lines;
 pub mod retool;
 pub mod sinks;

@@ -21,7 +21,7 @@ pub trait Upkeep {
     /// When the store cannot be read.
     fn page(&self, after: u64, most: usize) -> Result<Vec<Listed>, JournalError>;
 
-    /// The lines that have items.
+    /// The lines that have items or revisions.
     ///
     /// # Errors
     /// When the store cannot be read.

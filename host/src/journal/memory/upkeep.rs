@@ -38,7 +38,12 @@ impl Upkeep for Memory {
     fn line_names(&self) -> Result<Vec<Name>, JournalError> {
         let kept = self.kept();
         let lines: BTreeSet<_> = kept.items.values().map(|life| &life.summary.line).collect();
-        Ok(lines.into_iter().cloned().collect())
+        let lines = lines.into_iter().chain(kept.revisions.keys());
+        Ok(lines
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect())
     }
 
     fn retired(

@@ -1,7 +1,8 @@
 //! Upkeep: going through all rows, and removing some.
 
 use super::{
-    Order, Sqlite, Work, answer, audit, damaged, int, problem, read, schema, writer::encode_record,
+    Order, Sqlite, Work, answer, audit, connect, damaged, int, problem, read, schema,
+    writer::encode_record,
 };
 use crate::{
     digest::Digest,
@@ -11,8 +12,8 @@ use crate::{
     visit::Millis,
 };
 use futures::{FutureExt, channel::oneshot, future::BoxFuture};
-use rusqlite::{Connection, OptionalExtension, params};
-use std::path::Path;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::{collections::BTreeSet, fs::File, path::Path};
 
 /// What is kept of an item in tables of its own: removed with it, first.
 const OF_ITEMS: &[&str] = &[
@@ -72,22 +73,26 @@ impl Upkeep for Sqlite {
 
     fn line_names(&self) -> Result<Vec<Name>, JournalError> {
         self.read(|connection, path| {
-            let mut next = connection
-                .prepare_cached("SELECT min(line) FROM items WHERE line > ?")
-                .map_err(|error| problem(path, &error))?;
-            let (mut all, mut last) = (Vec::new(), String::new());
-            // From one name to the next over the index: there are few lines, and many items.
-            loop {
-                let line: Option<String> = next
-                    .query_row([&last], |row| row.get(0))
+            let mut all = BTreeSet::new();
+            for table in ["items", "revisions"] {
+                let mut next = connection
+                    .prepare_cached(&format!("SELECT min(line) FROM {table} WHERE line > ?"))
                     .map_err(|error| problem(path, &error))?;
-                let Some(line) = line else { return Ok(all) };
-                all.push(
-                    line.parse()
-                        .map_err(|error| damaged(path, format!("{error}")))?,
-                );
-                last = line;
+                let mut last = String::new();
+                // From one name to the next over the index: there are few lines, and many items.
+                loop {
+                    let line: Option<String> = next
+                        .query_row([&last], |row| row.get(0))
+                        .map_err(|error| problem(path, &error))?;
+                    let Some(line) = line else { break };
+                    let name: Name = line
+                        .parse()
+                        .map_err(|error| damaged(path, format!("{error}")))?;
+                    all.insert(name);
+                    last = line;
+                }
             }
+            Ok(all.into_iter().collect())
         })
     }
 
@@ -359,8 +364,14 @@ impl Upkeep for Sqlite {
         self.read(|connection, _| {
             connection
                 .execute("VACUUM INTO ?", [file.to_string_lossy()])
-                .map(drop)
-                .map_err(|error| problem(file, &error))
+                .map_err(|error| problem(file, &error))?;
+            // A copy is one file, which whoever reads it makes no others beside.
+            let copy = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
+                .map_err(|error| problem(file, &error))?;
+            copy.close().map_err(|(_, error)| problem(file, &error))?;
+            let synced = File::open(file).and_then(|file| file.sync_all());
+            synced.map_err(|error| JournalError::io(file, &error))
         })
     }
 
