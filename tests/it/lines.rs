@@ -489,7 +489,7 @@ fn orders_are_carried_out_on_a_folder_at_rest() {
 
     let came = ground.andon(&["run", ".", "-q"]);
     assert_eq!(came.code, Some(2), "{}", came.whole());
-    assert_eq!(came.stdout, "0\nx 1\ny 1\n");
+    assert_eq!(came.stdout, "0\nx 1\ny 1\n", "{}", came.whole());
     let came = ground.andon(&["audit", "--deed", "pause", "--json"]).well();
     assert_eq!(came.lines().count(), 2);
     assert!(
