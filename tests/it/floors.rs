@@ -6,8 +6,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "audit", "digest", "escape", "factory", "grant", "item", "limits", "line", "lock",
-            "manifest", "name", "problem", "visit",
+            "audit", "digest", "effect", "escape", "factory", "grant", "item", "limits", "line",
+            "lock", "manifest", "name", "problem", "role", "visit",
         ],
     ),
     (
@@ -29,11 +29,12 @@ const FLOORS: &[(u8, &[&str])] = &[
             "conveyor",
             "housekeeping",
             "lines",
+            "retool",
             "sinks",
             "sources",
         ],
     ),
-    (4, &["cli"]),
+    (4, &["cli", "serve"]),
 ];
 
 /// Names that may not stand on floor 0: it does no IO and waits for nothing.

@@ -104,6 +104,7 @@ impl Item {
             Record::Taken { .. } => return Err(self.impossible("it was taken before")),
             Record::Started { at, revision } => self.start(*at, *revision)?,
             Record::Interrupted { stopped, .. } => self.interrupt(*stopped)?,
+            Record::Recalled { .. } => self.recall()?,
             Record::Moved {
                 port,
                 to,
@@ -212,6 +213,19 @@ impl Item {
                 interruptions: course.interruptions.saturating_add(more),
                 ..course
             },
+        };
+        Ok(())
+    }
+
+    /// The attempt is made anew.
+    fn recall(&mut self) -> Result<(), FoldError> {
+        let (station, nth, attempt, course) = self.working()?;
+        self.phase = Phase::Ready {
+            station,
+            nth,
+            attempt,
+            not_before: None,
+            course: course.ended(),
         };
         Ok(())
     }
@@ -642,6 +656,7 @@ impl Record {
             Self::Taken { at, .. }
             | Self::Started { at, .. }
             | Self::Interrupted { at, .. }
+            | Self::Recalled { at, .. }
             | Self::Moved { at, .. }
             | Self::Split { at, .. }
             | Self::Finished { at, .. }

@@ -57,6 +57,14 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         stopped: bool,
     },
+    /// The host ended the attempt itself; it is made anew under the same number, on the revision that is
+    /// its by then.
+    Recalled {
+        /// When.
+        at: Millis,
+        /// Why.
+        why: String,
+    },
     /// The visit gave one output, or a clearing moved the item on.
     Moved {
         /// When.
@@ -389,6 +397,7 @@ impl Record {
             Self::Taken { .. } => "taken",
             Self::Started { .. } => "started",
             Self::Interrupted { .. } => "interrupted",
+            Self::Recalled { .. } => "recalled",
             Self::Moved { .. } => "moved",
             Self::Split { .. } => "split",
             Self::Finished { .. } => "finished",

@@ -25,6 +25,7 @@ macro_rules! suite {
 
 pub(super) mod audit;
 mod delivery;
+mod effects;
 mod lines;
 mod source;
 mod upkeep;

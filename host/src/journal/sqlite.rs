@@ -4,6 +4,7 @@
 
 mod audit;
 mod deliveries;
+mod effects;
 mod lines;
 mod read;
 mod schema;
@@ -23,6 +24,7 @@ use crate::{
     audit::Entry,
     digest::Digest,
     disk,
+    effect::{Effect, VisitKey},
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -178,6 +180,17 @@ impl Sqlite {
         orders.send(order).map_err(|_| self.shared.ended())
     }
 
+    fn effect(
+        &self,
+        visit: VisitKey,
+        effect: &Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let encoded = effects::encode(visit, effect, &self.shared.path);
+        let (reply, receipt) = oneshot::channel();
+        let sent = encoded.and_then(|effect| self.order(Order::Effect(effect, reply)));
+        answer(sent, receipt, &self.shared)
+    }
+
     fn read<T>(
         &self,
         read: impl FnOnce(&Connection, &Path) -> Result<T, JournalError>,
@@ -327,6 +340,43 @@ impl Journal for Sqlite {
 
     fn verify(&self, noted: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError> {
         self.read(|connection, path| audit::verify(connection, path, noted))
+    }
+
+    fn intend(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.effect(visit, &effect)
+    }
+
+    fn ended(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.effect(visit, &effect)
+    }
+
+    fn effects(
+        &self,
+        item: ItemId,
+        visit: Option<(Name, u32)>,
+    ) -> BoxFuture<'_, Result<Vec<(VisitKey, Effect)>, JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        // A journal that is only looked at has nothing to wait for.
+        let written = (self.orders.is_some()).then(|| self.order(Order::Wait(reply)));
+        async move {
+            if let Some(sent) = written {
+                answer(sent, receipt, &self.shared).await?;
+            }
+            self.read(|connection, path| effects::list(connection, path, &item, visit.as_ref()))
+        }
+        .boxed()
+    }
+
+    fn recorded_until(&self, visit: &VisitKey, first: u32) -> Result<Millis, JournalError> {
+        self.read(|connection, path| effects::recorded_until(connection, path, visit, first))
     }
 
     fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {

@@ -5,10 +5,13 @@
 use super::{Fault, FaultKind, Lines, running::Running};
 use crate::{
     conveyor::{Change, Changed, Handle, Ramp, Unable},
-    journal::{LineState, Paused, PhaseKind, Ramping, RetoolRecord},
+    journal::{LineState, Paused, PhaseKind, Ramping, RetoolKind, RetoolRecord},
     name::Name,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::sync::OwnedMutexGuard;
 
 impl Running {
@@ -64,6 +67,7 @@ impl Lines {
             ramp,
             moves: change.moves.clone(),
             older,
+            file: record.file.clone().or_else(|| before.file.clone()),
             ..before.clone()
         };
         let record = RetoolRecord {
@@ -102,6 +106,8 @@ impl Lines {
             }
             Err(unable) => {
                 let undone = RetoolRecord {
+                    kind: RetoolKind::Undone,
+                    drains: None,
                     current: before.current,
                     ramp: before.ramp,
                     notes: BTreeMap::from([("undone".into(), unable.to_string())]),
@@ -112,6 +118,20 @@ impl Lines {
                 Err(unable.into())
             }
         }
+    }
+
+    /// Ends the visits under way at these stations, but for those on this revision: each is made anew.
+    /// How many there were.
+    pub(crate) fn recall(
+        &self,
+        name: &Name,
+        stations: &BTreeSet<Name>,
+        but: u64,
+        why: &str,
+    ) -> u64 {
+        let running = self.running();
+        let run = running.get(name).and_then(|line| line.run.as_ref());
+        run.map_or(0, |run| run.visits.recall(stations, but, why))
     }
 
     /// Pauses a station of a line, or lets it go on.

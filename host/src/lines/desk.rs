@@ -14,6 +14,7 @@ use crate::{
     },
     journal::{Filter, LineState, Paused},
     name::Name,
+    retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
 };
 use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc};
@@ -138,6 +139,33 @@ impl Control for Lines {
             let paused = Some(Paused { by, why, at });
             self.set_paused(&line, &station, paused).await
         })
+    }
+
+    fn plan(&self, line: &Name, wanted: PlanFor) -> Done<'_, Plan> {
+        let line = line.clone();
+        Box::pin(async move { self.me()?.plan_retool(&line, wanted).await })
+    }
+
+    fn retool(&self, by: &str, line: &Name, wanted: Retool) -> Done<'_, Retooled> {
+        let (by, line) = (by.to_owned(), line.clone());
+        Box::pin(async move {
+            let why = bounded(wanted.why)?;
+            let wanted = Retool { why, ..wanted };
+            self.me()?.carry_out(&by, &line, wanted).await
+        })
+    }
+
+    fn promote(&self, by: &str, line: &Name, wanted: Promote) -> Done<'_, Retooled> {
+        let (by, line) = (by.to_owned(), line.clone());
+        Box::pin(async move {
+            let why = bounded(wanted.why)?;
+            self.me()?.end_ramp(&by, &line, Promote { why }).await
+        })
+    }
+
+    fn history(&self, line: &Name) -> Done<'_, History> {
+        let line = line.clone();
+        Box::pin(async move { self.history_of(&line) })
     }
 
     fn resume(&self, _by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {

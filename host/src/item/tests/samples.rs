@@ -51,6 +51,10 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
         },
         Record::Started { at, revision: 0 },
         Record::Interrupted { at, stopped: false },
+        Record::Recalled {
+            at,
+            why: "its grants narrow".into(),
+        },
         Record::Moved {
             at,
             port: name("pass"),
