@@ -25,13 +25,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         3,
         &[
-            "assembly",
-            "conveyor",
-            "housekeeping",
-            "lines",
-            "retool",
-            "sinks",
-            "sources",
+            "assembly", "conveyor", "housekeeping", "lines", "retool", "sinks", "sources",
         ],
     ),
     (4, &["cli", "serve"]),

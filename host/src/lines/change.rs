@@ -4,6 +4,7 @@
 
 use super::{Fault, FaultKind, Lines, running::Running};
 use crate::{
+    audit::{Deed, Entry},
     conveyor::{Change, Changed, Handle, Ramp, Unable},
     journal::{LineState, Paused, PhaseKind, Ramping, RetoolKind, RetoolRecord},
     name::Name,
@@ -134,15 +135,15 @@ impl Lines {
         run.map_or(0, |run| run.visits.recall(stations, but, why))
     }
 
-    /// Pauses a station of a line, or lets it go on.
+    /// Pauses a station of a line, or lets it go on. `said` is who does it, why and when; the audit has it.
     pub(super) async fn set_paused(
         &self,
         name: &Name,
         station: &Name,
-        paused: Option<Paused>,
+        pause: bool,
+        said: Paused,
     ) -> Result<(), Fault> {
         let (_changing, orders, before) = self.to_change(name).await?;
-        let pause = paused.is_some();
         let known = match self.running().get(name) {
             Some(line) => {
                 let has = |change: &Change| {
@@ -165,12 +166,30 @@ impl Lines {
             };
             return Err(Fault::conflict(format!("station `{station}` {so}")));
         }
+        let what = if pause { "paused by" } else { "resumed by" };
+        let entry = Entry {
+            at: said.at,
+            deed: Deed::Pause,
+            allowed: true,
+            line: name.clone(),
+            revision: before.current,
+            station: station.clone(),
+            component: None,
+            item: None,
+            what: format!("{what} {}", said.by),
+            rule: None,
+            why: (!said.why.is_empty()).then(|| said.why.clone()),
+        };
         let mut state = before;
-        match paused {
-            Some(paused) => drop(state.paused.insert(station.clone(), paused)),
-            None => drop(state.paused.remove(station)),
+        if pause {
+            state.paused.insert(station.clone(), said);
+        } else {
+            state.paused.remove(station);
         }
-        (self.state.journal.keep_line(state.clone(), None)).await?;
+        let journal = &self.state.journal;
+        let noted = journal.audit(vec![entry]);
+        journal.keep_line(state.clone(), None).await?;
+        noted.await?;
         if let Some(line) = self.running().get_mut(name) {
             line.state = state;
         }

@@ -132,13 +132,7 @@ impl Control for Lines {
     }
 
     fn pause(&self, by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
-        let (by, line, station) = (by.to_owned(), line.clone(), station.clone());
-        Box::pin(async move {
-            let why = bounded(why.why)?;
-            let at = (self.clock)();
-            let paused = Some(Paused { by, why, at });
-            self.set_paused(&line, &station, paused).await
-        })
+        self.paused(by, (line, station), true, why)
     }
 
     fn plan(&self, line: &Name, wanted: PlanFor) -> Done<'_, Plan> {
@@ -168,12 +162,8 @@ impl Control for Lines {
         Box::pin(async move { self.history_of(&line) })
     }
 
-    fn resume(&self, _by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
-        let (line, station) = (line.clone(), station.clone());
-        Box::pin(async move {
-            bounded(why.why)?;
-            self.set_paused(&line, &station, None).await
-        })
+    fn resume(&self, by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
+        self.paused(by, (line, station), false, why)
     }
 
     fn status(&self, line: Option<&Name>) -> Done<'_, Status> {
@@ -224,6 +214,24 @@ impl Control for Lines {
 }
 
 impl Lines {
+    fn paused(
+        &self,
+        by: &str,
+        (line, station): (&Name, &Name),
+        pause: bool,
+        why: Because,
+    ) -> Done<'_, ()> {
+        let (by, line, station) = (by.to_owned(), line.clone(), station.clone());
+        Box::pin(async move {
+            let said = Paused {
+                by,
+                why: bounded(why.why)?,
+                at: (self.clock)(),
+            };
+            self.set_paused(&line, &station, pause, said).await
+        })
+    }
+
     async fn take(&self, line: &Name, input: Input) -> Result<Submission, Fault> {
         let Submitted { item, known } = self.orders(line)?.submit(input).await?;
         Ok(Submission { item, known })
@@ -444,9 +452,9 @@ impl Lines {
                 failed: counted.map_or(0, |counted| counted.failed),
                 workers: about.workers,
                 paused: state.paused.get(station).cloned(),
-                rate: None,
-                p50_ms: None,
-                p99_ms: None,
+                rate: counted.map(|counted| counted.rate),
+                p50_ms: counted.map(|counted| counted.p50.as_secs_f64() * 1000.0),
+                p99_ms: counted.map(|counted| counted.p99.as_secs_f64() * 1000.0),
             }
         });
         Ok(LineStatus {
@@ -464,8 +472,7 @@ impl Lines {
 }
 
 fn counts(board: &Arc<Board>) -> Vec<(Name, Counts)> {
-    let all = board.counts();
-    all.map(|(name, counts)| (name.clone(), counts)).collect()
+    board.counts().collect()
 }
 
 /// What makes an input the same: what was given, or what nobody else has.

@@ -9,7 +9,11 @@ use crate::lines::{
     Because, Clear, ClearAll, ClearedAll, Control, Done, Fault, FaultKind, GiveAnswer, ItemView,
     Rerun, Status, Submission, Submit, Which,
 };
-use crate::{item::Summary, name::Name};
+use crate::{
+    item::Summary,
+    name::Name,
+    retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
+};
 use bytes::Bytes;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use http::{Method, Request, Response, header};
@@ -306,6 +310,28 @@ impl Control for Client {
             format!("/v1/lines/{line}/stations/{station}/resume"),
             why,
         )
+    }
+
+    fn plan(&self, line: &Name, wanted: PlanFor) -> Done<'_, Plan> {
+        // Nobody is noted for having looked.
+        self.act(
+            &super::user(),
+            format!("/v1/lines/{line}/retool/plan"),
+            wanted,
+        )
+    }
+
+    fn retool(&self, by: &str, line: &Name, wanted: Retool) -> Done<'_, Retooled> {
+        self.act(by, format!("/v1/lines/{line}/retool"), wanted)
+    }
+
+    fn promote(&self, by: &str, line: &Name, wanted: Promote) -> Done<'_, Retooled> {
+        self.act(by, format!("/v1/lines/{line}/promote"), wanted)
+    }
+
+    fn history(&self, line: &Name) -> Done<'_, History> {
+        let path = format!("/v1/lines/{line}/history");
+        async move { self.get(&path).await }.boxed()
     }
 
     fn status(&self, line: Option<&Name>) -> Done<'_, Status> {

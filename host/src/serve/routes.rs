@@ -5,6 +5,7 @@ mod asked;
 mod daemon;
 mod items;
 mod lines;
+mod retool;
 mod watch;
 
 pub use daemon::Drain;
@@ -54,6 +55,10 @@ fn all() -> OpenApiRouter<Arc<Api>> {
         .to(Act::Look, routes!(lines::line))
         .to(Act::Pause, routes!(lines::pause))
         .to(Act::Pause, routes!(lines::resume))
+        .to(Act::Retool, routes!(retool::plan))
+        .to(Act::Retool, routes!(retool::retool))
+        .to(Act::Retool, routes!(retool::promote))
+        .to(Act::Look, routes!(retool::history))
         .to(Act::Submit, routes!(items::submit))
         .to(Act::Look, routes!(items::items))
         .to(Act::Look, routes!(items::item))

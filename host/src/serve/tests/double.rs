@@ -8,6 +8,7 @@ use crate::{
         Which,
     },
     name::Name,
+    retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
 };
 use futures::FutureExt as _;
 use std::{collections::BTreeMap, fmt::Debug, sync::Mutex};
@@ -101,6 +102,22 @@ impl Control for Double {
     fn resume(&self, by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
         drop(self.called::<()>(by, ("resume", line, station, why)));
         async { Ok(()) }.boxed()
+    }
+
+    fn plan(&self, line: &Name, wanted: PlanFor) -> Done<'_, Plan> {
+        self.called("", (line, wanted))
+    }
+
+    fn retool(&self, by: &str, line: &Name, wanted: Retool) -> Done<'_, Retooled> {
+        self.called(by, (line, wanted))
+    }
+
+    fn promote(&self, by: &str, line: &Name, wanted: Promote) -> Done<'_, Retooled> {
+        self.called(by, (line, wanted))
+    }
+
+    fn history(&self, line: &Name) -> Done<'_, History> {
+        self.called("", line)
     }
 
     fn status(&self, _line: Option<&Name>) -> Done<'_, Status> {
