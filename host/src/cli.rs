@@ -18,6 +18,7 @@ mod lock;
 mod new;
 mod print;
 mod progress;
+mod replay;
 mod results;
 mod retool;
 mod run;
@@ -27,6 +28,7 @@ mod secret;
 mod show;
 mod state;
 mod terminal;
+mod test;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{fmt::Write as _, process::ExitCode};
@@ -57,6 +59,8 @@ enum Command {
     Items(items::Items),
     Show(show::Show),
     Diff(diff::Diff),
+    Replay(replay::Replay),
+    Test(test::Test),
     Audit(audit::Audit),
     Clear(clear::Clear),
     Retool(retool::Retool),
@@ -70,7 +74,7 @@ enum Command {
 
 /// The groups of the help text; a test holds them against the commands.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Author a station", &["new", "build", "schema"]),
+    ("Author a station", &["new", "build", "schema", "test"]),
     ("Run a line", &["check", "explain", "lock", "run"]),
     (
         "Operate",
@@ -78,6 +82,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "items",
             "show",
             "diff",
+            "replay",
             "audit",
             "clear",
             "retool",
@@ -132,6 +137,8 @@ pub fn main() -> ExitCode {
         Command::Items(command) => command.execute(),
         Command::Show(command) => command.execute(),
         Command::Diff(command) => command.execute(),
+        Command::Replay(command) => command.execute(),
+        Command::Test(command) => command.execute(),
         Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
         Command::Retool(command) => command.execute(),

@@ -34,6 +34,7 @@ pub mod sandbox;
 pub mod assembly;
 pub mod conveyor;
 pub mod lines;
+pub mod replay;
 pub mod retool;
 pub mod sinks;
 pub mod sources;

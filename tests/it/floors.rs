@@ -22,7 +22,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         ],
     ),
     (2, &["sandbox"]),
-    (3, &["assembly", "conveyor", "lines", "retool", "sinks", "sources"]),
+    (3, &["assembly", "conveyor", "lines", "replay", "retool", "sinks", "sources"]),
     (4, &["cli"]),
 ];
 
