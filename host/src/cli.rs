@@ -3,32 +3,42 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 all is well, 1 the
 //! command could not do what was asked, 2 some items jammed, 130 interrupted and to be gone on with.
 
+mod answer;
 mod audit;
 mod build;
+mod cancel;
 mod check;
 mod clear;
 mod compile;
 mod completions;
 mod control;
 mod diff;
+mod drain;
 mod explain;
 mod inputs;
 mod items;
 mod lock;
+mod logs;
 mod new;
+mod pause;
 mod print;
 mod progress;
 mod replay;
+mod rerun;
 mod results;
 mod retool;
 mod run;
 mod runner;
 mod schema;
 mod secret;
+mod serve;
 mod show;
 mod state;
+mod status;
+mod submit;
 mod terminal;
 mod test;
+mod token;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{fmt::Write as _, process::ExitCode};
@@ -56,14 +66,25 @@ enum Command {
     Explain(explain::Explain),
     Lock(lock::Lock),
     Run(run::Run),
+    Serve(serve::Serve),
+    Submit(submit::Submit),
+    Status(status::Status),
     Items(items::Items),
     Show(show::Show),
     Diff(diff::Diff),
     Replay(replay::Replay),
     Test(test::Test),
     Audit(audit::Audit),
+    Logs(logs::Logs),
     Clear(clear::Clear),
     Retool(retool::Retool),
+    Answer(answer::Answer),
+    Cancel(cancel::Cancel),
+    Rerun(rerun::Rerun),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Drain(drain::Drain),
+    Token(token::Token),
     Secret(secret::Secret),
     Completions(completions::Completions),
     #[command(hide = true)]
@@ -75,7 +96,12 @@ enum Command {
 /// The groups of the help text; a test holds them against the commands.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Author a station", &["new", "build", "schema", "test"]),
-    ("Run a line", &["check", "explain", "lock", "run"]),
+    (
+        "Run a line",
+        &[
+            "check", "explain", "lock", "run", "serve", "submit", "status",
+        ],
+    ),
     (
         "Operate",
         &[
@@ -83,9 +109,17 @@ const GROUPS: &[(&str, &[&str])] = &[
             "show",
             "diff",
             "replay",
+            "logs",
             "audit",
             "clear",
             "retool",
+            "answer",
+            "cancel",
+            "rerun",
+            "pause",
+            "resume",
+            "drain",
+            "token",
             "secret",
             "completions",
         ],
@@ -142,6 +176,17 @@ pub fn main() -> ExitCode {
         Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
         Command::Retool(command) => command.execute(),
+        Command::Serve(command) => command.execute(),
+        Command::Submit(command) => command.execute(),
+        Command::Status(command) => command.execute(),
+        Command::Logs(command) => command.execute(),
+        Command::Answer(command) => command.execute(),
+        Command::Cancel(command) => command.execute(),
+        Command::Rerun(command) => command.execute(),
+        Command::Pause(command) => command.execute(),
+        Command::Resume(command) => command.execute(),
+        Command::Drain(command) => command.execute(),
+        Command::Token(command) => command.execute(),
         Command::Secret(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod problem;
+pub mod role;
 pub mod visit;
 
 // floor 1, stores
@@ -41,3 +42,4 @@ pub mod sources;
 
 // floor 4, faces
 pub mod cli;
+pub mod serve;

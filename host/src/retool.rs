@@ -16,8 +16,8 @@ mod tend;
 pub use apply::Retools;
 pub use plan::{Difference, GrantPlan, Plan, Refusal, StationChange, StationPlan, WaitingPlan};
 pub use ramp::Tally;
-pub(crate) use tend::tend;
 pub use request::{Aim, History, PlanFor, Promote, Retool, Retooled};
+pub(crate) use tend::tend;
 
 #[cfg(test)]
 mod tests;

@@ -24,5 +24,6 @@ mod rights;
 mod run;
 mod runners;
 mod secrets;
+mod serve;
 mod sockets;
 mod stations;

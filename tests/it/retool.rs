@@ -53,7 +53,10 @@ next = "done"
     let built = andon_build::build(&stations.join("stamp"), &options).expect("it builds");
     fs::copy(built.component, ground.path("one.wasm")).expect("copied");
     fs::copy(stations.join("spins.wat"), ground.path("two.wat")).expect("copied");
-    ground.write("line.toml", text).write("rules/a.txt", "a").write("rules/b/c.txt", "c");
+    ground
+        .write("line.toml", text)
+        .write("rules/a.txt", "a")
+        .write("rules/b/c.txt", "c");
     ground.write("data/x", "x");
     let folder = ground.path(".andon");
     let content = Content::open(folder.join("blobs"));
@@ -63,35 +66,64 @@ next = "done"
     };
     let say = |_: &str| ();
     let assembly = assembly(&say);
-    let assembled = assembly.assemble(&ground.path("line.toml")).expect("it assembles");
+    let assembled = assembly
+        .assemble(&ground.path("line.toml"))
+        .expect("it assembles");
     let (line, revision) = assembled.keep(stock).expect("it is kept");
-    assert_eq!((revision.folder.as_path(), revision.file.as_deref()), (Path::new(".."), Some(Path::new("line.toml"))));
+    assert_eq!(
+        (revision.folder.as_path(), revision.file.as_deref()),
+        (Path::new(".."), Some(Path::new("line.toml")))
+    );
     let text = revision.to_text().expect("text");
     let read = Revision::from_text(&text).expect("a revision");
     assert_eq!(read, revision);
 
     // The sources go, and what is granted stays.
-    for gone in ["line.toml", "one.wasm", "two.wat", "rules/a.txt", "rules/b/c.txt"] {
+    for gone in [
+        "line.toml",
+        "one.wasm",
+        "two.wat",
+        "rules/a.txt",
+        "rules/b/c.txt",
+    ] {
         fs::remove_file(ground.path(gone)).expect("removed");
     }
     let revive = || assembly.revive(&revision, 3, stock);
     let revived = revive().expect("it comes back");
-    assert_eq!(revived.keep(stock).expect("it is kept"), (line.clone(), revision.clone()));
+    assert_eq!(
+        revived.keep(stock).expect("it is kept"),
+        (line.clone(), revision.clone())
+    );
     let digests = |assembled: &Assembled| -> Vec<_> {
-        assembled.parts.values().map(|part| part.component.digest).collect()
+        assembled
+            .parts
+            .values()
+            .map(|part| part.component.digest)
+            .collect()
     };
     assert_eq!(digests(&revived), digests(&assembled));
     let granted = |assembled: &Assembled| -> Vec<String> {
-        assembled.terms(&line).into_iter().map(|(_, terms)| terms.granted_at).collect()
+        assembled
+            .terms(&line)
+            .into_iter()
+            .map(|(_, terms)| terms.granted_at)
+            .collect()
     };
-    let file = fs::canonicalize(ground.path(".")).expect("there").join("line.toml");
-    assert_eq!(granted(&revived), [file.display().to_string(), file.display().to_string()]);
+    let file = fs::canonicalize(ground.path("."))
+        .expect("there")
+        .join("line.toml");
+    assert_eq!(
+        granted(&revived),
+        [file.display().to_string(), file.display().to_string()]
+    );
     // A factory moved as a whole.
     assert!(line.stations["one"].assets[0].host.starts_with(&folder));
 
     let told = |what: &str| {
         let error = revive().expect_err(what);
-        error.to_string().replace(&ground.path("").display().to_string(), "DIR/")
+        error
+            .to_string()
+            .replace(&ground.path("").display().to_string(), "DIR/")
     };
     let mut wrong = Vec::new();
     fs::rename(ground.path("data"), ground.path("moved")).expect("renamed");
@@ -137,7 +169,9 @@ grants.fs = [{ host = "data", guest = "/data", access = "write" }]
     };
     let say = |_: &str| ();
     let assembly = assembly(&say);
-    let assembled = assembly.assemble(&ground.path("line.toml")).expect("it assembles");
+    let assembled = assembly
+        .assemble(&ground.path("line.toml"))
+        .expect("it assembles");
     let (_, revision) = assembled.keep(stock).expect("it is kept");
     ground.write(
         "andon.toml",

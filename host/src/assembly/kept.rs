@@ -72,7 +72,7 @@ impl Assembled {
     /// # Errors
     /// When an asset is gone.
     pub fn kept_line(&self, stock: Stock<'_>) -> Result<Line, AssetError> {
-        Ok(self.revise(&stock.shelf())?.0)
+        self.placed(&stock.shelf())
     }
 }
 

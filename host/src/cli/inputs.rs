@@ -181,7 +181,7 @@ pub(super) fn read(
             return;
         }
     };
-    let by = super::clear::user();
+    let by = crate::serve::user();
     let input = |source: String, position: usize, content_type: &str, body: Bytes| {
         let digest = Digest::of(&body);
         let key = format!(

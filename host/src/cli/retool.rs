@@ -112,7 +112,9 @@ impl FromStr for Move {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (old, new) = text.split_once('=').ok_or("`OLD=NEW` is meant, two stations")?;
+        let (old, new) = text
+            .split_once('=')
+            .ok_or("`OLD=NEW` is meant, two stations")?;
         let name = |text: &str| text.parse::<Name>().map_err(|error| error.to_string());
         Ok(Self(name(old)?, name(new)?))
     }
@@ -150,7 +152,10 @@ impl Retool {
     }
 
     fn moves(&self) -> BTreeMap<Name, Name> {
-        let pairs = self.moves.iter().map(|Move(old, new)| (old.clone(), new.clone()));
+        let pairs = self
+            .moves
+            .iter()
+            .map(|Move(old, new)| (old.clone(), new.clone()));
         pairs.collect()
     }
 
@@ -213,7 +218,10 @@ impl Retool {
         let mut accept = self.accept.clone();
         let open = |accept: &[String]| -> Vec<GrantPlan> {
             let named = |name: &String| accept.contains(name);
-            let open = plan.widened.iter().filter(|g| !g.accept.as_ref().is_some_and(named));
+            let open = plan
+                .widened
+                .iter()
+                .filter(|g| !g.accept.as_ref().is_some_and(named));
             open.cloned().collect()
         };
         for grant in open(&accept) {
@@ -225,7 +233,10 @@ impl Retool {
             match answer {
                 Some(true) => accept.push(name),
                 Some(false) => {
-                    print::note(&format!("`{}` was not accepted: nothing has changed", print::line(&name)));
+                    print::note(&format!(
+                        "`{}` was not accepted: nothing has changed",
+                        print::line(&name)
+                    ));
                     return Ok(None);
                 }
                 None => {
@@ -240,7 +251,9 @@ impl Retool {
         match terminal::confirmed(&format!("retool `{}`?", self.line))? {
             Some(true) => Ok(Some(accept)),
             Some(false) => Ok(None),
-            None => bail!("nobody is there to say yes\n  hint: `--yes` applies it without being asked, `--dry-run` only shows it"),
+            None => bail!(
+                "nobody is there to say yes\n  hint: `--yes` applies it without being asked, `--dry-run` only shows it"
+            ),
         }
     }
 
@@ -270,7 +283,10 @@ impl Retool {
                 return Ok(());
             };
             if line.revision == retooled.revision {
-                print::note(&format!("`{}` runs by revision {}", self.line, line.revision));
+                print::note(&format!(
+                    "`{}` runs by revision {}",
+                    self.line, line.revision
+                ));
                 return Ok(());
             }
             let left: Vec<String> = (line.stations.iter())
@@ -284,7 +300,10 @@ impl Retool {
                 .collect();
             if left.is_empty() {
                 // It runs by something else by now.
-                print::note(&format!("`{}` was retooled to revision {} meanwhile", self.line, line.revision));
+                print::note(&format!(
+                    "`{}` was retooled to revision {} meanwhile",
+                    self.line, line.revision
+                ));
                 return Ok(());
             }
             let left = left.join("; ");
@@ -308,7 +327,9 @@ fn told(line: &Name, ramp: Option<Share>, retooled: &Retooled) -> String {
         ..
     } = retooled;
     let mut text = match ramp {
-        Some(Share(percent)) => format!("revision {revision} takes {percent} % of the items of `{line}`"),
+        Some(Share(percent)) => {
+            format!("revision {revision} takes {percent} % of the items of `{line}`")
+        }
         None if draining.is_empty() => format!("`{line}` runs by revision {revision}"),
         None => format!("`{line}` takes revision {revision}"),
     };

@@ -202,33 +202,8 @@ fn places(item: &Item, records: &[Record]) -> anyhow::Result<Vec<Option<AtStatio
     let mut places = Vec::new();
     let mut now: Option<Item> = None;
     for record in records {
-        places.push(now.as_ref().and_then(|item| match &item.phase {
-            Phase::Ready {
-                station,
-                nth,
-                attempt,
-                ..
-            }
-            | Phase::Working {
-                station,
-                nth,
-                attempt,
-                ..
-            }
-            | Phase::Held {
-                station,
-                nth,
-                attempt,
-                ..
-            }
-            | Phase::Jammed {
-                station,
-                nth,
-                attempt,
-                ..
-            } => Some((station.clone(), *nth, *attempt)),
-            Phase::Split(_) | Phase::Ended { .. } => None,
-        }));
+        let place = now.as_ref().and_then(Item::attempt);
+        places.push(place.map(|(station, nth, attempt)| (station.clone(), nth, attempt)));
         match &mut now {
             Some(item) => item.apply(record)?,
             None => now = Item::fold(item.id.clone(), std::slice::from_ref(record))?,

@@ -9,8 +9,8 @@ use super::*;
 use crate::{
     item::{Body, Labels, Payload, Phase},
     journal::{Filter, Memory},
-    line::Vars,
-    visit::Output,
+    line::{Line, Vars},
+    visit::{Outcome, Output, Usage, Visit},
 };
 use std::{
     cell::Cell,

@@ -122,7 +122,13 @@ impl Lines {
 
     /// Ends the visits under way at these stations, but for those on this revision: each is made anew.
     /// How many there were.
-    pub(crate) fn recall(&self, name: &Name, stations: &BTreeSet<Name>, but: u64, why: &str) -> u64 {
+    pub(crate) fn recall(
+        &self,
+        name: &Name,
+        stations: &BTreeSet<Name>,
+        but: u64,
+        why: &str,
+    ) -> u64 {
         let running = self.running();
         let run = running.get(name).and_then(|line| line.run.as_ref());
         run.map_or(0, |run| run.visits.recall(stations, but, why))

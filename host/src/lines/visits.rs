@@ -119,10 +119,13 @@ impl Visits {
     /// revision that is its by then. How many there were.
     pub(super) fn recall(&self, stations: &BTreeSet<Name>, but: u64, why: &str) -> u64 {
         let mut all = self.recalls.all();
-        let theirs = |_: &u64, it: &mut Recall| it.revision != but && stations.contains(&it.station);
+        let theirs =
+            |_: &u64, it: &mut Recall| it.revision != but && stations.contains(&it.station);
         let recalled = all.1.extract_if(theirs).map(|(_, recall)| recall);
         // One that has just ended does not hear it.
-        recalled.filter_map(|recall| recall.tell.send(why.into()).ok()).count() as u64
+        recalled
+            .filter_map(|recall| recall.tell.send(why.into()).ok())
+            .count() as u64
     }
 
     fn place(&self, visit: &Visit) -> (Place, oneshot::Receiver<String>) {

@@ -60,7 +60,11 @@ impl Lines {
     ///
     /// # Errors
     /// When what is aimed at does not check, is another line, or cannot be put together.
-    pub(crate) async fn plan_retool(self: &Arc<Self>, line: &Name, wanted: PlanFor) -> Result<Plan, Fault> {
+    pub(crate) async fn plan_retool(
+        self: &Arc<Self>,
+        line: &Name,
+        wanted: PlanFor,
+    ) -> Result<Plan, Fault> {
         let drawn = self.drawn(line, wanted.aim, wanted.moves).await?;
         Ok(drawn.plan)
     }
@@ -189,20 +193,30 @@ impl Lines {
         wanted: Retool,
         by_itself: bool,
     ) -> Result<Retooled, Fault> {
-        let drawn = self.drawn(line, wanted.aim.clone(), wanted.moves.clone()).await?;
+        let drawn = self
+            .drawn(line, wanted.aim.clone(), wanted.moves.clone())
+            .await?;
         let errand = errand(&drawn, &wanted, by_itself)?;
         permit(&drawn, &wanted, errand)?;
         if errand == Errand::Wanted && drawn.plan.is_empty() {
             return Ok(Retooled::nothing(drawn.plan));
         }
         let left: BTreeSet<Name> = match wanted.drain {
-            true => drawn.plan.waiting.iter().filter(|w| w.to.is_none()).map(|w| w.station.clone()).collect(),
+            true => drawn
+                .plan
+                .waiting
+                .iter()
+                .filter(|w| w.to.is_none())
+                .map(|w| w.station.clone())
+                .collect(),
             false => BTreeSet::new(),
         };
         if !left.is_empty() && self.rests() {
             return Err(Fault::of(
                 FaultKind::Unavailable,
-                format!("nothing drains while no process runs line `{line}`\n  hint: start it with `andon serve`, or send the items elsewhere with `--move`"),
+                format!(
+                    "nothing drains while no process runs line `{line}`\n  hint: start it with `andon serve`, or send the items elsewhere with `--move`"
+                ),
             ));
         }
         let Drawn {
@@ -295,12 +309,18 @@ impl Lines {
         let (lines, line) = (self.clone(), line.clone());
         let (new, old) = (new.clone(), old.clone());
         blocking(move || {
-            let state = absolute(&lines.state().folder).unwrap_or_else(|_| lines.state().folder.clone());
+            let state =
+                absolute(&lines.state().folder).unwrap_or_else(|_| lines.state().folder.clone());
             let both = drain::beside(&new, &old, &stations, &state).map_err(Fault::conflict)?;
-            let text = both.to_text().map_err(|error| Fault::internal(error.to_string()))?;
+            let text = both
+                .to_text()
+                .map_err(|error| Fault::internal(error.to_string()))?;
             // First as it can be: only what can be made ready gets a number.
             let say = |_: &str| ();
-            lines.assembly(&say).revive(&both, 0, lines.stock()).map_err(wrong)?;
+            lines
+                .assembly(&say)
+                .revive(&both, 0, lines.stock())
+                .map_err(wrong)?;
             let number = lines.state().journal.keep_revision(&line, &text)?;
             Ok(lines.revive(&line, number)?)
         })
@@ -314,7 +334,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Fault> {
     match spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(Fault::internal(format!("the host's own code panicked: {error}"))),
+        Err(error) => Err(Fault::internal(format!(
+            "the host's own code panicked: {error}"
+        ))),
     }
 }
 
@@ -338,9 +360,7 @@ fn errand(drawn: &Drawn, wanted: &Retool, by_itself: bool) -> Result<Errand, Fau
 
 /// Whether the plan may be carried out.
 fn permit(drawn: &Drawn, wanted: &Retool, errand: Errand) -> Result<(), Fault> {
-    let Drawn {
-        plan, old, new, ..
-    } = drawn;
+    let Drawn { plan, old, new, .. } = drawn;
     let refused = |refusal: Refusal| {
         let message = refusal.to_string();
         match refusal {
@@ -348,14 +368,19 @@ fn permit(drawn: &Drawn, wanted: &Retool, errand: Errand) -> Result<(), Fault> {
             _ => Fault::conflict(message),
         }
     };
-    if wanted.ramp.is_some_and(|percent| !(1..=99).contains(&percent)) {
+    if wanted
+        .ramp
+        .is_some_and(|percent| !(1..=99).contains(&percent))
+    {
         return Err(Fault::invalid(
             "a ramp is for 1 to 99 of a hundred items\n  hint: without `--ramp` all items take the new revision",
         ));
     }
     if let Some(guard) = wanted.guard {
         if wanted.ramp.is_none() {
-            return Err(Fault::invalid("a margin is for a ramp\n  hint: `--ramp 10%` begins one"));
+            return Err(Fault::invalid(
+                "a margin is for a ramp\n  hint: `--ramp 10%` begins one",
+            ));
         }
         if !(1..=100).contains(&guard.margin) {
             return Err(Fault::invalid("a margin is 1 to 100 percentage points"));

@@ -39,7 +39,11 @@ pub(super) fn beside(
             }
         }
         both.line.stations.insert(name.clone(), station);
-        both.components.extend(old.components.get(name).map(|digest| (name.clone(), *digest)));
+        both.components.extend(
+            old.components
+                .get(name)
+                .map(|digest| (name.clone(), *digest)),
+        );
     }
     Ok(both)
 }
@@ -54,8 +58,13 @@ mod tests {
 
     fn revision(text: &str, folder: &str) -> Revision {
         let text = format!("line = \"l\"\nentry = \"a\"\n{text}");
-        let line = line::parse("line.toml", &text, &Vars::default()).expect("a line").line;
-        let components = line.stations.keys().map(|name| (name.clone(), Digest::of(folder)));
+        let line = line::parse("line.toml", &text, &Vars::default())
+            .expect("a line")
+            .line;
+        let components = line
+            .stations
+            .keys()
+            .map(|name| (name.clone(), Digest::of(folder)));
         Revision {
             components: components.collect(),
             folder: folder.into(),
@@ -65,7 +74,9 @@ mod tests {
     }
 
     fn names(of: &[&str]) -> BTreeSet<Name> {
-        of.iter().map(|name| name.parse().expect("a name")).collect()
+        of.iter()
+            .map(|name| name.parse().expect("a name"))
+            .collect()
     }
 
     #[test]
@@ -89,7 +100,9 @@ mod tests {
     fn two_joins_of_one_split_do_not_stand_beside_each_other() {
         let with = |join: &str| {
             revision(
-                &format!("[stations.a]\nuse='x'\nnext='{join}'\n[stations.{join}]\nuse='x'\nnext='done'\njoin={{of='a'}}"),
+                &format!(
+                    "[stations.a]\nuse='x'\nnext='{join}'\n[stations.{join}]\nuse='x'\nnext='done'\njoin={{of='a'}}"
+                ),
                 "..",
             )
         };

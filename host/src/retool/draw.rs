@@ -96,11 +96,14 @@ pub(super) fn draw(
 /// How a line stands.
 pub(super) fn state_of(lines: &Lines, line: &Name) -> Result<LineState, Fault> {
     let known = lines.state().journal.lines()?;
-    known.into_iter().find(|state| state.line == *line).ok_or_else(|| {
-        Fault::not_found(format!(
-            "there is no line `{line}` here\n  hint: `andon status` lists them"
-        ))
-    })
+    known
+        .into_iter()
+        .find(|state| state.line == *line)
+        .ok_or_else(|| {
+            Fault::not_found(format!(
+                "there is no line `{line}` here\n  hint: `andon status` lists them"
+            ))
+        })
 }
 
 /// A revision as it was kept.
@@ -111,7 +114,9 @@ pub(super) fn kept(lines: &Lines, line: &Name, number: u64) -> Result<Revision, 
         ))
     })?;
     Revision::from_text(&text).map_err(|error| {
-        Fault::internal(format!("revision {number} of `{line}` cannot be read: {error}"))
+        Fault::internal(format!(
+            "revision {number} of `{line}` cannot be read: {error}"
+        ))
     })
 }
 

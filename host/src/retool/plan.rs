@@ -123,10 +123,14 @@ pub enum Refusal {
     #[error("`--accept {}`: no grant that would be wider has this name\n  hint: `--dry-run` shows the names", escaped(.0))]
     NoGrant(String),
     /// What is applied is not what was looked at.
-    #[error("what the line's file says is another than what was looked at\n  hint: look at the plan once more")]
+    #[error(
+        "what the line's file says is another than what was looked at\n  hint: look at the plan once more"
+    )]
     Another,
     /// Items would have nowhere to go.
-    #[error("{items} unfinished items are at station `{station}`, which the new revision does not have\n  hint: `--move {station}=OTHER` sends them to another station, `--drain` waits until none is there")]
+    #[error(
+        "{items} unfinished items are at station `{station}`, which the new revision does not have\n  hint: `--move {station}=OTHER` sends them to another station, `--drain` waits until none is there"
+    )]
     Homeless {
         /// The station.
         station: Name,
@@ -215,12 +219,18 @@ impl Plan {
     /// The stations that the new revision does not have.
     pub fn removed(&self) -> impl Iterator<Item = &Name> {
         let removed = |plan: &&StationPlan| plan.change == StationChange::Removed;
-        self.stations.iter().filter(removed).map(|plan| &plan.station)
+        self.stations
+            .iter()
+            .filter(removed)
+            .map(|plan| &plan.station)
     }
 
     /// The stations whose grants narrow, so that what is under way there has more than it should.
     pub fn narrows(&self) -> BTreeSet<Name> {
-        self.narrowed.iter().map(|grant| grant.station.clone()).collect()
+        self.narrowed
+            .iter()
+            .map(|grant| grant.station.clone())
+            .collect()
     }
 
     /// The stations that would do their work otherwise: new and changed ones.
@@ -262,10 +272,16 @@ impl Plan {
     ) -> Result<(), Refusal> {
         for (from, to) in moves {
             let why = match () {
-                () if !old.stations.contains_key(from) => "the line has no such station to move from",
+                () if !old.stations.contains_key(from) => {
+                    "the line has no such station to move from"
+                }
                 () if new.stations.contains_key(from) => "the new revision still has this station",
-                () if !new.stations.contains_key(to) => "the new revision has no such station to move to",
-                () if new.stations[to].join.is_some() => "nothing can be moved to a station that joins",
+                () if !new.stations.contains_key(to) => {
+                    "the new revision has no such station to move to"
+                }
+                () if new.stations[to].join.is_some() => {
+                    "nothing can be moved to a station that joins"
+                }
                 () => continue,
             };
             return Err(Refusal::NoMove {
@@ -304,7 +320,12 @@ fn pins(revision: &Revision, other: &Revision) -> Lock {
             component: revision.components.get(name).copied().unwrap_or(nothing),
             requires: Vec::new(),
             assets: (station.assets.iter())
-                .map(|asset| (asset.guest.clone(), Digest::of(asset.host.as_os_str().as_encoded_bytes())))
+                .map(|asset| {
+                    (
+                        asset.guest.clone(),
+                        Digest::of(asset.host.as_os_str().as_encoded_bytes()),
+                    )
+                })
                 .collect(),
             grants: placed(&station.grants),
         };
@@ -332,7 +353,10 @@ fn stations(old: &Revision, new: &Revision, grants: &[Change]) -> Vec<StationPla
     let names: BTreeSet<&Name> = before.keys().chain(now.keys()).collect();
     let plan = |name: &Name| {
         let (change, differences) = match (before.get(name), now.get(name)) {
-            (None, Some(station)) => (StationChange::Added, vec![component(None, new.components.get(name)), leads(station)]),
+            (None, Some(station)) => (
+                StationChange::Added,
+                vec![component(None, new.components.get(name)), leads(station)],
+            ),
             (Some(_), None) => (StationChange::Removed, Vec::new()),
             (Some(was), Some(is)) => {
                 let mut all = Vec::new();
@@ -340,7 +364,12 @@ fn stations(old: &Revision, new: &Revision, grants: &[Change]) -> Vec<StationPla
                 if a != b {
                     all.push(component(a, b));
                 }
-                all.extend(grants.iter().filter(|c| c.station.as_ref() == Some(name)).filter_map(asset));
+                all.extend(
+                    grants
+                        .iter()
+                        .filter(|c| c.station.as_ref() == Some(name))
+                        .filter_map(asset),
+                );
                 all.extend(difference(&bare(was), &bare(is)));
                 (StationChange::Changed, all)
             }

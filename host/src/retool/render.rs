@@ -88,7 +88,10 @@ pub(super) fn rules(rules: &[Rule]) -> String {
             Target::Done => "done".into(),
             Target::Scrap => "scrap".into(),
         };
-        let when = rule.when.iter().map(|(name, value)| format!("{name}={value}"));
+        let when = rule
+            .when
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
         match rule.when.is_empty() {
             true => to,
             false => format!("{to} when {}", when.collect::<Vec<_>>().join(" and ")),

@@ -4,7 +4,7 @@
 use super::{Tally, draw};
 use crate::{
     journal::{Drains, Guard, RetoolKind, RetoolRecord},
-    lines::{Lines, LineHandle},
+    lines::{LineHandle, Lines},
     name::Name,
 };
 use std::{
@@ -26,7 +26,8 @@ pub(crate) fn tend(lines: &Arc<Lines>, line: &Name) {
     };
     // What was undone, and its undoing, changed nothing.
     let led_here = |record: &RetoolRecord| {
-        record.kind != RetoolKind::Undone && (record.current, record.ramp) == (state.current, state.ramp)
+        record.kind != RetoolKind::Undone
+            && (record.current, record.ramp) == (state.current, state.ramp)
     };
     let Some(last) = history.retools.into_iter().rfind(led_here) else {
         return;
@@ -40,7 +41,12 @@ pub(crate) fn tend(lines: &Arc<Lines>, line: &Name) {
 }
 
 /// The line, as long as it runs by these revisions.
-fn still(lines: &Weak<Lines>, line: &Name, current: u64, ramp: Option<u64>) -> Option<(Arc<Lines>, Option<LineHandle>)> {
+fn still(
+    lines: &Weak<Lines>,
+    line: &Name,
+    current: u64,
+    ramp: Option<u64>,
+) -> Option<(Arc<Lines>, Option<LineHandle>)> {
     let lines = lines.upgrade()?;
     let state = lines.runs_by(line)?;
     let same = state.current == current && state.ramp.map(|ramp| ramp.to) == ramp;
@@ -102,7 +108,11 @@ async fn guard_ramp(lines: Weak<Lines>, line: Name, (old, new): (u64, u64), guar
 
 /// What a revision's attempts came to since the line began to be carried.
 fn tally(handle: &LineHandle, revision: u64) -> Tally {
-    let came = handle.board.revisions().remove(&revision).unwrap_or_default();
+    let came = handle
+        .board
+        .revisions()
+        .remove(&revision)
+        .unwrap_or_default();
     Tally {
         attempts: came.passed + came.failed,
         jams: came.jammed,

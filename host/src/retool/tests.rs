@@ -32,10 +32,17 @@ fn name(text: &str) -> Name {
 }
 
 fn revision(text: &str) -> Revision {
-    let line = line::parse("line.toml", text, &Vars::default()).expect("a line").line;
+    let line = line::parse("line.toml", text, &Vars::default())
+        .expect("a line")
+        .line;
     Revision {
         components: (line.stations.iter())
-            .map(|(name, station)| (name.clone(), Digest::of(station.r#use.display().to_string())))
+            .map(|(name, station)| {
+                (
+                    name.clone(),
+                    Digest::of(station.r#use.display().to_string()),
+                )
+            })
             .collect(),
         line,
         folder: "..".into(),
@@ -45,7 +52,12 @@ fn revision(text: &str) -> Revision {
 
 fn plan(old: &Revision, new: &Revision) -> Plan {
     let items = [(name("scan"), 3), (name("parse"), 1)].into();
-    Plan::between((1, old), ("line.toml".into(), new), &items, &BTreeMap::new())
+    Plan::between(
+        (1, old),
+        ("line.toml".into(), new),
+        &items,
+        &BTreeMap::new(),
+    )
 }
 
 #[test]
@@ -54,21 +66,69 @@ fn each_difference_of_two_revisions() {
         ("nothing", &[]),
         ("worker", &[("entry =", "worker = \"own\"\nentry =")]),
         ("component", &[("scan.wasm", "scan-2.wasm")]),
-        ("port", &[("leak = \"scrap\"", "leak = [{ when = { risk = \"high\" }, to = \"report\" }, { to = \"scrap\" }]")]),
+        (
+            "port",
+            &[(
+                "leak = \"scrap\"",
+                "leak = [{ when = { risk = \"high\" }, to = \"report\" }, { to = \"scrap\" }]",
+            )],
+        ),
         ("port gone", &[(", leak = \"scrap\"", "")]),
         ("limits", &[("30s", "90s"), ("64MiB", "1GiB")]),
-        ("config", &[("4.5", "5"), (", words = [\"a\"]", ", deep = { a = 1 }")]),
-        ("workers", &[("[stations.report]", "[stations.report]\nworkers = 8\nqueue = 9")]),
-        ("retry", &[("[stations.report]", "[stations.report]\nretry = { attempts = 5, backoff = \"1s..5m\" }")]),
-        ("asset", &[("[stations.report]", "[stations.report]\nassets = [{ host = \"r\", guest = \"/rules\" }]")]),
-        ("wider", &[("GET https", "GET,POST https"), ("access = \"read\"", "access = \"write\"")]),
+        (
+            "config",
+            &[("4.5", "5"), (", words = [\"a\"]", ", deep = { a = 1 }")],
+        ),
+        (
+            "workers",
+            &[(
+                "[stations.report]",
+                "[stations.report]\nworkers = 8\nqueue = 9",
+            )],
+        ),
+        (
+            "retry",
+            &[(
+                "[stations.report]",
+                "[stations.report]\nretry = { attempts = 5, backoff = \"1s..5m\" }",
+            )],
+        ),
+        (
+            "asset",
+            &[(
+                "[stations.report]",
+                "[stations.report]\nassets = [{ host = \"r\", guest = \"/rules\" }]",
+            )],
+        ),
+        (
+            "wider",
+            &[
+                ("GET https", "GET,POST https"),
+                ("access = \"read\"", "access = \"write\""),
+            ],
+        ),
         ("narrower", &[("v1/**", "v1/x")]),
-        ("no grant", &[("grants.http = [\"GET https://a.example/v1/**\"]\n", "")]),
-        ("added", &[
-            ("pass = \"report\"", "pass = \"more\""),
-            ("[stations.report]", "[stations.more]\nuse = \"more\"\nnext = \"report\"\ngrants.tcp = [\"db:5432\"]\n[stations.report]"),
-        ]),
-        ("removed", &[("next = \"scan\"\n", "next = \"gone\"\n"), ("stations.scan", "stations.gone")]),
+        (
+            "no grant",
+            &[("grants.http = [\"GET https://a.example/v1/**\"]\n", "")],
+        ),
+        (
+            "added",
+            &[
+                ("pass = \"report\"", "pass = \"more\""),
+                (
+                    "[stations.report]",
+                    "[stations.more]\nuse = \"more\"\nnext = \"report\"\ngrants.tcp = [\"db:5432\"]\n[stations.report]",
+                ),
+            ],
+        ),
+        (
+            "removed",
+            &[
+                ("next = \"scan\"\n", "next = \"gone\"\n"),
+                ("stations.scan", "stations.gone"),
+            ],
+        ),
     ];
     let old = revision(LINE);
     let mut all = String::new();
@@ -80,7 +140,10 @@ fn each_difference_of_two_revisions() {
         let plan = plan(&old, &revision(&text));
         assert_eq!(plan.is_empty(), *what == "nothing", "{what}");
         let told = serde_json::to_string(&plan).expect("it is written");
-        assert_eq!(serde_json::from_str::<Plan>(&told).expect("it is read"), plan);
+        assert_eq!(
+            serde_json::from_str::<Plan>(&told).expect("it is read"),
+            plan
+        );
         all += &format!("{what}: {plan}\n");
     }
     insta::assert_snapshot!(all);
@@ -94,7 +157,11 @@ fn the_same_folder_of_another_place_is_another() {
         ..old.clone()
     };
     let plan = plan(&old, &moved);
-    let names: Vec<_> = plan.widened.iter().filter_map(|g| g.accept.as_deref()).collect();
+    let names: Vec<_> = plan
+        .widened
+        .iter()
+        .filter_map(|g| g.accept.as_deref())
+        .collect();
     assert_eq!(names, ["scan:fs read /data from ../strict/data"]);
 }
 
@@ -106,7 +173,13 @@ fn what_widens_is_accepted_by_its_name_only() {
     let name = "scan:http * https://a.example/v1/**".to_string();
     assert_eq!(plan.accepted(std::slice::from_ref(&name)), Ok(()));
     assert_eq!(plan.accepted(&[]), Err(Refusal::Widens(vec![name.clone()])));
-    for other in ["all", "scan", "scan:http", "http * https://a.example/v1/**", ""] {
+    for other in [
+        "all",
+        "scan",
+        "scan:http",
+        "http * https://a.example/v1/**",
+        "",
+    ] {
         let names = [name.clone(), other.to_string()];
         assert_eq!(plan.accepted(&names), Err(Refusal::NoGrant(other.into())));
     }
@@ -140,7 +213,15 @@ fn items_of_a_station_that_goes_need_a_place() {
         told(&[("nowhere", "report")], true),
     ];
     insta::assert_snapshot!(wrong.join("\n"));
-    let none = Plan::between((1, &old), ("x".into(), &new), &BTreeMap::new(), &BTreeMap::new());
-    assert_eq!(none.housed(&old.line, &new.line, &BTreeMap::new(), false), Ok(()));
+    let none = Plan::between(
+        (1, &old),
+        ("x".into(), &new),
+        &BTreeMap::new(),
+        &BTreeMap::new(),
+    );
+    assert_eq!(
+        none.housed(&old.line, &new.line, &BTreeMap::new(), false),
+        Ok(())
+    );
     assert_eq!(none.removed().collect::<Vec<_>>(), [&name("scan")]);
 }

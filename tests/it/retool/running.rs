@@ -79,7 +79,10 @@ impl Factory {
                 let mut tick = tokio::time::interval(Duration::from_millis(2));
                 while !stop.load(SeqCst) {
                     tick.tick().await;
-                    inputs.send(input(&sent.to_string())).await.expect("it takes");
+                    inputs
+                        .send(input(&sent.to_string()))
+                        .await
+                        .expect("it takes");
                     sent += 1;
                 }
                 sent
@@ -113,12 +116,20 @@ impl Factory {
     async fn feed(&self, keys: std::ops::Range<usize>) {
         let inputs = self.lines.line(&self.line).expect("it runs").inputs;
         for key in keys {
-            inputs.send(input(&key.to_string())).await.expect("it takes");
+            inputs
+                .send(input(&key.to_string()))
+                .await
+                .expect("it takes");
         }
     }
 
     fn kinds(&self) -> Vec<RetoolKind> {
-        let history = self.lines.state().journal.retools(&self.line).expect("it reads");
+        let history = self
+            .lines
+            .state()
+            .journal
+            .retools(&self.line)
+            .expect("it reads");
         history.iter().map(|record| record.kind).collect()
     }
 
@@ -140,7 +151,12 @@ impl Factory {
                 matches!(record, Record::Moved { to, .. } if *to == done)
             });
             let visits: u32 = item.visits.values().sum();
-            assert_eq!((ended, started - recalled), (1, visits as usize), "{}: {records:?}", summary.item);
+            assert_eq!(
+                (ended, started - recalled),
+                (1, visits as usize),
+                "{}: {records:?}",
+                summary.item
+            );
             revisions.extend(records.iter().filter_map(|record| match record {
                 Record::Started { revision, .. } => Some(*revision),
                 _ => None,
@@ -203,17 +219,25 @@ next = "done"
 #[test]
 fn what_is_refused_changes_nothing() {
     let factory = Factory::run(LINE, None);
-    let wider = LINE.replace("use = \"@waits\"", "use = \"@waits\"\ngrants.tcp = [\"db:5432\"]");
+    let wider = LINE.replace(
+        "use = \"@waits\"",
+        "use = \"@waits\"\ngrants.tcp = [\"db:5432\"]",
+    );
     let refused = |wanted: Retool| {
         let fault = factory.runtime.block_on(factory.retool(wanted));
         let fault = fault.expect_err("it is refused");
         assert_ne!(fault.kind, FaultKind::Internal, "{fault}");
         let folder = factory.ground.path("").display().to_string();
         let root = crate::ground::root().display().to_string();
-        fault.message.replace(&folder, "DIR/").replace(&root, "ROOT")
+        fault
+            .message
+            .replace(&folder, "DIR/")
+            .replace(&root, "ROOT")
     };
     let mut told = Vec::new();
-    told.push(refused(factory.wanted(&LINE.replace("next = \"last\"", "next = \"nowhere\""))));
+    told.push(refused(
+        factory.wanted(&LINE.replace("next = \"last\"", "next = \"nowhere\"")),
+    ));
     told.push(refused(factory.wanted("line = ")));
     told.push(refused(factory.wanted(&LINE.replace("\"l\"", "\"other\""))));
     told.push(refused(factory.wanted(&LINE.replace("@waits", "@nothing"))));
@@ -250,12 +274,18 @@ fn what_is_refused_changes_nothing() {
         ..factory.wanted(&LINE.replace("@stamp", "@pass-on"))
     }));
     told.push({
-        let promoted = factory.runtime.block_on(factory.lines.promote("anna", &factory.line, Promote::default()));
+        let promoted = factory.runtime.block_on(factory.lines.promote(
+            "anna",
+            &factory.line,
+            Promote::default(),
+        ));
         promoted.expect_err("there is no ramp").message
     });
     told.push({
         let nowhere = name("nowhere");
-        let plan = factory.runtime.block_on(factory.lines.plan(&nowhere, PlanFor::default()));
+        let plan = factory
+            .runtime
+            .block_on(factory.lines.plan(&nowhere, PlanFor::default()));
         plan.expect_err("there is no such line").message
     });
     insta::assert_snapshot!(told.join("\n"));
@@ -265,9 +295,18 @@ fn what_is_refused_changes_nothing() {
 
     // A plan changes nothing, and the same line is no change.
     factory.ground.line(&wider);
-    let plan = factory.runtime.block_on(factory.lines.plan(&factory.line, PlanFor::default()));
-    insta::assert_snapshot!(plan.expect("there is one").to_string().replace(&factory.ground.path("").display().to_string(), "DIR/"));
-    let same = factory.runtime.block_on(factory.retool(factory.wanted(LINE))).expect("it is well");
+    let plan = factory
+        .runtime
+        .block_on(factory.lines.plan(&factory.line, PlanFor::default()));
+    insta::assert_snapshot!(
+        plan.expect("there is one")
+            .to_string()
+            .replace(&factory.ground.path("").display().to_string(), "DIR/")
+    );
+    let same = factory
+        .runtime
+        .block_on(factory.retool(factory.wanted(LINE)))
+        .expect("it is well");
     assert!(same.plan.is_empty() && same.revision == 1);
     assert!(factory.kinds().is_empty());
 }
@@ -283,37 +322,97 @@ async fn change_all(factory: &Factory) {
         retooled.unwrap_or_else(|fault| panic!("{what}: {fault}"))
     };
     // A component, limits, a port, a new station.
-    well("component", factory.wanted(&LINE.replacen("@stamp", "@pass-on", 1))).await;
-    well("limits", factory.wanted(&LINE.replace("use = \"@waits\"", "use = \"@waits\"\nlimits = { wall = \"20s\" }\nworkers = 8"))).await;
-    well("port", factory.wanted(&LINE.replace("next = \"slow\"", "next = { pass = \"slow\", other = \"scrap\" }"))).await;
+    well(
+        "component",
+        factory.wanted(&LINE.replacen("@stamp", "@pass-on", 1)),
+    )
+    .await;
+    well(
+        "limits",
+        factory.wanted(&LINE.replace(
+            "use = \"@waits\"",
+            "use = \"@waits\"\nlimits = { wall = \"20s\" }\nworkers = 8",
+        )),
+    )
+    .await;
+    well(
+        "port",
+        factory.wanted(&LINE.replace(
+            "next = \"slow\"",
+            "next = { pass = \"slow\", other = \"scrap\" }",
+        )),
+    )
+    .await;
     let added = well("station", factory.wanted(&more)).await;
-    factory.until("items come to the new station", || factory.lines.line(&factory.line).is_some_and(|line| {
-        line.board.counts().any(|(station, counts)| *station == *"extra" && counts.passed > 0)
-    })).await;
+    factory
+        .until("items come to the new station", || {
+            factory.lines.line(&factory.line).is_some_and(|line| {
+                line.board
+                    .counts()
+                    .any(|(station, counts)| *station == *"extra" && counts.passed > 0)
+            })
+        })
+        .await;
     // It goes again: what waits there is done there first.
-    let drained = well("drain", Retool {
-        drain: true,
-        ..factory.wanted(LINE)
-    }).await;
-    factory.until("the station is empty", || {
-        factory.lines.line(&factory.line).is_some_and(|line| line.state.current == drained.revision)
-    }).await;
+    let drained = well(
+        "drain",
+        Retool {
+            drain: true,
+            ..factory.wanted(LINE)
+        },
+    )
+    .await;
+    factory
+        .until("the station is empty", || {
+            factory
+                .lines
+                .line(&factory.line)
+                .is_some_and(|line| line.state.current == drained.revision)
+        })
+        .await;
     // Back to where it was there, and away with it: its items go elsewhere.
     well("back", to(added.revision)).await;
-    well("move", Retool {
-        moves: BTreeMap::from([(name("extra"), name("last"))]),
-        ..factory.wanted(LINE)
-    }).await;
+    well(
+        "move",
+        Retool {
+            moves: BTreeMap::from([(name("extra"), name("last"))]),
+            ..factory.wanted(LINE)
+        },
+    )
+    .await;
     // A share, then all; a share, then none.
     for end in ["promote", "back"] {
-        let other = LINE.replacen("@stamp", if end == "back" { "@pass-on" } else { "@keeps-files" }, 1);
-        let current = factory.lines.line(&factory.line).expect("it runs").state.current;
-        well("ramp", Retool {
-            ramp: Some(30),
-            ..factory.wanted(&other)
-        }).await;
+        let other = LINE.replacen(
+            "@stamp",
+            if end == "back" {
+                "@pass-on"
+            } else {
+                "@keeps-files"
+            },
+            1,
+        );
+        let current = factory
+            .lines
+            .line(&factory.line)
+            .expect("it runs")
+            .state
+            .current;
+        well(
+            "ramp",
+            Retool {
+                ramp: Some(30),
+                ..factory.wanted(&other)
+            },
+        )
+        .await;
         match end {
-            "promote" => drop(factory.lines.promote("anna", &factory.line, Promote::default()).await.expect("it is promoted")),
+            "promote" => drop(
+                factory
+                    .lines
+                    .promote("anna", &factory.line, Promote::default())
+                    .await
+                    .expect("it is promoted"),
+            ),
             _ => drop(well("no ramp", to(current)).await),
         }
     }
@@ -328,14 +427,28 @@ fn under_load(worker: Worker, rounds: usize) {
         }
         stop.store(true, SeqCst);
         let sent = load.await.expect("it ends");
-        factory.until("all are done", || factory.count(PhaseKind::Done) == sent).await;
+        factory
+            .until("all are done", || factory.count(PhaseKind::Done) == sent)
+            .await;
         let revisions = factory.revisions(sent);
         assert!(revisions.len() > 4 * rounds, "{revisions:?}");
-        let known = factory.lines.line(&factory.line).expect("it runs").state.current;
+        let known = factory
+            .lines
+            .line(&factory.line)
+            .expect("it runs")
+            .state
+            .current;
         let newest = *revisions.last().expect("there are some");
         for number in revisions {
-            let kept = factory.lines.state().journal.revision(&factory.line, number);
-            assert!(kept.expect("it reads").is_some(), "revision {number} of {known}, {newest}");
+            let kept = factory
+                .lines
+                .state()
+                .journal
+                .revision(&factory.line, number);
+            assert!(
+                kept.expect("it reads").is_some(),
+                "revision {number} of {known}, {newest}"
+            );
         }
         factory.lines.drain(BOUND).await;
     });
@@ -365,14 +478,25 @@ grants.tcp = ["db:5432"]
     let factory = Factory::run(text, None);
     factory.runtime.block_on(async {
         factory.feed(0..3).await;
-        factory.until("all are under way", || factory.count(PhaseKind::Working) == 3).await;
-        let narrower = text.replace("grants.tcp = [\"db:5432\"]\n", "").replace("@sleeps", "@stamp");
-        let retooled = factory.retool(Retool {
-            now: true,
-            ..factory.wanted(&narrower)
-        }).await.expect("it is retooled");
+        factory
+            .until("all are under way", || {
+                factory.count(PhaseKind::Working) == 3
+            })
+            .await;
+        let narrower = text
+            .replace("grants.tcp = [\"db:5432\"]\n", "")
+            .replace("@sleeps", "@stamp");
+        let retooled = factory
+            .retool(Retool {
+                now: true,
+                ..factory.wanted(&narrower)
+            })
+            .await
+            .expect("it is retooled");
         assert_eq!(retooled.stopped, 3);
-        factory.until("all are done", || factory.count(PhaseKind::Done) == 3).await;
+        factory
+            .until("all are done", || factory.count(PhaseKind::Done) == 3)
+            .await;
         assert_eq!(factory.revisions(3), [1, 2].into());
         factory.lines.drain(BOUND).await;
     });
@@ -401,23 +525,44 @@ next = "done"
         };
         let ramped = factory.retool(ramp).await.expect("it is ramped");
         assert_eq!(ramped.revision, 2);
-        let other = factory.retool(factory.wanted(&text.replace("@stamp", "@pass-on"))).await;
+        let other = factory
+            .retool(factory.wanted(&text.replace("@stamp", "@pass-on")))
+            .await;
         insta::assert_snapshot!(other.expect_err("a ramp is under way"));
         factory.feed(0..60).await;
-        factory.until("it is rolled back", || factory.kinds().contains(&RetoolKind::AutoRollback)).await;
-        factory.until("the line has heard of it", || {
-            factory.lines.line(&factory.line).is_some_and(|line| line.state.ramp.is_none())
-        }).await;
+        factory
+            .until("it is rolled back", || {
+                factory.kinds().contains(&RetoolKind::AutoRollback)
+            })
+            .await;
+        factory
+            .until("the line has heard of it", || {
+                factory
+                    .lines
+                    .line(&factory.line)
+                    .is_some_and(|line| line.state.ramp.is_none())
+            })
+            .await;
         let jams = factory.count(PhaseKind::Jammed);
         assert!((5..60).contains(&jams), "{jams} jams");
         let sent = AtomicUsize::new(60);
         factory.feed(60..100).await;
         sent.store(100, SeqCst);
-        factory.until("all else is done", || {
-            factory.count(PhaseKind::Done) + factory.count(PhaseKind::Jammed) == sent.load(SeqCst)
-        }).await;
-        assert_eq!(factory.kinds(), [RetoolKind::Ramp, RetoolKind::AutoRollback]);
-        let history = factory.lines.history(&factory.line).await.expect("there is one");
+        factory
+            .until("all else is done", || {
+                factory.count(PhaseKind::Done) + factory.count(PhaseKind::Jammed)
+                    == sent.load(SeqCst)
+            })
+            .await;
+        assert_eq!(
+            factory.kinds(),
+            [RetoolKind::Ramp, RetoolKind::AutoRollback]
+        );
+        let history = factory
+            .lines
+            .history(&factory.line)
+            .await
+            .expect("there is one");
         let last = history.retools.last().expect("there is one");
         assert_eq!((last.by.as_str(), last.current), ("", 1));
         assert!(last.why.contains("attempts jammed"), "{}", last.why);
@@ -437,9 +582,18 @@ fn a_start_goes_on_by_what_was_retooled_without_its_sources() {
     let second = LINE.replacen("@stamp", "@pass-on", 1);
     ground.line(&second);
     runtime.block_on(async {
-        lines.retool("anna", &line, Retool::default()).await.expect("it is retooled");
-        lines.retool("anna", &line, to(1)).await.expect("it is back");
-        lines.retool("anna", &line, to(2)).await.expect("it is forth");
+        lines
+            .retool("anna", &line, Retool::default())
+            .await
+            .expect("it is retooled");
+        lines
+            .retool("anna", &line, to(1))
+            .await
+            .expect("it is back");
+        lines
+            .retool("anna", &line, to(2))
+            .await
+            .expect("it is forth");
         lines.drain(BOUND).await;
     });
     drop(lines);
@@ -460,11 +614,18 @@ fn a_start_goes_on_by_what_was_retooled_without_its_sources() {
     };
     factory.runtime.block_on(async {
         factory.feed(0..5).await;
-        factory.until("all are done", || factory.count(PhaseKind::Done) == 5).await;
+        factory
+            .until("all are done", || factory.count(PhaseKind::Done) == 5)
+            .await;
         assert_eq!(factory.revisions(5), [2].into());
         factory.retool(to(1)).await.expect("it is back");
         factory.lines.drain(BOUND).await;
     });
-    let kinds = [RetoolKind::Apply, RetoolKind::Rollback, RetoolKind::Rollback, RetoolKind::Rollback];
+    let kinds = [
+        RetoolKind::Apply,
+        RetoolKind::Rollback,
+        RetoolKind::Rollback,
+        RetoolKind::Rollback,
+    ];
     assert_eq!(factory.kinds(), kinds);
 }

@@ -5,7 +5,11 @@ use crate::{journal::RetoolRecord, lines::Control, name::Name};
 use serde_json::json;
 
 /// Prints the history of a line, the oldest change first.
-pub(super) async fn show(control: &dyn Control, line: &Name, as_json: bool) -> anyhow::Result<Done> {
+pub(super) async fn show(
+    control: &dyn Control,
+    line: &Name,
+    as_json: bool,
+) -> anyhow::Result<Done> {
     let history = control.history(line).await.map_err(said)?;
     if as_json {
         print::json(&json!(history))?;
@@ -39,9 +43,18 @@ fn told(record: &RetoolRecord) -> String {
     if !record.why.is_empty() {
         text += &format!(": {}", print::line(&record.why));
     }
-    let short = |digest: &Option<_>| digest.as_ref().map_or("none".into(), crate::digest::Digest::short);
+    let short = |digest: &Option<_>| {
+        digest
+            .as_ref()
+            .map_or("none".into(), crate::digest::Digest::short)
+    };
     for change in &record.components {
-        text += &format!("\n    {} {} -> {}", change.station, short(&change.old), short(&change.new));
+        text += &format!(
+            "\n    {} {} -> {}",
+            change.station,
+            short(&change.old),
+            short(&change.new)
+        );
     }
     for name in &record.accepted {
         text += &format!("\n    accepted {}", print::line(name));

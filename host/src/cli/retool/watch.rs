@@ -43,7 +43,10 @@ pub(super) async fn watch(control: &dyn Control, asked: &Retool) -> anyhow::Resu
         aim.file = line.file.clone();
     }
     let Some(file) = aim.file.as_deref().map(line_file) else {
-        bail!("line `{}` has no file to watch\n  hint: name one", asked.line);
+        bail!(
+            "line `{}` has no file to watch\n  hint: name one",
+            asked.line
+        );
     };
     let (tell, mut told) = mpsc::unbounded_channel();
     let places = Arc::new(Mutex::new(Places::default()));
@@ -63,7 +66,10 @@ pub(super) async fn watch(control: &dyn Control, asked: &Retool) -> anyhow::Resu
         places,
     };
     watched.follow(&file)?;
-    print::note(&format!("watching `{}` and its stations; Ctrl-C ends", file.display()));
+    print::note(&format!(
+        "watching `{}` and its stations; Ctrl-C ends",
+        file.display()
+    ));
     // What was saved before counts as well.
     loop {
         match retool(control, asked, &aim).await {
@@ -110,7 +116,10 @@ async fn retool(control: &dyn Control, asked: &Retool, aim: &Aim) -> anyhow::Res
         now: asked.now,
         ..Wanted::default()
     };
-    control.retool(&asked.by.name(), &asked.line, wanted).await.map_err(said)
+    control
+        .retool(&asked.by.name(), &asked.line, wanted)
+        .await
+        .map_err(said)
 }
 
 /// What a change of which counts.
