@@ -23,7 +23,7 @@ use std::{
 };
 
 /// The format that is written, and the newest that is read.
-pub const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// The folder of a station in which its cassettes are.
 pub const FOLDER: &str = "cassettes";
