@@ -238,7 +238,9 @@ fn a_recorded_visit_is_replayed_without_a_network(worker: &'static str) {
     for file in ["Cargo.toml", "station.toml", "src/lib.rs"] {
         let text = fs::read_to_string(acts.join(file)).expect("readable");
         let sdk = root().join("sdk/rust").display().to_string();
-        let text = text.replace("../../../sdk/rust", &sdk).replace(".workspace = true", " = \"0.1.0\"");
+        let text = text
+            .replace("../../../sdk/rust", &sdk)
+            .replace(".workspace = true", " = \"0.1.0\"");
         let text = text.replace("edition = \"0.1.0\"", "edition = \"2024\"");
         let text = match file {
             "Cargo.toml" => {
@@ -250,7 +252,11 @@ fn a_recorded_visit_is_replayed_without_a_network(worker: &'static str) {
         };
         ground.write(&format!("station/{file}"), text);
     }
-    ground.andon(&["test", "station", "--record", &item, "--at", "act", "--name", "one"]).well();
+    ground
+        .andon(&[
+            "test", "station", "--record", &item, "--at", "act", "--name", "one",
+        ])
+        .well();
     assert_eq!(ground.andon(&["test", "station"]).well(), "one: the same\n");
     // Another version that says something else, and one that calls something else.
     let source = ground.path("station/src/lib.rs");
@@ -258,14 +264,28 @@ fn a_recorded_visit_is_replayed_without_a_network(worker: &'static str) {
     fs::write(&source, text.replace("slept", "rested")).expect("written");
     let different = ground.andon(&["test", "station"]);
     assert_eq!(different.code, Some(1), "{}", different.whole());
-    assert!(different.stdout.contains("+sleep: rested"), "{}", different.whole());
+    assert!(
+        different.stdout.contains("+sleep: rested"),
+        "{}",
+        different.whole()
+    );
     let replayed = ground.andon(&["replay", &item, "act", "--with", "station"]);
     assert_eq!(replayed.code, Some(1), "{}", replayed.whole());
-    assert_eq!(ground.andon(&["test", "station", "--update"]).well(), "one: updated\n");
+    assert_eq!(
+        ground.andon(&["test", "station", "--update"]).well(),
+        "one: updated\n"
+    );
     assert_eq!(ground.andon(&["test", "station"]).well(), "one: the same\n");
-    fs::write(&source, text.replace("(method, url)", "(method, url.trim_end_matches('a'))"))
-        .expect("written");
+    fs::write(
+        &source,
+        text.replace("(method, url)", "(method, url.trim_end_matches('a'))"),
+    )
+    .expect("written");
     let diverged = ground.andon(&["test", "station"]);
     assert_eq!(diverged.code, Some(1), "{}", diverged.whole());
-    assert!(diverged.stdout.contains("which is not recorded"), "{}", diverged.whole());
+    assert!(
+        diverged.stdout.contains("which is not recorded"),
+        "{}",
+        diverged.whole()
+    );
 }
