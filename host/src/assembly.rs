@@ -13,7 +13,7 @@ mod reserved;
 mod revision;
 
 pub use assets::AssetError;
-pub use factory::file as factory_file;
+pub use factory::{file as factory_file, find as factory_of};
 pub use granted::note_grants;
 pub use kept::{KeepError, Stock};
 pub use revision::Revision;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod audit;
+mod backup;
 mod build;
 mod cancel;
 mod check;
@@ -13,8 +14,12 @@ mod compile;
 mod completions;
 mod control;
 mod diff;
+mod doctor;
 mod drain;
+mod erase;
 mod explain;
+mod export;
+mod gc;
 mod inputs;
 mod items;
 mod lock;
@@ -23,6 +28,7 @@ mod new;
 mod pause;
 mod print;
 mod progress;
+mod replay;
 mod rerun;
 mod results;
 mod retool;
@@ -36,6 +42,7 @@ mod state;
 mod status;
 mod submit;
 mod terminal;
+mod test;
 mod token;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -70,6 +77,8 @@ enum Command {
     Items(items::Items),
     Show(show::Show),
     Diff(diff::Diff),
+    Replay(replay::Replay),
+    Test(test::Test),
     Audit(audit::Audit),
     Logs(logs::Logs),
     Clear(clear::Clear),
@@ -82,6 +91,12 @@ enum Command {
     Drain(drain::Drain),
     Token(token::Token),
     Secret(secret::Secret),
+    Gc(gc::Gc),
+    Erase(erase::Erase),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Doctor(doctor::Doctor),
+    Export(export::Export),
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -91,7 +106,7 @@ enum Command {
 
 /// The groups of the help text; a test holds them against the commands.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Author a station", &["new", "build", "schema"]),
+    ("Author a station", &["new", "build", "schema", "test"]),
     (
         "Run a line",
         &[
@@ -104,6 +119,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "items",
             "show",
             "diff",
+            "replay",
             "logs",
             "audit",
             "clear",
@@ -118,6 +134,10 @@ const GROUPS: &[(&str, &[&str])] = &[
             "secret",
             "completions",
         ],
+    ),
+    (
+        "Look after the state folder",
+        &["gc", "erase", "backup", "restore", "doctor", "export"],
     ),
 ];
 
@@ -166,6 +186,8 @@ pub fn main() -> ExitCode {
         Command::Items(command) => command.execute(),
         Command::Show(command) => command.execute(),
         Command::Diff(command) => command.execute(),
+        Command::Replay(command) => command.execute(),
+        Command::Test(command) => command.execute(),
         Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
         Command::Retool(command) => command.execute(),
@@ -181,6 +203,12 @@ pub fn main() -> ExitCode {
         Command::Drain(command) => command.execute(),
         Command::Token(command) => command.execute(),
         Command::Secret(command) => command.execute(),
+        Command::Gc(command) => command.execute(),
+        Command::Erase(command) => command.execute(),
+        Command::Backup(command) => command.execute(),
+        Command::Restore(command) => command.execute(),
+        Command::Doctor(command) => command.execute(),
+        Command::Export(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),
         Command::Runner(command) => command.execute().map(|()| Done::Well),

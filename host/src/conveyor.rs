@@ -19,6 +19,7 @@ mod timers;
 pub use board::{Board, Came, Counts, Notice};
 pub use error::ConveyorError;
 pub use order::{Change, Changed, Handle, Order, Ramp, Reply, Revised, Submitted, Unable};
+pub(crate) use start::seed;
 
 use crate::{
     digest::Digest,
@@ -503,13 +504,13 @@ impl Running {
         let Some(under) = self.working.remove(&id) else {
             return Ok(());
         };
+        self.conveyor.board.over(&id);
         let tally = self.conveyor.board.revision(under.revised.number);
         tally.ended(&report);
         let now = (self.conveyor.clock)();
         if let Some(station) = self.live.get(&id).and_then(Item::station) {
             self.belts.live(station).ended(&report, now);
         }
-        self.conveyor.board.over(&id);
         let mut report = report;
         let blobs = std::mem::take(&mut report.blobs);
         self.happen_on(&id, &under.revised, Event::Reported(report), blobs)?;
@@ -654,6 +655,7 @@ impl Running {
             return false;
         };
         under.task.abort();
+        self.conveyor.board.over(id);
         let (runner, id) = (self.conveyor.runner.clone(), id.clone());
         let over = under.task.map(move |_| {
             runner.parted(&id);

@@ -13,7 +13,9 @@ pub mod sqlite;
 mod upkeep;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
+#[cfg(test)]
+pub(crate) use conformance::audit::about as conformance_entry;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;

@@ -34,7 +34,10 @@ pub mod sandbox;
 // floor 3, running
 pub mod assembly;
 pub mod conveyor;
+pub mod housekeeping;
 pub mod lines;
+pub mod notify;
+pub mod replay;
 pub mod retool;
 pub mod sinks;
 pub mod sources;

@@ -16,6 +16,7 @@ mod ready;
 mod room;
 mod running;
 mod state;
+mod tidy;
 mod trouble;
 mod visits;
 
@@ -165,6 +166,7 @@ impl Lines {
         lines
             .runtime
             .spawn(trouble::watch_over(Arc::downgrade(&lines), ended, full));
+        lines.runtime.spawn(tidy::tidy(Arc::downgrade(&lines)));
         Ok(lines)
     }
 

@@ -12,6 +12,7 @@ mod floors;
 mod ground;
 mod holds;
 mod hostile;
+mod housekeeping;
 mod kinds;
 mod lines;
 mod litellm;

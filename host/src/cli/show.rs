@@ -242,6 +242,11 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
             None,
         ),
         Record::Relocated { at, to } => (*at, format!("sent to `{to}` by a retool"), None),
+        Record::Erased { at, by, why } => (
+            *at,
+            format!("erased by {}: {}", print::line(by), print::line(why)),
+            None,
+        ),
         Record::Moved {
             at,
             port,

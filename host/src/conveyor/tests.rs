@@ -4,6 +4,7 @@
 
 mod crossing;
 mod failing;
+mod orders;
 
 use super::*;
 use crate::{

@@ -156,6 +156,8 @@ impl Item {
             Record::Answered { answer, .. } => self.answer(answer)?,
             Record::Cancelled { .. } => self.cancel()?,
             Record::Relocated { to, .. } => self.relocate(to)?,
+            Record::Erased { .. } if self.kind().ended() => {}
+            Record::Erased { .. } => return Err(self.misplaced("it is erased")),
         }
         self.changed = record.at();
         Ok(())
@@ -665,7 +667,8 @@ impl Record {
             | Self::Cleared { at, .. }
             | Self::Asked { at, .. }
             | Self::Cancelled { at, .. }
-            | Self::Relocated { at, .. } => *at,
+            | Self::Relocated { at, .. }
+            | Self::Erased { at, .. } => *at,
             Self::Answered { answer, .. } => answer.at,
         }
     }

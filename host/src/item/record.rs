@@ -189,6 +189,15 @@ pub enum Record {
         /// The station where it waits now.
         to: Name,
     },
+    /// What the item carried and what was said of it was erased from the records before this one.
+    Erased {
+        /// When.
+        at: Millis,
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// A question that waits for its answer.
@@ -360,7 +369,7 @@ impl Arrival {
 
 impl Record {
     /// The names of all kinds, as stores keep them beside the facts.
-    pub const KINDS: [&str; 15] = [
+    pub const KINDS: [&str; 16] = [
         "taken",
         "started",
         "interrupted",
@@ -376,6 +385,7 @@ impl Record {
         "answered",
         "cancelled",
         "relocated",
+        "erased",
     ];
 
     /// The newest version of any kind that is written; all are at their first.
@@ -400,6 +410,7 @@ impl Record {
             Self::Answered { .. } => "answered",
             Self::Cancelled { .. } => "cancelled",
             Self::Relocated { .. } => "relocated",
+            Self::Erased { .. } => "erased",
         }
     }
 }

@@ -152,6 +152,11 @@ impl Sqlite {
         })
     }
 
+    /// Whether a process has the journal in the folder `dir` open to write.
+    pub fn is_in_use(dir: &Path) -> bool {
+        dir.join(LOCK).exists() && matches!(lock(dir), Err(JournalError::InUse(_)))
+    }
+
     /// Whether there is a journal in the folder `dir`.
     pub fn is_in(dir: &Path) -> bool {
         dir.join(FILE).is_file()
@@ -517,6 +522,8 @@ impl Shared {
 
 /// The database in a state folder.
 pub(crate) const FILE: &str = "journal.sqlite";
+/// Held by the one process that writes.
+const LOCK: &str = "lock";
 
 /// A panic elsewhere leaves these maps whole: each change of them is one call.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -537,7 +544,7 @@ fn answer<T: Send + 'static>(
 }
 
 fn lock(dir: &Path) -> Result<File, JournalError> {
-    let path = dir.join("lock");
+    let path = dir.join(LOCK);
     let file = File::options()
         .create(true)
         .truncate(false)

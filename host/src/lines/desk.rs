@@ -456,9 +456,9 @@ impl Lines {
                 failed: counted.map_or(0, |counted| counted.failed),
                 workers: about.workers,
                 paused: state.paused.get(station).cloned(),
-                rate: None,
-                p50_ms: None,
-                p99_ms: None,
+                rate: counted.map(|counted| counted.rate),
+                p50_ms: counted.map(|counted| counted.p50.as_secs_f64() * 1000.0),
+                p99_ms: counted.map(|counted| counted.p99.as_secs_f64() * 1000.0),
             }
         });
         Ok(LineStatus {
@@ -476,8 +476,7 @@ impl Lines {
 }
 
 fn counts(board: &Arc<Board>) -> Vec<(Name, Counts)> {
-    let all = board.counts();
-    all.map(|(name, counts)| (name.clone(), counts)).collect()
+    board.counts().collect()
 }
 
 /// What makes an input the same: what was given, or what nobody else has.

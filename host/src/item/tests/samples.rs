@@ -152,6 +152,11 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             why: "not wanted".into(),
         },
         Record::Relocated { at, to: name("b") },
+        Record::Erased {
+            at,
+            by: "ann".into(),
+            why: "asked to".into(),
+        },
     ]
 }
 
