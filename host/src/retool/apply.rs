@@ -13,16 +13,27 @@ use crate::{
     name::Name,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::absolute,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::Notify, task::spawn_blocking};
 
 /// Which lines are being retooled, and which are tended until a retool is complete.
 #[derive(Debug, Default)]
 pub struct Retools {
-    busy: Mutex<BTreeSet<Name>>,
+    busy: Mutex<BTreeMap<Name, Holder>>,
+    freed: Notify,
+}
+
+/// Who retools a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// Somebody wants it.
+    Somebody,
+    /// It is done by itself, which takes a moment only.
+    Itself,
 }
 
 /// A line's turn to be retooled, given back when dropped.
@@ -34,12 +45,13 @@ struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.lines.retools().busy().remove(&self.line);
+        self.lines.retools().freed.notify_waiters();
     }
 }
 
 impl Retools {
-    fn busy(&self) -> MutexGuard<'_, BTreeSet<Name>> {
-        // A set is whole whoever panicked.
+    fn busy(&self) -> MutexGuard<'_, BTreeMap<Name, Holder>> {
+        // A map is whole whoever panicked.
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -80,7 +92,7 @@ impl Lines {
         line: &Name,
         wanted: Retool,
     ) -> Result<Retooled, Fault> {
-        let _turn = self.turn(line)?;
+        let _turn = self.turn(line, Holder::Somebody).await?;
         self.retool_as(by, line, wanted, false).await
     }
 
@@ -94,7 +106,7 @@ impl Lines {
         line: &Name,
         wanted: Promote,
     ) -> Result<Retooled, Fault> {
-        let _turn = self.turn(line)?;
+        let _turn = self.turn(line, Holder::Somebody).await?;
         let state = state_of(self, line)?;
         let Some(ramp) = state.ramp else {
             return Err(Fault::conflict(format!(
@@ -128,7 +140,7 @@ impl Lines {
 
     /// Ends a ramp whose revision jams more than the other.
     pub(super) async fn roll_back(self: &Arc<Self>, line: &Name, why: String) -> Result<(), Fault> {
-        let _turn = self.turn(line)?;
+        let _turn = self.turn(line, Holder::Itself).await?;
         let wanted = Retool {
             aim: Aim {
                 revision: Some(state_of(self, line)?.current),
@@ -148,7 +160,7 @@ impl Lines {
         record: &RetoolRecord,
         drains: &Drains,
     ) -> Result<(), Fault> {
-        let _turn = self.turn(line)?;
+        let _turn = self.turn(line, Holder::Itself).await?;
         let state = state_of(self, line)?;
         if state.current != record.current || state.ramp.is_some() {
             return Ok(());
@@ -164,16 +176,30 @@ impl Lines {
         self.apply(line, Change::to(to), record).await.map(drop)
     }
 
-    fn turn(self: &Arc<Self>, line: &Name) -> Result<Turn, Fault> {
-        if !self.retools().busy().insert(line.clone()) {
-            return Err(Fault::conflict(format!(
-                "line `{line}` is being retooled already\n  hint: try again when that is done"
-            )));
+    /// Takes the turn to retool a line. What somebody else wants is not waited for; what is done by itself
+    /// is.
+    async fn turn(self: &Arc<Self>, line: &Name, holder: Holder) -> Result<Turn, Fault> {
+        loop {
+            let mut freed = pin!(self.retools().freed.notified());
+            // What is freed from here on is heard.
+            freed.as_mut().enable();
+            match self.retools().busy().entry(line.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(holder);
+                    return Ok(Turn {
+                        lines: self.clone(),
+                        line: line.clone(),
+                    });
+                }
+                Entry::Occupied(taken) if *taken.get() == Holder::Somebody => {
+                    return Err(Fault::conflict(format!(
+                        "line `{line}` is being retooled already\n  hint: try again when that is done"
+                    )));
+                }
+                Entry::Occupied(_) => {}
+            }
+            freed.await;
         }
-        Ok(Turn {
-            lines: self.clone(),
-            line: line.clone(),
-        })
     }
 
     async fn drawn(
