@@ -95,6 +95,16 @@ pub struct Effect {
     pub end: Option<End>,
 }
 
+impl Effect {
+    /// The longer body of its answer, which stands in the content store.
+    pub fn stored(&self) -> Option<Digest> {
+        match &self.end.as_ref()?.answer.as_ref()?.body {
+            Body::Stored { digest, .. } => Some(*digest),
+            Body::Inline(_) | Body::File(_) => None,
+        }
+    }
+}
+
 /// How an effect ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct End {

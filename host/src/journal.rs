@@ -13,7 +13,7 @@ pub mod sqlite;
 mod upkeep;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 #[cfg(test)]
 pub(crate) use conformance::audit::about as conformance_entry;
 

@@ -80,6 +80,17 @@ pub enum ServeError {
     Listen(SocketAddr, io::Error),
 }
 
+/// Whether the daemon may listen on this address.
+///
+/// # Errors
+/// When it is none of loopback.
+pub fn loopback(address: SocketAddr) -> Result<(), ServeError> {
+    match address.ip().is_loopback() {
+        true => Ok(()),
+        false => Err(ServeError::NotLoopback(address)),
+    }
+}
+
 /// A daemon's API while it is open.
 pub struct Server {
     /// Where it is reached over TCP.
@@ -105,9 +116,7 @@ impl Server {
         listen: Option<SocketAddr>,
         patience: Patience,
     ) -> Result<Self, ServeError> {
-        if let Some(address) = listen.filter(|address| !address.ip().is_loopback()) {
-            return Err(ServeError::NotLoopback(address));
-        }
+        listen.map_or(Ok(()), loopback)?;
         let tcp = match listen {
             None => None,
             Some(address) => {

@@ -25,7 +25,15 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         3,
         &[
-            "assembly", "conveyor", "housekeeping", "lines", "retool", "sinks", "sources",
+            "assembly",
+            "conveyor",
+            "housekeeping",
+            "lines",
+            "notify",
+            "replay",
+            "retool",
+            "sinks",
+            "sources",
         ],
     ),
     (4, &["cli", "serve"]),

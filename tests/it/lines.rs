@@ -315,7 +315,9 @@ fn a_change_of_revisions_outlasts_the_process() {
     let mut kept = journal.lines().expect("it reads").remove(0);
     assert_eq!((kept.current, &kept.older), (2, &BTreeSet::from([1])));
     (kept.current, kept.older) = (1, BTreeSet::from([2]));
-    runtime.block_on(journal.keep_line(kept, None)).expect("it is kept");
+    runtime
+        .block_on(journal.keep_line(kept, None))
+        .expect("it is kept");
     drop((journal, lines));
     let lines = open(&state);
     let started = lines.start(&ground.path("l")).expect("it starts");
@@ -359,7 +361,10 @@ fn orders_are_carried_out_on_a_folder_at_rest() {
     assert_eq!(skipped.station, Some(name("y")));
     let twice = clear(all[0].as_str(), How::Retry).expect_err("it is not jammed");
     assert_eq!(twice.kind, FaultKind::Conflict);
-    assert_eq!(clear("zzz", How::Retry).expect_err("no such").kind, FaultKind::NotFound);
+    assert_eq!(
+        clear("zzz", How::Retry).expect_err("no such").kind,
+        FaultKind::NotFound
+    );
     let body = Given::Text("edited\n".into());
     clear(all[1].as_str(), How::Edit { body }).expect("it is cleared");
     let clear_all = |reason: &str, station: Option<&str>, how| {
@@ -377,14 +382,19 @@ fn orders_are_carried_out_on_a_folder_at_rest() {
     assert_eq!(none.map(some), Ok((0, 0)));
     let elsewhere = clear_all("not for me", Some("x"), How::Retry);
     assert_eq!(elsewhere.map(some), Ok((0, 0)));
-    let unwired = How::Skip { port: Some(name("nowhere")) };
+    let unwired = How::Skip {
+        port: Some(name("nowhere")),
+    };
     let unwired = clear_all("not for me", None, unwired);
     assert_eq!(unwired.map(some), Ok((0, 3)));
     let scrapped = clear_all("not for me", Some("s"), How::Scrap);
     assert_eq!(scrapped.map(some), Ok((3, 0)));
     assert!(jammed().is_empty());
     let cancelled = runtime.block_on(lines.cancel("bob", all[1].as_str(), Because::default()));
-    assert_eq!(cancelled.expect("it is cancelled").phase, PhaseKind::Scrapped);
+    assert_eq!(
+        cancelled.expect("it is cancelled").phase,
+        PhaseKind::Scrapped
+    );
 
     // Taken now, carried by the next run: once, whatever is asked twice.
     let submit = Submit {
@@ -401,8 +411,13 @@ fn orders_are_carried_out_on_a_folder_at_rest() {
     let first = first.expect("it is taken");
     let again = runtime.block_on(lines.submit("bob", submit.clone()));
     let again = again.expect("it is known");
-    assert_eq!((first.known, again.known, &again.item), (false, true, &first.item));
-    let view = runtime.block_on(lines.item(first.item.as_str())).expect("it is there");
+    assert_eq!(
+        (first.known, again.known, &again.item),
+        (false, true, &first.item)
+    );
+    let view = runtime
+        .block_on(lines.item(first.item.as_str()))
+        .expect("it is there");
     assert_eq!(view.ticket.by.as_deref(), Some("anna"));
     assert_eq!(view.payloads[0].content_type, "text/markdown");
     assert_eq!(view.payloads[0].labels["risk"], "low");
@@ -424,7 +439,9 @@ fn orders_are_carried_out_on_a_folder_at_rest() {
         runtime.block_on(lines.rerun("anna", all[0].as_str(), rerun))
     };
     let rerun_at = rerun("s").expect("it has been there");
-    let view = runtime.block_on(lines.item(rerun_at.item.as_str())).expect("it is there");
+    let view = runtime
+        .block_on(lines.item(rerun_at.item.as_str()))
+        .expect("it is there");
     assert_eq!(view.ticket.rerun, Some(all[0].clone()));
     assert_eq!(view.summary.station, Some(name("s")));
     assert_eq!(view.payloads[0].len, Some("0\nx 1\n".len() as u64));
@@ -436,7 +453,12 @@ fn orders_are_carried_out_on_a_folder_at_rest() {
     assert_eq!(cleared, Some(("anna", "looks fine")));
 
     let pause = |station: &str, on: bool| {
-        let (station, because) = (name(station), Because { why: "it smells".into() });
+        let (station, because) = (
+            name(station),
+            Because {
+                why: "it smells".into(),
+            },
+        );
         runtime.block_on(async {
             match on {
                 true => lines.pause("anna", &l, &station, because).await,
@@ -444,10 +466,18 @@ fn orders_are_carried_out_on_a_folder_at_rest() {
             }
         })
     };
-    assert_eq!(pause("nowhere", true).expect_err("no such").kind, FaultKind::NotFound);
-    assert_eq!(pause("x", false).expect_err("it is not").kind, FaultKind::Conflict);
+    assert_eq!(
+        pause("nowhere", true).expect_err("no such").kind,
+        FaultKind::NotFound
+    );
+    assert_eq!(
+        pause("x", false).expect_err("it is not").kind,
+        FaultKind::Conflict
+    );
     pause("x", true).expect("it is paused");
-    let status = runtime.block_on(lines.status(Some(&l))).expect("it is known");
+    let status = runtime
+        .block_on(lines.status(Some(&l)))
+        .expect("it is known");
     assert_eq!(status.condition, Condition::Resting);
     let paused = &status.lines[0].stations;
     let paused = paused.iter().filter_map(|it| it.paused.as_ref());
@@ -459,10 +489,13 @@ fn orders_are_carried_out_on_a_folder_at_rest() {
 
     let came = ground.andon(&["run", ".", "-q"]);
     assert_eq!(came.code, Some(2), "{}", came.whole());
-    assert_eq!(came.stdout, "0\nx 1\ny 1\n");
+    assert_eq!(came.stdout, "0\nx 1\ny 1\n", "{}", came.whole());
     let came = ground.andon(&["audit", "--deed", "pause", "--json"]).well();
     assert_eq!(came.lines().count(), 2);
-    assert!(came.contains("paused by anna") && came.contains("it smells"), "{came}");
+    assert!(
+        came.contains("paused by anna") && came.contains("it smells"),
+        "{came}"
+    );
 }
 
 /// The part of [`a_full_disk_is_waited_for`] that runs in a process of its own: no file of it may grow

@@ -41,7 +41,7 @@ impl Erase {
         let items = state.journal.list(&Filter::default())?;
         let ids: Vec<ItemId> = items.into_iter().map(|summary| summary.item).collect();
         let id = choose(&self.item, &ids)?;
-        let by = self.by.unwrap_or_else(super::clear::user);
+        let by = self.by.unwrap_or_else(crate::serve::user);
         let now = wall_clock();
         let erased = erase(&state, &id, now, &by, &self.reason);
         // Also where it was erased before: then what an earlier call did not come to goes now. Nothing

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 /// Print everything in the state folder as JSON, one object a line
 ///
-/// Revisions, then each item with its records and deliveries, then the audit. Bodies of more than 64 KiB,
+/// Revisions, then each item with its records, effects and deliveries, then the audit. Bodies of more than 64 KiB,
 /// and files of workspaces, are named by their digests.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {

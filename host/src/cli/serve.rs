@@ -10,7 +10,7 @@ use crate::{
     conveyor::Notice,
     journal::Summary,
     lines::{Condition, LineNotice, Lines, LinesError, LinesSettings, Started},
-    serve::{Served, Server, socket},
+    serve::{Served, Server, loopback, socket},
 };
 use anyhow::bail;
 use serde_json::json;
@@ -84,6 +84,8 @@ impl Log {
 impl Serve {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
         let log = Log { json: self.json };
+        // Before anything is built that would not be served.
+        self.listen.map_or(Ok(()), loopback)?;
         let folder = self.folder()?;
         raise_descriptors();
         let runtime = tokio::runtime::Builder::new_multi_thread()

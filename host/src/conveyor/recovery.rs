@@ -28,7 +28,9 @@ impl Running {
                         self.timers.push(Reverse((at, summary.item)));
                     }
                 }
-                PhaseKind::Waiting | PhaseKind::Working if self.at_rest => {}
+                PhaseKind::Waiting if self.at_rest => {}
+                // That the host stopped it is said at once; that the host ended with it, by the next run.
+                PhaseKind::Working if self.at_rest && !self.conveyor.stopped => {}
                 _ => {
                     if let Some(item) = self.fold(&summary.item)? {
                         self.admit(item).await?;

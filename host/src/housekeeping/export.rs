@@ -118,6 +118,16 @@ fn item<E: From<HousekeepingError>>(
             "facts": facts,
         }))?;
     }
+    let effects = futures::executor::block_on(state.journal.effects(id.clone(), None));
+    for (visit, effect) in effects.map_err(failed)? {
+        let mut end = json!(effect.end);
+        readable(&mut end);
+        emit(&json!({
+            "type": "effect", "item": id, "station": visit.station, "visit": visit.nth,
+            "run": effect.run, "number": effect.number, "at": effect.at, "intent": effect.intent,
+            "end": end,
+        }))?;
+    }
     for delivery in state.journal.deliveries(id).map_err(failed)? {
         emit(&with_type("delivery", json!(delivery)))?;
     }

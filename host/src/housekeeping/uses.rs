@@ -84,9 +84,7 @@ pub(super) fn uses(state: &State, told: &mut dyn Told) -> Result<(), Housekeepin
             return Err(HousekeepingError::Stopped);
         }
         let page = state.journal.page(after, PAGE)?;
-        let Some(last) = page.last() else {
-            return Ok(());
-        };
+        let Some(last) = page.last() else { break };
         after = last.position;
         for listed in page {
             // The name of a row is all that its records are found by.
@@ -99,6 +97,19 @@ pub(super) fn uses(state: &State, told: &mut dyn Told) -> Result<(), Housekeepin
                     told.unreadable(&user, error.to_string())?;
                 }
                 Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    let mut after = 0;
+    loop {
+        let some = state.journal.effect_bodies(after, PAGE)?;
+        let Some((last, ..)) = some.last() else {
+            return Ok(());
+        };
+        after = *last;
+        for (_, item, digest) in some {
+            if seen.bodies.insert(digest) {
+                told.blob(&User::Item(item), &digest)?;
             }
         }
     }

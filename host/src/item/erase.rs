@@ -126,6 +126,7 @@ fn without(record: &mut Record) {
         }
         Record::Started { .. }
         | Record::Interrupted { .. }
+        | Record::Recalled { .. }
         | Record::Gathered { .. }
         | Record::Cancelled { .. }
         | Record::Relocated { .. }

@@ -50,15 +50,15 @@ suite![
     hostile_texts_come_back,
 ];
 
-pub(super) fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-pub(super) fn id(key: &str) -> ItemId {
+pub(crate) fn id(key: &str) -> ItemId {
     ItemId::input(b"0123456789abcdef", "line", key)
 }
 
-pub(super) fn payload(body: &str) -> Payload {
+pub(crate) fn payload(body: &str) -> Payload {
     Payload {
         content_type: "text/plain".into(),
         body: Body::Inline(Bytes::copy_from_slice(body.as_bytes())),
@@ -66,7 +66,7 @@ pub(super) fn payload(body: &str) -> Payload {
     }
 }
 
-pub(super) fn taken(at: u64, line: &str) -> Record {
+pub(crate) fn taken(at: u64, line: &str) -> Record {
     Record::Taken {
         at,
         line: name(line),
@@ -108,11 +108,11 @@ pub(super) fn append(journal: &dyn Journal, item: &ItemId, records: Vec<Record>)
     }
 }
 
-pub(super) fn keep(journal: &dyn Journal, item: &ItemId, records: Vec<Record>) -> Seq {
+pub(crate) fn keep(journal: &dyn Journal, item: &ItemId, records: Vec<Record>) -> Seq {
     block_on(journal.append(append(journal, item, records))).unwrap()
 }
 
-pub(super) fn finished(
+pub(crate) fn finished(
     journal: &dyn Journal,
     key: &str,
     at: u64,

@@ -42,11 +42,7 @@ pub(super) enum CronError {
 }
 
 pub(super) async fn run(means: Means, timed: Timed) {
-    let mut cron = Cron {
-        means,
-        timed,
-        memory: None,
-    };
+    let mut cron = Cron::new(means, timed);
     let mut failed = false;
     loop {
         let next = match cron.turn().await {
@@ -71,13 +67,12 @@ pub(super) async fn run(means: Means, timed: Timed) {
 
 /// A schedule at work.
 pub(super) struct Cron {
-    pub(super) means: Means,
-    pub(super) timed: Timed,
+    means: Means,
+    timed: Timed,
     memory: Option<Memory>,
 }
 
 impl Cron {
-    #[cfg(test)]
     pub(super) fn new(means: Means, timed: Timed) -> Self {
         Self {
             means,

@@ -14,6 +14,8 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
+#[cfg(test)]
+pub(super) use inbox::MOST;
 use inbox::{Claimed, Inbox};
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,

@@ -13,6 +13,7 @@ suite![
     what_was_handed_over_is_seen,
     an_effect_of_no_item_is_refused,
     it_is_known_until_when_something_is_recorded,
+    bodies_are_found_and_go_with_their_item,
 ];
 
 fn visit(item: &ItemId, station: &str, nth: u32) -> VisitKey {
@@ -163,4 +164,48 @@ fn it_is_known_until_when_something_is_recorded(journal: &dyn Journal) {
     assert_eq!([until(1), until(2), until(3)], [70, 50, 0]);
     let other = visit(&item, "s", 2);
     assert_eq!(journal.recorded_until(&other, 1).unwrap(), 0);
+}
+
+fn bodies_are_found_and_go_with_their_item(journal: &dyn Journal) {
+    let (a, b) = (
+        finished(journal, "a", 1, "line", Destination::Scrap),
+        finished(journal, "b", 1, "line", Destination::Scrap),
+    );
+    for item in [&a, &b] {
+        let key = visit(item, "s", 1);
+        block_on(journal.intend(key.clone(), effect(1, 1, 1))).unwrap();
+        block_on(journal.ended(key, ended(effect(1, 2, 1), 2))).unwrap();
+    }
+    let bodies = |after, most| journal.effect_bodies(after, most).unwrap();
+    let found = bodies(0, 9);
+    let items: BTreeSet<_> = found.iter().map(|(_, item, _)| item).collect();
+    assert_eq!(items, BTreeSet::from([&a, &b]));
+    assert!(
+        found
+            .iter()
+            .all(|(_, _, digest)| *digest == Digest::of("y"))
+    );
+    assert_eq!(bodies(0, 1), found[..1]);
+    assert_eq!(bodies(found[0].0, 9), found[1..]);
+
+    let which = crate::journal::Retired {
+        ended: 9,
+        unfetched: None,
+    };
+    assert_eq!(
+        block_on(journal.forget(vec![a.clone()], which, 9, 9)).unwrap(),
+        1
+    );
+    assert!(all(journal, &a, None).is_empty());
+    assert_eq!(bodies(0, 9).len(), 1);
+    let records = journal.load(&b).unwrap();
+    let summary = journal.list(&Filter::default()).unwrap().remove(0);
+    let rewritten = crate::journal::Rewritten {
+        item: b.clone(),
+        expected: records.len() as Seq,
+        records,
+        summary,
+    };
+    block_on(journal.rewrite(rewritten)).unwrap();
+    assert!(all(journal, &b, None).is_empty() && bodies(0, 9).is_empty());
 }

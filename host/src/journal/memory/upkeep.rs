@@ -95,8 +95,10 @@ impl Upkeep for Memory {
                 for item in tree.into_iter().take(most - removed) {
                     kept.items.remove(&item);
                     kept.order.retain(|other| *other != item);
+                    kept.effects.remove(&item);
                     kept.deliveries.retain(|(other, _), _| *other != item);
                     kept.delivered.remove(&item);
+                    kept.effects.remove(&item);
                     removed += 1;
                     if item == root {
                         kept.forgotten.insert(item, at);
@@ -133,6 +135,23 @@ impl Upkeep for Memory {
         all.sort();
         all.truncate(most);
         Ok(all)
+    }
+
+    fn effect_bodies(
+        &self,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, ItemId, Digest)>, JournalError> {
+        let kept = self.kept();
+        let effects = kept.effects.iter().flat_map(|(item, all)| {
+            let bodies = all.iter().filter_map(|(_, effect)| effect.stored());
+            bodies.map(|digest| (item.clone(), digest))
+        });
+        let mut bodies: Vec<_> = effects.collect();
+        bodies.sort();
+        let numbered = (1..).zip(bodies).skip_while(|(n, _)| *n <= after);
+        let all = numbered.map(|(n, (item, digest))| (n, item, digest));
+        Ok(all.take(most).collect())
     }
 
     fn blobs_so_far(&self) -> Result<u64, JournalError> {
@@ -183,6 +202,7 @@ impl Upkeep for Memory {
                     delivery.reason = None;
                 }
             }
+            kept.effects.remove(&item);
             let about = kept.audit.iter().enumerate();
             let about = about.filter(|(_, (entry, _))| entry.heading.item.as_ref() == Some(&item));
             kept.erased.extend(about.map(|(n, _)| n));

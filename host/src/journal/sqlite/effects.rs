@@ -5,7 +5,7 @@ use super::{damaged, int, problem, schema};
 use crate::{
     digest::Digest,
     effect::{Effect, EffectKind, End, VisitKey},
-    item::{Body, ItemId},
+    item::ItemId,
     journal::JournalError,
     name::Name,
     visit::Millis,
@@ -44,11 +44,8 @@ pub(super) fn encode(
             visit.item
         ),
     };
+    let stored = effect.stored();
     let end = |end: &End| {
-        let stored = end.answer.as_ref().and_then(|answer| match &answer.body {
-            Body::Stored { digest, .. } => Some(*digest),
-            Body::Inline(_) | Body::File(_) => None,
-        });
         Ok(EncodedEnd {
             at: int(end.at),
             ended: end.ended.key(),

@@ -150,6 +150,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
         facts    BLOB,
         stored   BLOB
     );
+    CREATE INDEX effects_stored ON effects (id) WHERE stored IS NOT NULL;
     CREATE UNIQUE INDEX effects_of_visit ON effects (item, station, visit, run, number);
     ",
 ];

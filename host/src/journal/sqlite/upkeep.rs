@@ -18,7 +18,9 @@ use std::{collections::BTreeSet, fs::File, path::Path};
 /// What is kept of an item in tables of its own: removed with it, first.
 const OF_ITEMS: &[&str] = &[
     "DELETE FROM records WHERE item = ?",
+    "DELETE FROM effects WHERE item = ?",
     "DELETE FROM deliveries WHERE item = ?",
+    "DELETE FROM effects WHERE item = ?",
 ];
 
 /// Whether an item has ended. The index of those that may go is for just these words.
@@ -228,6 +230,39 @@ impl Upkeep for Sqlite {
         })
     }
 
+    fn effect_bodies(
+        &self,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, ItemId, Digest)>, JournalError> {
+        self.read(|connection, path| {
+            let fail = |error: rusqlite::Error| problem(path, &error);
+            if schema::format(connection, path)? < schema::EFFECTS {
+                return Ok(Vec::new());
+            }
+            let mut statement = connection
+                .prepare_cached(
+                    "SELECT effects.id, items.item, stored FROM effects \
+                     JOIN items ON items.id = effects.item \
+                     WHERE effects.id > ? AND stored IS NOT NULL ORDER BY effects.id LIMIT ?",
+                )
+                .map_err(fail)?;
+            let mut rows = statement
+                .query(params![int(after), int(most as u64)])
+                .map_err(fail)?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next().map_err(fail)? {
+                let body = audit::digest(row, 2);
+                all.push((
+                    read::number(row, 0, path)?,
+                    read::parsed(row, 1, path)?,
+                    body.ok_or_else(|| damaged(path, "the body of an effect has no digest"))?,
+                ));
+            }
+            Ok(all)
+        })
+    }
+
     fn blobs_so_far(&self) -> Result<u64, JournalError> {
         self.read(|connection, path| {
             let last: Option<i64> = connection
@@ -303,6 +338,9 @@ impl Upkeep for Sqlite {
                     ])?;
             }
             list(connection, &summary)?;
+            connection
+                .prepare_cached("DELETE FROM effects WHERE item = ?")?
+                .execute([row])?;
             for sql in [
                 "UPDATE audit SET facts = NULL WHERE item = ?",
                 "UPDATE deliveries SET reason = NULL \
