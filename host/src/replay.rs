@@ -35,7 +35,9 @@ use tempfile::TempDir;
 pub enum ReplayError {
     #[error("there is no item `{0}`\n  hint: `andon items` lists them")]
     NoItem(ItemId),
-    #[error("item `{item}` had no visit{nth} to `{station}` that ended\n  hint: `andon show {item}` lists its visits")]
+    #[error(
+        "item `{item}` had no visit{nth} to `{station}` that ended\n  hint: `andon show {item}` lists its visits"
+    )]
     NoVisit {
         item: ItemId,
         station: Name,
@@ -109,7 +111,12 @@ impl Stage {
     ///
     /// # Errors
     /// When the component is no station, or there is no room for what it writes.
-    pub async fn play(&self, case: &Case, line: &Line, cast: &Cast<'_>) -> Result<Told, ReplayError> {
+    pub async fn play(
+        &self,
+        case: &Case,
+        line: &Line,
+        cast: &Cast<'_>,
+    ) -> Result<Told, ReplayError> {
         let played = Arc::new(Played::new(case.effects.clone()));
         let gate = Gate::new(Means {
             vault: Arc::new(NoSecrets),

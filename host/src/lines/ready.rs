@@ -492,14 +492,21 @@ impl Lines {
 
     /// Whether attempts that have not ended began on an older revision with one of these stations, so that
     /// they may still lead there. Blocks.
-    pub(crate) fn lead_to(&self, name: &Name, stations: &BTreeSet<Name>) -> Result<bool, LinesError> {
+    pub(crate) fn lead_to(
+        &self,
+        name: &Name,
+        stations: &BTreeSet<Name>,
+    ) -> Result<bool, LinesError> {
         let Some(state) = self.runs_by(name) else {
             return Ok(false);
         };
         block_on(self.state.journal.delivered(Vec::new()))?;
         for number in self.needed(&state)? {
             let line = self.revision(name, number)?.line;
-            if stations.iter().any(|station| line.stations.contains_key(station)) {
+            if stations
+                .iter()
+                .any(|station| line.stations.contains_key(station))
+            {
                 return Ok(true);
             }
         }

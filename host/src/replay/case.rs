@@ -135,7 +135,6 @@ pub(super) fn visit(item: &Item, seed: [u8; 32]) -> Option<Visit> {
     })
 }
 
-
 impl Case {
     /// What came of it, to be held against what comes of a replay.
     pub fn told(&self) -> Told {
@@ -171,11 +170,18 @@ impl Case {
             Body::Stored { digest, .. } => Some(*digest),
             Body::Inline(_) | Body::File(_) => None,
         };
-        all.extend(self.visit.inputs.iter().filter_map(|input| stored(&input.body)));
+        all.extend(
+            self.visit
+                .inputs
+                .iter()
+                .filter_map(|input| stored(&input.body)),
+        );
         let answers = self.effects.iter().filter_map(|effect| effect.end.as_ref());
         let answers = answers.filter_map(|end| stored(&end.answer.as_ref()?.body));
         all.extend(answers);
-        let spaces = [self.visit.workspace].into_iter().chain(self.visit.joined.iter().copied());
+        let spaces = [self.visit.workspace]
+            .into_iter()
+            .chain(self.visit.joined.iter().copied());
         for space in spaces.flatten() {
             all.insert(space);
             for (_, entry) in from.tree(Some(space))?.iter() {

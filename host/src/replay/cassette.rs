@@ -95,7 +95,9 @@ pub enum CassetteError {
     },
     #[error("`{path}` is no cassette: {reason}\n  hint: record it again with `andon test --record`", path = .path.display())]
     Wrong { path: PathBuf, reason: String },
-    #[error("a visit to `{0}` cannot be recorded: the line gives it assets or folders of the host's, which another machine does not have\n  hint: `andon replay` runs it here")]
+    #[error(
+        "a visit to `{0}` cannot be recorded: the line gives it assets or folders of the host's, which another machine does not have\n  hint: `andon replay` runs it here"
+    )]
     Folders(Name),
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -306,9 +308,10 @@ fn alone(line: &Line, name: &Name) -> Result<Line, CassetteError> {
 fn payloads(record: &mut Record) -> Vec<&mut Payload> {
     match record {
         Record::Taken { payload, .. } | Record::Moved { payload, .. } => vec![payload],
-        Record::Split { children, .. } => {
-            children.iter_mut().map(|child| &mut child.payload).collect()
-        }
+        Record::Split { children, .. } => children
+            .iter_mut()
+            .map(|child| &mut child.payload)
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -332,7 +335,9 @@ impl Recorded {
             RecordedAnswer {
                 at: answer.at,
                 status: answer.status,
-                headers: headers.map(|(name, value)| (name.clone(), text(value))).collect(),
+                headers: headers
+                    .map(|(name, value)| (name.clone(), text(value)))
+                    .collect(),
                 body: answer.body,
                 read: answer.read,
                 rest: answer.rest,
@@ -363,7 +368,9 @@ impl Recorded {
             Answered {
                 at: answer.at,
                 status: answer.status,
-                headers: headers.map(|(name, value)| (name.clone(), bytes(value))).collect(),
+                headers: headers
+                    .map(|(name, value)| (name.clone(), bytes(value)))
+                    .collect(),
                 body,
                 read: answer.read,
                 rest: answer.rest,

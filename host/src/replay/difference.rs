@@ -77,7 +77,9 @@ pub fn told(record: &Record, mut effects: Vec<String>) -> Told {
             facts,
             ..
         } => {
-            let outputs = children.iter().map(|child| out(&child.port, &child.payload));
+            let outputs = children
+                .iter()
+                .map(|child| out(&child.port, &child.payload));
             ("passed".into(), outputs.collect(), *workspace, Some(facts))
         }
         Record::Finished { facts, .. } => ("passed".into(), Vec::new(), None, Some(facts)),
@@ -197,7 +199,11 @@ mod tests {
         let one = told("passed", "x", &["info: a"]);
         assert_eq!(one.differences(&one), []);
         let other = told("failed: no", "y", &["info: a", "info: b"]);
-        let named: Vec<_> = one.differences(&other).into_iter().map(|d| d.what).collect();
+        let named: Vec<_> = one
+            .differences(&other)
+            .into_iter()
+            .map(|d| d.what)
+            .collect();
         assert_eq!(named, ["how", "output 1", "log"]);
         let nothing = Told {
             outputs: Vec::new(),

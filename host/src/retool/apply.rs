@@ -165,6 +165,7 @@ impl Lines {
         if state.current != record.current || state.ramp.is_some() {
             return Ok(());
         }
+        let _steady = self.steady(line).await;
         let to = self.ready_kept(line, drains.to).await?;
         let record = RetoolRecord {
             at: wall_clock(),
@@ -227,16 +228,13 @@ impl Lines {
         if errand == Errand::Wanted && drawn.plan.is_empty() {
             return Ok(Retooled::nothing(drawn.plan));
         }
-        let left: BTreeSet<Name> = match wanted.drain {
-            true => drawn
-                .plan
-                .waiting
-                .iter()
-                .filter(|w| w.to.is_none())
-                .map(|w| w.station.clone())
-                .collect(),
-            false => BTreeSet::new(),
-        };
+        // Attempts under way may still lead to stations that go, also where nobody waits there yet.
+        let stays = |station: &&Name| !wanted.moves.contains_key(*station);
+        let mut left: BTreeSet<Name> = drawn.plan.removed().filter(stays).cloned().collect();
+        if self.rests() {
+            let waits = |name: &Name| drawn.plan.waiting.iter().any(|plan| plan.station == *name);
+            left.retain(waits);
+        }
         if !left.is_empty() && self.rests() {
             return Err(Fault::of(
                 FaultKind::Unavailable,
@@ -257,6 +255,7 @@ impl Lines {
             (None, Some(Ok(file))) => file.to_str().map(Into::into),
             _ => None,
         };
+        let _steady = self.steady(line).await;
         let to = match number {
             Some(number) => self.ready_kept(line, number).await?,
             None => {
@@ -387,6 +386,14 @@ fn errand(drawn: &Drawn, wanted: &Retool, by_itself: bool) -> Result<Errand, Fau
 /// Whether the plan may be carried out.
 fn permit(drawn: &Drawn, wanted: &Retool, errand: Errand) -> Result<(), Fault> {
     let Drawn { plan, old, new, .. } = drawn;
+    let gone = plan
+        .removed()
+        .find(|station| !wanted.moves.contains_key(*station));
+    if let (Some(station), true) = (gone, wanted.ramp.is_some()) {
+        return Err(Fault::invalid(format!(
+            "a ramp takes no station away, and the new revision has no station `{station}`\n  hint: `--move {station}=OTHER` sends its items of the ramp to another station"
+        )));
+    }
     let refused = |refusal: Refusal| {
         let message = refusal.to_string();
         match refusal {
