@@ -106,6 +106,7 @@ fn way(server: SocketAddr) -> Arc<dyn Way> {
         auditor: Arc::new(Unaudited),
         resolvers: Vec::new(),
         clock: || 0,
+        log: None,
     });
     let rule = format!("GET,POST http://{server}/**");
     let terms = Terms {

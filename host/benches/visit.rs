@@ -163,6 +163,7 @@ fn station() -> Station {
         grants: Grants::default(),
         rate: Default::default(),
         violation: Default::default(),
+        clock: Default::default(),
     }
 }
 

@@ -13,7 +13,7 @@ mod reserved;
 mod revision;
 
 pub use assets::AssetError;
-pub use factory::file as factory_file;
+pub use factory::{file as factory_file, find as factory_of};
 pub use granted::note_grants;
 pub use kept::{KeepError, Stock};
 pub use revision::Revision;
@@ -438,49 +438,47 @@ impl Assembled {
         self.rights.get(station).cloned().unwrap_or_default()
     }
 
-    /// The line that runs, with its assets copied below `shelf` and every path absolute; and what is kept
-    /// of it.
-    fn revise(&self, shelf: &Path) -> Result<(Line, Revision), AssetError> {
+    /// The line that runs, with its assets copied below `shelf` and every path absolute.
+    fn placed(&self, shelf: &Path) -> Result<Line, AssetError> {
         let mut line = self.draft.line.clone();
-        let mut kept = line.clone();
         folders::resolved(&mut line, &self.folder);
         for (name, station) in &mut line.stations {
             let trees = self.assets.get(name).map_or(&[][..], Vec::as_slice);
-            for (i, (asset, tree)) in station.assets.iter_mut().zip(trees).enumerate() {
+            for (asset, tree) in station.assets.iter_mut().zip(trees) {
                 asset.host = tree.keep(shelf)?;
+            }
+            station.grants.fs = self.rights[name].mounts().map(|(_, mount)| mount).collect();
+        }
+        Ok(line)
+    }
+
+    /// What the journal is to keep of the line in this state folder. Copies nothing.
+    pub fn revision(&self, state: &Path) -> Revision {
+        let mut kept = self.draft.line.clone();
+        for (name, station) in &mut kept.stations {
+            let trees = self.assets.get(name).map_or(&[][..], Vec::as_slice);
+            for (asset, tree) in station.assets.iter_mut().zip(trees) {
                 // The state folder may be moved: what is kept names only the content.
-                if let Some(asset) = kept
-                    .stations
-                    .get_mut(name)
-                    .and_then(|s| s.assets.get_mut(i))
-                {
-                    asset.host = tree.name();
-                }
+                asset.host = tree.name();
             }
-            let left: Vec<_> = self.rights[name].mounts().collect();
-            if let Some(kept) = kept.stations.get_mut(name) {
-                let as_written = |(n, mount): &(usize, Mount)| Mount {
-                    host: station.grants.fs[*n].host.clone(),
-                    ..mount.clone()
-                };
-                kept.grants.fs = left.iter().map(as_written).collect();
-            }
-            station.grants.fs = left.into_iter().map(|(_, mount)| mount).collect();
+            let as_written = |(n, mount): (usize, Mount)| Mount {
+                host: station.grants.fs[n].host.clone(),
+                ..mount
+            };
+            station.grants.fs = self.rights[name].mounts().map(as_written).collect();
         }
         let components = self
             .parts
             .iter()
             .map(|(name, part)| (name.clone(), part.component.digest))
             .collect();
-        Ok((
-            line,
-            Revision {
-                line: kept,
-                folder: PathBuf::new(),
-                file: None,
-                components,
-            },
-        ))
+        let file = self.file.as_ref().and_then(|file| file.file_name());
+        Revision {
+            line: kept,
+            folder: kept::seen_from(&resolve(state), &resolve(&self.folder)),
+            file: file.map(PathBuf::from),
+            components,
+        }
     }
 
     /// Links every station in a sandbox of its own that runs nothing: what a check does.

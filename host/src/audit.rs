@@ -23,11 +23,13 @@ pub enum Deed {
     File,
     /// A visit ran into a limit.
     Limit,
+    /// Somebody paused a station, or let it go on.
+    Pause,
 }
 
 impl Deed {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Grant,
         Self::Http,
         Self::Tcp,
@@ -35,6 +37,7 @@ impl Deed {
         Self::Secret,
         Self::File,
         Self::Limit,
+        Self::Pause,
     ];
 
     /// Its name.
@@ -47,13 +50,14 @@ impl Deed {
             Self::Secret => "secret",
             Self::File => "file",
             Self::Limit => "limit",
+            Self::Pause => "pause",
         }
     }
 }
 
 /// The text is no [`Deed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("deeds are `grant`, `http`, `tcp`, `look-up`, `secret`, `file` and `limit`")]
+#[error("deeds are `grant`, `http`, `tcp`, `look-up`, `secret`, `file`, `limit` and `pause`")]
 pub struct NotADeed;
 
 impl FromStr for Deed {
@@ -95,7 +99,7 @@ pub struct Entry {
     pub what: String,
     /// The grant or limit that decided, where one did.
     pub rule: Option<String>,
-    /// Why it was denied.
+    /// Why it was denied, or done.
     pub why: Option<String>,
 }
 

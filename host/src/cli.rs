@@ -3,28 +3,45 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 all is well, 1 the
 //! command could not do what was asked, 2 some items jammed, 130 interrupted and to be gone on with.
 
+mod answer;
 mod audit;
+mod backup;
 mod build;
+mod cancel;
 mod check;
 mod clear;
 mod compile;
 mod completions;
+mod control;
 mod diff;
+mod doctor;
+mod drain;
+mod erase;
 mod explain;
+mod export;
+mod gc;
 mod inputs;
 mod items;
 mod lock;
+mod logs;
 mod new;
+mod pause;
 mod print;
 mod progress;
+mod rerun;
 mod results;
+mod retool;
 mod run;
 mod runner;
 mod schema;
 mod secret;
+mod serve;
 mod show;
 mod state;
+mod status;
+mod submit;
 mod terminal;
+mod token;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{fmt::Write as _, process::ExitCode};
@@ -52,12 +69,30 @@ enum Command {
     Explain(explain::Explain),
     Lock(lock::Lock),
     Run(run::Run),
+    Serve(serve::Serve),
+    Submit(submit::Submit),
+    Status(status::Status),
     Items(items::Items),
     Show(show::Show),
     Diff(diff::Diff),
     Audit(audit::Audit),
+    Logs(logs::Logs),
     Clear(clear::Clear),
+    Retool(retool::Retool),
+    Answer(answer::Answer),
+    Cancel(cancel::Cancel),
+    Rerun(rerun::Rerun),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Drain(drain::Drain),
+    Token(token::Token),
     Secret(secret::Secret),
+    Gc(gc::Gc),
+    Erase(erase::Erase),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Doctor(doctor::Doctor),
+    Export(export::Export),
     Completions(completions::Completions),
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -68,18 +103,36 @@ enum Command {
 /// The groups of the help text; a test holds them against the commands.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Author a station", &["new", "build", "schema"]),
-    ("Run a line", &["check", "explain", "lock", "run"]),
+    (
+        "Run a line",
+        &[
+            "check", "explain", "lock", "run", "serve", "submit", "status",
+        ],
+    ),
     (
         "Operate",
         &[
             "items",
             "show",
             "diff",
+            "logs",
             "audit",
             "clear",
+            "retool",
+            "answer",
+            "cancel",
+            "rerun",
+            "pause",
+            "resume",
+            "drain",
+            "token",
             "secret",
             "completions",
         ],
+    ),
+    (
+        "Look after the state folder",
+        &["gc", "erase", "backup", "restore", "doctor", "export"],
     ),
 ];
 
@@ -130,7 +183,25 @@ pub fn main() -> ExitCode {
         Command::Diff(command) => command.execute(),
         Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
+        Command::Retool(command) => command.execute(),
+        Command::Serve(command) => command.execute(),
+        Command::Submit(command) => command.execute(),
+        Command::Status(command) => command.execute(),
+        Command::Logs(command) => command.execute(),
+        Command::Answer(command) => command.execute(),
+        Command::Cancel(command) => command.execute(),
+        Command::Rerun(command) => command.execute(),
+        Command::Pause(command) => command.execute(),
+        Command::Resume(command) => command.execute(),
+        Command::Drain(command) => command.execute(),
+        Command::Token(command) => command.execute(),
         Command::Secret(command) => command.execute(),
+        Command::Gc(command) => command.execute(),
+        Command::Erase(command) => command.execute(),
+        Command::Backup(command) => command.execute(),
+        Command::Restore(command) => command.execute(),
+        Command::Doctor(command) => command.execute(),
+        Command::Export(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Compile(command) => command.execute().map(|()| Done::Well),
         Command::Runner(command) => command.execute().map(|()| Done::Well),

@@ -10,13 +10,18 @@ use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 #[cfg(test)]
 mod tests;
+
+/// Held by all that keep a blob, while they give it its name or find it there, and by whoever removes
+/// one. Only one process writes to a store, but it may have opened it more than once.
+static SWEEP: RwLock<()> = RwLock::new(());
 
 /// A folder of content-addressed blobs, `ab/cdef…`. Cheap to clone; all methods may be called from any
 /// thread, and several processes may read while one writes.
@@ -142,6 +147,86 @@ impl Content {
         kept
     }
 
+    /// All blobs with their lengths, in no order. What is no blob is passed over.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn each(&self, mut visit: impl FnMut(Digest, u64)) -> Result<(), ContentError> {
+        let root = &self.0.root;
+        let shards = match fs::read_dir(root) {
+            Ok(shards) => shards,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(ContentError::new("read", root)(error)),
+        };
+        for shard in shards {
+            let shard = shard.map_err(ContentError::new("read", root))?;
+            let Some(first) = shard
+                .file_name()
+                .to_str()
+                .filter(|n| n.len() == 2)
+                .map(String::from)
+            else {
+                continue;
+            };
+            let path = shard.path();
+            for blob in fs::read_dir(&path).map_err(ContentError::new("read", &path))? {
+                let blob = blob.map_err(ContentError::new("read", &path))?;
+                let digest = (blob.file_name().to_str())
+                    .and_then(|rest| format!("{first}{rest}").parse::<Digest>().ok());
+                // One that is removed meanwhile is none any more.
+                if let (Some(digest), Ok(about)) = (digest, blob.metadata()) {
+                    visit(digest, about.len());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the blob's bytes have its digest; none where it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_whole(&self, digest: &Digest) -> Result<Option<bool>, ContentError> {
+        let Some(mut file) = self.file(digest)? else {
+            return Ok(None);
+        };
+        let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; 256 << 10]);
+        loop {
+            let n = file
+                .read(&mut buffer)
+                .map_err(ContentError::new("read", &self.path(digest)))?;
+            if n == 0 {
+                return Ok(Some(hasher.finalize().as_bytes() == digest.as_bytes()));
+            }
+            hasher.update(&buffer[..n]);
+        }
+    }
+
+    /// Removes a blob that nothing names, unless it was kept once more since `since`: how many bytes that
+    /// freed. None where it stays.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(
+        &self,
+        digest: &Digest,
+        since: Option<SystemTime>,
+    ) -> Result<Option<u64>, ContentError> {
+        let path = self.path(digest);
+        let _alone = SWEEP.write().unwrap_or_else(PoisonError::into_inner);
+        let about = match fs::metadata(&path) {
+            Ok(about) => about,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(ContentError::new("read", &path)(error)),
+        };
+        let kept = about.modified().map_err(ContentError::new("read", &path))?;
+        if since.is_some_and(|since| kept > since) {
+            return Ok(None);
+        }
+        fs::remove_file(&path).map_err(ContentError::new("remove", &path))?;
+        Ok(Some(about.len()))
+    }
+
     fn fill(
         &self,
         temp: &Path,
@@ -183,7 +268,10 @@ impl Content {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(ContentError::new("create", shard)(error)),
         }
-        fs::rename(temp, &path).map_err(ContentError::new("write", &path))?;
+        {
+            let _kept = SWEEP.read().unwrap_or_else(PoisonError::into_inner);
+            fs::rename(temp, &path).map_err(ContentError::new("write", &path))?;
+        }
         sync_folder(shard)?;
         // The shard may be new, or made by another thread that has not come to this line yet.
         sync_folder(&self.0.root)
@@ -192,7 +280,18 @@ impl Content {
     /// Whether the blob is there with this length, its name durable.
     fn has(&self, digest: &Digest, len: u64) -> Result<bool, ContentError> {
         let path = self.path(digest);
-        match fs::metadata(&path) {
+        let found = {
+            let _kept = SWEEP.read().unwrap_or_else(PoisonError::into_inner);
+            let found = fs::metadata(&path);
+            if found.as_ref().is_ok_and(|found| found.is_file()) {
+                // As new as one that is written now: what nothing names yet is about to be named.
+                File::open(&path)
+                    .and_then(|file| file.set_modified(SystemTime::now()))
+                    .map_err(ContentError::new("write", &path))?;
+            }
+            found
+        };
+        match found {
             Ok(found) if found.is_file() && found.len() == len => {
                 // Another thread may have renamed it and not come to its sync.
                 sync_folder(path.parent().expect("a blob's path has a folder"))?;

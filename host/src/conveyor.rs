@@ -10,34 +10,39 @@ mod board;
 mod error;
 mod latest;
 mod order;
+mod orders;
 mod recovery;
+mod revisions;
+mod start;
 mod timers;
 
-pub use board::{Board, Counts, Notice};
+pub use board::{Board, Came, Counts, Notice};
 pub use error::ConveyorError;
 pub use order::{Change, Changed, Handle, Order, Ramp, Reply, Revised, Submitted, Unable};
 
 use crate::{
     digest::Digest,
-    item::{self, Child, Destination, Event, Item, ItemId, Message, Phase, Record, Taking, Wants},
+    item::{
+        self, Child, Destination, Event, Item, ItemId, Message, Phase, Record, Refused, Summary,
+        Taking, Wants,
+    },
     journal::{Append, Journal, JournalError, Seq},
-    line::Line,
     name::Name,
     sandbox::Runner,
-    visit::{Millis, Outcome, Report, Usage, Visit},
+    visit::{Millis, Report},
 };
 use audit::Attempt;
 use belts::Belts;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use revisions::Revisions;
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap, HashSet},
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::SystemTime,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 /// What a conveyor needs to run a line.
 pub struct Conveyor {
@@ -94,77 +99,129 @@ const BATCH: usize = 256;
 /// memory does not grow with the number of inputs.
 const UNWRITTEN: usize = 2048;
 
+/// What is told to whoever gave an order, once it is durable or has failed.
+type Answer = Box<dyn FnOnce(Result<(), Unable>) + Send>;
+
 /// What an append came to, and what is told then.
-type Receipt = (Result<Seq, JournalError>, Option<Notice>);
+struct Receipt {
+    result: Result<(), JournalError>,
+    notice: Option<Notice>,
+    answer: Option<Answer>,
+}
+
 type Receipts = FuturesUnordered<BoxFuture<'static, Receipt>>;
 
 /// What was handed to the journal and has not come back.
 #[derive(Default)]
 struct Underway {
-    /// Appends whose durability somebody has to hear of.
+    /// Appends whose durability somebody has to hear of, and visits that are being ended.
     receipts: Receipts,
     /// Children whose end is on its way to their parent.
     going: HashSet<ItemId>,
 }
 
+/// A visit under way.
+struct Under {
+    /// Tells its report from that of an earlier visit of the same item.
+    visit: u64,
+    task: JoinHandle<()>,
+    revised: Arc<Revised>,
+}
+
+/// Where an item is counted.
+#[derive(Clone, PartialEq, Eq)]
+enum Place {
+    Waiting(Name),
+    Working(Name),
+    Held(Name),
+    Jammed(Name),
+    /// Until a time that comes by itself.
+    Split {
+        bounded: bool,
+    },
+    Nowhere,
+}
+
 struct Running {
     conveyor: Conveyor,
+    revisions: Revisions,
     belts: Belts,
     /// Items that something will happen to: waiting, working, or split.
     live: HashMap<ItemId, Item>,
-    /// Jammed since the start, or found so: a split that waits for one of them waits for a person.
-    jammed: HashSet<ItemId>,
+    working: HashMap<ItemId, Under>,
+    /// The number of the last visit.
+    visits: u64,
     timers: BinaryHeap<Reverse<(Millis, ItemId)>>,
-    /// Those that wait for the time of their next attempt and are on no belt.
-    delayed: HashSet<ItemId>,
+    /// Those that wait for the time of their next attempt and are not in their place on a belt yet.
+    delayed: HashMap<ItemId, Millis>,
+    /// Those that are held until a time.
+    held: HashMap<ItemId, Millis>,
+    /// Splits that wait until a time.
+    bounded: u64,
     /// Children whose `Spawn` is on its way, with the station whose queue they fill already.
     coming: HashMap<ItemId, Option<Name>>,
     underway: Underway,
-    reports: mpsc::UnboundedSender<(ItemId, Report)>,
+    reports: mpsc::UnboundedSender<(ItemId, u64, Report)>,
+    /// Nothing is to be started, from the beginning: only orders are carried out.
+    at_rest: bool,
+    /// The time when timers were last looked at.
+    looked: Millis,
 }
 
 impl Conveyor {
-    /// Runs the line until nothing can move any more and `inputs` is closed, or until `drain` is
-    /// signalled and the visits under way have ended.
+    /// Runs the line until nothing can move any more and both `inputs` and `orders` are closed, or until
+    /// `drain` is signalled and the visits under way have ended. An input is not received while the entry
+    /// is full.
+    ///
+    /// Where `drain` is signalled before it begins, nothing is started or taken up: orders are carried out
+    /// and messages delivered until `orders` is closed.
     ///
     /// # Errors
-    /// When the journal fails or what it holds does not fit the line.
+    /// When the journal fails or what it holds makes no sense.
     pub async fn run(
         self,
         mut inputs: mpsc::Receiver<Input>,
-        orders: mpsc::Receiver<Order>,
+        mut orders: mpsc::Receiver<Order>,
         mut drain: tokio::sync::watch::Receiver<bool>,
     ) -> Result<Ending, ConveyorError> {
         let (reports, mut reported) = mpsc::unbounded_channel();
         let journal = self.journal.clone();
+        let mut draining = *drain.borrow();
+        let revisions = Revisions::new(self.change.clone());
         let mut running = Running {
-            belts: Belts::new(&self.change.current.line),
+            belts: Belts::new(&revisions.change, &self.paused, self.board.clone()),
+            revisions,
             conveyor: self,
             live: HashMap::new(),
-            jammed: HashSet::new(),
+            working: HashMap::new(),
+            visits: 0,
             timers: BinaryHeap::new(),
-            delayed: HashSet::new(),
+            delayed: HashMap::new(),
+            held: HashMap::new(),
+            bounded: 0,
             coming: HashMap::new(),
             underway: Underway::default(),
             reports,
+            at_rest: draining,
+            looked: 0,
         };
         running.recover().await?;
-        drop(orders);
-        let mut open = true;
-        let mut draining = *drain.borrow();
+        let (mut open, mut ordered) = (true, true);
         let mut batch = Vec::with_capacity(BATCH);
         let mut taken = Vec::new();
-        let line = running.line().name.clone();
+        let line = running.revisions.line().clone();
         let mut messages = journal.messages(&line);
         loop {
-            running.fire_timers()?;
             if !draining {
+                running.fire_timers().await?;
                 running.start_visits()?;
             }
-            let settled = if draining {
-                running.belts.working() == 0
+            let settled = if running.at_rest {
+                !ordered && running.coming.is_empty() && running.underway.going.is_empty()
+            } else if draining {
+                running.working.is_empty()
             } else {
-                !open && running.idle()
+                !open && !ordered && running.idle()
             };
             if settled && running.underway.receipts.is_empty() {
                 return Ok(if draining {
@@ -174,8 +231,10 @@ impl Conveyor {
                 });
             }
             let timer = running.next_timer();
-            let room = if open && !draining && running.underway.receipts.len() < UNWRITTEN {
-                running.belts.room(&running.line().entry).min(BATCH)
+            let written = running.underway.receipts.len() < UNWRITTEN;
+            let room = if open && !draining && written {
+                let entry = &running.revisions.change.current.line.entry;
+                running.belts.room(entry).min(BATCH)
             } else {
                 0
             };
@@ -184,8 +243,8 @@ impl Conveyor {
                 _ = drain.changed(), if !draining => draining = true,
                 n = reported.recv_many(&mut batch, BATCH) => {
                     debug_assert!(n > 0, "the conveyor holds a sender itself");
-                    for (item, report) in batch.drain(..) {
-                        running.report(item, report)?;
+                    for (item, visit, report) in batch.drain(..) {
+                        running.report(item, visit, report)?;
                     }
                 }
                 found = &mut messages => {
@@ -204,10 +263,15 @@ impl Conveyor {
                         running.received(receipt)?;
                     }
                 }
+                order = orders.recv(), if ordered && written => match order {
+                    Some(order) => running.order(order, draining && !running.at_rest).await?,
+                    None => ordered = false,
+                },
                 n = inputs.recv_many(&mut taken, room), if room > 0 => {
                     open = n > 0;
                     for input in taken.drain(..) {
-                        running.take(input)?;
+                        let item = running.id_of(&input);
+                        running.take(item, input, None)?;
                     }
                 }
                 () = tokio::time::sleep(timer.unwrap_or_default()), if timer.is_some() && !draining => {}
@@ -226,6 +290,7 @@ impl Conveyor {
         records: Vec<Record>,
         blobs: Vec<(Digest, Bytes)>,
         notice: Option<Notice>,
+        answer: Option<Answer>,
     ) {
         let messages = item::messages(item, &records);
         if messages
@@ -236,7 +301,7 @@ impl Conveyor {
         }
         // An attempt's start may be lost with the attempt itself; everything that somebody hears of
         // waits for the disk. A failed append fails all later ones, so watching those is enough.
-        let watched = notice.is_some() || !messages.is_empty();
+        let watched = notice.is_some() || answer.is_some() || !messages.is_empty();
         let receipt = self.journal.append(Append {
             item: item.id.clone(),
             expected,
@@ -246,9 +311,12 @@ impl Conveyor {
             summary: item.summary(),
         });
         if watched {
-            underway
-                .receipts
-                .push(receipt.map(|result| (result, notice)).boxed());
+            let receipt = receipt.map(|result| Receipt {
+                result: result.map(|_| ()),
+                notice,
+                answer,
+            });
+            underway.receipts.push(receipt.boxed());
         }
     }
 }
@@ -259,22 +327,44 @@ fn news(item: &Item) -> Option<Notice> {
         Phase::Ended { .. } => Some(Notice::Ended {
             item: Box::new(item.clone()),
         }),
-        Phase::Jammed { .. } => Some(Notice::Jammed {
+        Phase::Held { .. } => Some(Notice::Held {
             summary: item.summary(),
         }),
-        Phase::Held { .. } => Some(Notice::Held {
+        Phase::Jammed { .. } => Some(Notice::Jammed {
             summary: item.summary(),
         }),
         _ => None,
     }
 }
 
-impl Running {
-    fn line(&self) -> &Line {
-        &self.conveyor.change.current.line
+impl Place {
+    fn of(item: &Item) -> Self {
+        match &item.phase {
+            Phase::Ready { station, .. } => Self::Waiting(station.clone()),
+            Phase::Working { station, .. } => Self::Working(station.clone()),
+            Phase::Held { station, .. } => Self::Held(station.clone()),
+            Phase::Jammed { station, .. } => Self::Jammed(station.clone()),
+            Phase::Split(split) => Self::Split {
+                bounded: split.until.is_some(),
+            },
+            Phase::Ended { .. } => Self::Nowhere,
+        }
     }
+}
 
-    fn received(&mut self, (result, notice): Receipt) -> Result<(), ConveyorError> {
+impl Running {
+    fn received(&mut self, receipt: Receipt) -> Result<(), ConveyorError> {
+        let Receipt {
+            result,
+            notice,
+            answer,
+        } = receipt;
+        if let Some(answer) = answer {
+            answer(match &result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Unable::Failed(error.to_string())),
+            });
+        }
         result?;
         if let Some(notice) = notice {
             (self.conveyor.notify)(notice);
@@ -282,15 +372,46 @@ impl Running {
         Ok(())
     }
 
-    fn take(&mut self, input: Input) -> Result<(), ConveyorError> {
-        let c = &mut self.conveyor;
-        let id = ItemId::input(
-            &c.journal.factory(),
-            &c.change.current.line.name,
-            &input.key,
-        );
-        if self.live.contains_key(&id) || c.journal.knows(&id)? {
-            (c.notify)(Notice::Known {
+    /// Counts an item here instead of there.
+    fn shift(&mut self, from: &Place, to: &Place) {
+        if from == to {
+            return;
+        }
+        match from {
+            Place::Waiting(station) => self.belts.goes(station),
+            Place::Working(station) => self.belts.left(station),
+            Place::Held(station) => self.belts.live(station).held(false),
+            Place::Jammed(station) => self.belts.live(station).jammed(false),
+            Place::Split { bounded: true } => self.bounded = self.bounded.saturating_sub(1),
+            Place::Split { bounded: false } | Place::Nowhere => {}
+        }
+        match to {
+            Place::Waiting(station) => self.belts.waits(station),
+            Place::Working(station) => self.belts.started(station),
+            Place::Held(station) => self.belts.live(station).held(true),
+            Place::Jammed(station) => self.belts.live(station).jammed(true),
+            Place::Split { bounded: true } => self.bounded += 1,
+            Place::Split { bounded: false } | Place::Nowhere => {}
+        }
+    }
+
+    fn id_of(&self, input: &Input) -> ItemId {
+        let factory = self.conveyor.journal.factory();
+        ItemId::input(&factory, self.revisions.line(), &input.key)
+    }
+
+    fn knows(&self, id: &ItemId) -> Result<bool, ConveyorError> {
+        Ok(self.live.contains_key(id) || self.conveyor.journal.knows(id)?)
+    }
+
+    fn take(
+        &mut self,
+        id: ItemId,
+        input: Input,
+        answer: Option<Answer>,
+    ) -> Result<(), ConveyorError> {
+        if self.knows(&id)? {
+            (self.conveyor.notify)(Notice::Known {
                 item: id,
                 source: input.taking.source,
             });
@@ -300,13 +421,10 @@ impl Running {
             item: id.clone(),
             source: input.taking.source.clone(),
         };
-        let record = item::take(
-            (c.clock)(),
-            &c.change.current.line,
-            c.change.current.number,
-            input.taking,
-        );
-        self.begin(id, record, input.blobs, Some(notice))
+        let now = (self.conveyor.clock)();
+        let revised = self.revisions.assigned(&id);
+        let record = item::take(now, &revised.line, revised.number, input.taking);
+        self.begin(id, record, input.blobs, Some(notice), answer)
     }
 
     /// The first record of an item.
@@ -316,6 +434,7 @@ impl Running {
         taken: Record,
         blobs: Vec<(Digest, Bytes)>,
         notice: Option<Notice>,
+        answer: Option<Answer>,
     ) -> Result<(), ConveyorError> {
         let wrong = |e: item::FoldError| ConveyorError::Item {
             item: id.clone(),
@@ -325,10 +444,11 @@ impl Running {
         let Some(item) = Item::fold(id.clone(), &records).map_err(wrong)? else {
             return Ok(());
         };
+        self.shift(&Place::Nowhere, &Place::of(&item));
         // A child may come to its end at once, where its port leads to no station.
         let notice = notice.or_else(|| news(&item));
-        self.conveyor
-            .append(&mut self.underway, &item, 0, records, blobs, notice);
+        let underway = &mut self.underway;
+        (self.conveyor).append(underway, &item, 0, records, blobs, notice, answer);
         self.live.insert(id.clone(), item);
         self.settle(&id);
         Ok(())
@@ -341,14 +461,14 @@ impl Running {
                 if let Some(station) = station {
                     self.belts.came(&station);
                 }
-                return self.begin(child, *taken, Vec::new(), None);
+                return self.begin(child, *taken, Vec::new(), None, None);
             }
             // It comes again, or from before the start.
-            if self.live.contains_key(&child) || self.jammed.contains(&child) {
+            if self.live.contains_key(&child) {
                 return Ok(());
             }
             match self.written(&child).await? {
-                None => return self.begin(child, *taken, Vec::new(), None),
+                None => return self.begin(child, *taken, Vec::new(), None, None),
                 // The parent asks again because it did not hear of the end.
                 Some(known) => match known.farewell() {
                     Some(again) => message = again,
@@ -371,47 +491,114 @@ impl Running {
         Ok(())
     }
 
-    fn report(&mut self, id: ItemId, report: Report) -> Result<(), ConveyorError> {
-        if let Some(Item {
-            phase: Phase::Working { station, .. },
-            ..
-        }) = self.live.get(&id)
+    fn report(&mut self, id: ItemId, visit: u64, report: Report) -> Result<(), ConveyorError> {
+        // A visit that was ended may have reported all the same.
+        if self
+            .working
+            .get(&id)
+            .is_none_or(|under| under.visit != visit)
         {
-            self.belts.left(station);
-            self.conveyor.board.left(station, &report);
+            return Ok(());
         }
+        let Some(under) = self.working.remove(&id) else {
+            return Ok(());
+        };
         self.conveyor.board.over(&id);
+        let tally = self.conveyor.board.revision(under.revised.number);
+        tally.ended(&report);
+        let now = (self.conveyor.clock)();
+        if let Some(station) = self.live.get(&id).and_then(Item::station) {
+            self.belts.live(station).ended(&report, now);
+        }
         let mut report = report;
         let blobs = std::mem::take(&mut report.blobs);
-        self.happen(&id, Event::Reported(report), blobs)
+        self.happen_on(&id, &under.revised, Event::Reported(report), blobs)?;
+        Ok(())
     }
 
-    /// Lets an event happen to a live item: decide, apply, hand the records to the journal.
+    /// Lets an event happen to a live item of which it is known that it can.
     fn happen(
         &mut self,
         id: &ItemId,
         event: Event,
         blobs: Vec<(Digest, Bytes)>,
     ) -> Result<(), ConveyorError> {
+        match self.try_happen(id, event, blobs, None)? {
+            Ok(()) => Ok(()),
+            Err((refused, _)) => Err(ConveyorError::Item {
+                item: id.clone(),
+                reason: refused.to_string(),
+            }),
+        }
+    }
+
+    /// Lets an event happen to a live item; whoever asked for it is answered when it is durable. Where it
+    /// cannot be, nothing has changed, and nobody was answered.
+    fn try_happen(
+        &mut self,
+        id: &ItemId,
+        event: Event,
+        blobs: Vec<(Digest, Bytes)>,
+        reply: Option<Reply<Summary>>,
+    ) -> Result<Result<(), (Refused, Option<Reply<Summary>>)>, ConveyorError> {
+        let Some(item) = self.live.get(id) else {
+            return Ok(Ok(()));
+        };
+        let under = self.working.get(id).map(|under| under.revised.clone());
+        let revised = under.unwrap_or_else(|| self.revisions.of(item).clone());
+        self.decide(id, &revised, event, blobs, reply)
+    }
+
+    /// The same by a revision that is known, without anybody who waits.
+    fn happen_on(
+        &mut self,
+        id: &ItemId,
+        revised: &Revised,
+        event: Event,
+        blobs: Vec<(Digest, Bytes)>,
+    ) -> Result<(), ConveyorError> {
+        let decided = self.decide(id, revised, event, blobs, None)?;
+        decided.map_err(|(refused, _)| ConveyorError::Item {
+            item: id.clone(),
+            reason: refused.to_string(),
+        })
+    }
+
+    /// Decide, apply, hand the records to the journal, put the item where it belongs.
+    fn decide(
+        &mut self,
+        id: &ItemId,
+        revised: &Revised,
+        event: Event,
+        blobs: Vec<(Digest, Bytes)>,
+        reply: Option<Reply<Summary>>,
+    ) -> Result<Result<(), (Refused, Option<Reply<Summary>>)>, ConveyorError> {
         let now = (self.conveyor.clock)();
         let Some(item) = self.live.get_mut(id) else {
-            return Ok(());
+            return Ok(Ok(()));
         };
         let wrong = |reason: String| ConveyorError::Item {
             item: id.clone(),
             reason,
         };
-        let (before, was) = (item.wants(), item.kind());
+        let (before, was, place) = (item.wants(), item.kind(), Place::of(item));
+        let opened = revisions::begun(item);
         let attempt = Attempt::ended_by(item, &event);
-        let records = item::step(item, &self.conveyor.change.current.line, now, event)
-            .map_err(|e| wrong(e.to_string()))?;
+        let records = match item::step(item, &revised.line, now, event) {
+            Ok(records) => records,
+            Err(refused) => return Ok(Err((refused, reply))),
+        };
         if let Some(attempt) = attempt {
-            let entries = attempt.entries(&self.conveyor, item, &records, now);
+            let entries = attempt.entries(revised, item, &records, now);
             if !entries.is_empty() {
                 // Not waited for: the append that follows fails where this does.
                 drop(self.conveyor.journal.audit(entries));
             }
+            if records.iter().any(jams) {
+                self.conveyor.board.revision(revised.number).jammed();
+            }
         }
+        let mut answered = None;
         if !records.is_empty() {
             let expected = item.seq;
             for record in &records {
@@ -422,16 +609,63 @@ impl Running {
             }
             // Late news of a child changes nothing of how its parent stands.
             let notice = (item.kind() != was).then(|| news(item)).flatten();
-            self.conveyor
-                .append(&mut self.underway, item, expected, records, blobs, notice);
+            let answer = reply.map(|reply| {
+                let summary = item.summary();
+                Box::new(move |result: Result<(), Unable>| {
+                    // Whoever asked may have gone away: it is done all the same.
+                    let _ = reply.send(result.map(|()| summary));
+                }) as Answer
+            });
+            let underway = &mut self.underway;
+            (self.conveyor).append(underway, item, expected, records, blobs, notice, answer);
+        } else {
+            answered = reply.map(|reply| (reply, item.summary()));
         }
+        let (after, wants) = (Place::of(item), item.wants());
+        self.revisions.opened(opened, revisions::begun(item));
+        if matches!(place, Place::Held(_)) && after != place {
+            self.held.remove(id);
+        }
+        let ended = matches!(place, Place::Working(_)) && after != place && self.end_visit(id);
+        if matches!(place, Place::Waiting(_)) && wants != before {
+            self.delayed.remove(id);
+        }
+        self.shift(&place, &after);
         // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.
-        let settled = matches!(before, Wants::Visit { .. } | Wants::Children { .. })
-            && item.wants() == before;
-        if !settled {
+        let settled =
+            matches!(before, Wants::Visit { .. } | Wants::Children { .. }) && wants == before;
+        if ended {
+            self.live.remove(id);
+        } else if !settled {
             self.settle(id);
         }
-        Ok(())
+        if let Some((reply, summary)) = answered {
+            self.after_all(Box::new(move |result| {
+                let _ = reply.send(result.map(|()| summary));
+            }));
+        }
+        Ok(Ok(()))
+    }
+
+    /// Ends a visit whose item was taken away from it. What is kept ready for the item goes only when the
+    /// visit is really over. Whether there was one.
+    fn end_visit(&mut self, id: &ItemId) -> bool {
+        let Some(under) = self.working.remove(id) else {
+            return false;
+        };
+        under.task.abort();
+        self.conveyor.board.over(id);
+        let (runner, id) = (self.conveyor.runner.clone(), id.clone());
+        let over = under.task.map(move |_| {
+            runner.parted(&id);
+            Receipt {
+                result: Ok(()),
+                notice: None,
+                answer: None,
+            }
+        });
+        self.underway.receipts.push(over.boxed());
+        true
     }
 
     /// Puts a live item where its state says it belongs.
@@ -444,144 +678,66 @@ impl Running {
                 station,
                 not_before,
                 ..
-            } => {
-                self.conveyor.board.waits(&station);
-                match not_before.filter(|at| *at > (self.conveyor.clock)()) {
-                    Some(at) => {
-                        self.belts.expect(&station);
-                        self.delayed.insert(id.clone());
-                        self.timers.push(Reverse((at, id.clone())));
-                    }
-                    None => self.belts.push(&station, id.clone()),
+            } => match not_before.filter(|at| *at > (self.conveyor.clock)()) {
+                Some(at) => {
+                    self.delayed.insert(id.clone(), at);
+                    self.timers.push(Reverse((at, id.clone())));
                 }
-            }
-            Wants::Children { until } | Wants::Answer { until } => {
+                None => {
+                    let priority = item.ticket.priority;
+                    self.belts.push(&station, priority, id.clone());
+                }
+            },
+            Wants::Children { until } => {
                 if let Some(at) = until {
                     self.timers.push(Reverse((at, id.clone())));
                 }
             }
+            Wants::Answer { until } => {
+                if let Some(at) = until {
+                    self.held.insert(id.clone(), at);
+                    self.timers.push(Reverse((at, id.clone())));
+                }
+                self.conveyor.runner.parted(id);
+                self.live.remove(id);
+            }
             Wants::Outcome { .. } => {}
-            Wants::Clearing => {
+            Wants::Clearing | Wants::Nothing => {
                 self.conveyor.runner.parted(id);
                 self.live.remove(id);
-                self.jammed.insert(id.clone());
-            }
-            Wants::Nothing => {
-                self.conveyor.runner.parted(id);
-                self.live.remove(id);
-                self.jammed.remove(id);
             }
         }
     }
 
-    fn start_visits(&mut self) -> Result<(), ConveyorError> {
-        while let Some((station, id)) = self.belts.next() {
-            let now = (self.conveyor.clock)();
-            let Some(item) = self.live.get_mut(&id) else {
-                continue;
-            };
-            let wrong = |reason: String| ConveyorError::Item {
-                item: id.clone(),
-                reason,
-            };
-            let records = item::step(
-                item,
-                &self.conveyor.change.current.line,
-                now,
-                Event::Start {
-                    revision: self.conveyor.change.current.number,
-                },
-            )
-            .map_err(|e| wrong(e.to_string()))?;
-            let expected = item.seq;
-            for record in &records {
-                item.apply(record).map_err(|e| wrong(e.to_string()))?;
-            }
-            let Phase::Working {
-                nth,
-                attempt,
-                course,
-                ..
-            } = &item.phase
-            else {
-                // It has had its visits.
-                let notice = news(item);
-                let underway = &mut self.underway;
-                (self.conveyor).append(underway, item, expected, records, Vec::new(), notice);
-                self.conveyor.board.gone(&station);
-                self.settle(&id);
-                continue;
-            };
-            let (nth, attempt) = (*nth, *attempt);
-            let visit = Visit {
-                item: id.clone(),
-                line: item.line.clone(),
-                revision: self.conveyor.change.current.number,
-                station: station.clone(),
-                nth,
-                attempt,
-                started: course.began.map_or(now, |began| began.at),
-                seed: seed(
-                    &self.conveyor.journal.factory(),
-                    &id,
-                    &station,
-                    nth,
-                    attempt,
-                ),
-                inputs: item.inputs.clone(),
-                workspace: item.workspace,
-                joined: item.joined.clone(),
-                deadline: item.ticket.deadline,
-                answers: course.answers.clone(),
-                run: course.run(0),
-            };
-            self.conveyor.append(
-                &mut self.underway,
-                item,
-                expected,
-                records,
-                Vec::new(),
-                None,
-            );
-            self.belts.started(&station);
-            self.conveyor.board.started(&station);
-            let running = self.conveyor.runner.visit(visit);
-            let reports = self.reports.clone();
-            tokio::spawn(async move {
-                let report = AssertUnwindSafe(running)
-                    .catch_unwind()
-                    .await
-                    .unwrap_or_else(|_| Report {
-                        outcome: Outcome::Trapped(
-                            "the host's own code panicked during the visit".into(),
-                        ),
-                        log: Vec::new(),
-                        usage: Usage::default(),
-                        workspace: None,
-                        blobs: Vec::new(),
-                        denied: Vec::new(),
-                        denied_more: 0,
-                    });
-                // The receiver is gone only when the run is over.
-                let _ = reports.send((id, report));
-            });
-        }
-        Ok(())
-    }
-
-    /// Whether nothing can move without a person: no item waits or works, no message is on its way, and
-    /// no split waits for a time that will come by itself. What is held waits for a person also where it
-    /// goes on without one some day.
+    /// Whether nothing can move without a person: nothing waits or works but at stations that are paused,
+    /// no message is on its way, and no split waits for a time that will come by itself. A hold waits for
+    /// a person, also where it does not wait for ever.
     fn idle(&self) -> bool {
-        let waits = |item: &Item| match &item.phase {
-            Phase::Split(split) => split.until.is_none(),
-            phase => matches!(phase, Phase::Held { .. }),
-        };
-        self.belts.is_empty()
+        let still = self.working.is_empty()
             && self.coming.is_empty()
             && self.underway.going.is_empty()
-            && self.live.values().all(waits)
+            && self.bounded == 0;
+        let held_up = || {
+            let paused = |id: &ItemId| {
+                let station = self.live.get(id).and_then(Item::station);
+                station.is_none_or(|station| self.belts.is_paused(station))
+            };
+            self.belts.is_held_up() && self.delayed.keys().all(paused)
+        };
+        still && (self.belts.is_empty() || held_up())
     }
+}
+
+/// Whether a record is of an item that jams.
+fn jams(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Jammed { .. }
+            | Record::Moved {
+                to: Destination::Nowhere(_),
+                ..
+            }
+    )
 }
 
 /// What a split puts on other belts counts there from now on, not from when it arrives: stations
@@ -605,19 +761,6 @@ fn expect(
         };
         coming.insert(id, station);
     }
-}
-
-/// The seed of an attempt's randomness: the same when it is run again, another for every other.
-fn seed(factory: &[u8; 16], item: &ItemId, station: &Name, nth: u32, attempt: u32) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("andon 2026 seed of an attempt");
-    hasher.update(factory);
-    hasher.update(item.as_str().as_bytes());
-    hasher.update(&[0]);
-    hasher.update(station.as_bytes());
-    hasher.update(&[0]);
-    hasher.update(&nth.to_le_bytes());
-    hasher.update(&attempt.to_le_bytes());
-    *hasher.finalize().as_bytes()
 }
 
 #[cfg(test)]

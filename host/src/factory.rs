@@ -2,6 +2,9 @@
 //! most, and how the network is reached. Knows no lines.
 
 mod ceiling;
+mod retention;
+
+pub use retention::Retention;
 
 use crate::{
     grant::Ceiling,
@@ -31,6 +34,8 @@ pub struct Factory {
     pub most: Limits,
     /// How stations reach the network.
     pub network: Network,
+    /// How long what has ended is kept.
+    pub retention: Retention,
     places: BTreeMap<String, Place>,
 }
 
@@ -49,6 +54,7 @@ impl Default for Factory {
             ceiling: None,
             most: Limits::UNBOUNDED,
             network: Network::default(),
+            retention: Retention::default(),
             places: BTreeMap::new(),
         }
     }
@@ -76,6 +82,9 @@ impl Factory {
             }
             if let Some(node) = root.get("network") {
                 factory.network = network(&mut reader, &node);
+            }
+            if let Some(node) = root.get("retention") {
+                factory.retention = retention::read(&mut reader, &node);
             }
         }
         let findings = reader.finish();

@@ -5,9 +5,11 @@
 
 mod budget;
 mod course;
+mod erase;
 mod fold;
 mod jam;
 mod media;
+mod named;
 mod payload;
 mod record;
 mod route;
@@ -23,9 +25,11 @@ pub(crate) use tests::{one_of_each_kind, with_later_facts};
 
 pub use budget::{Budget, Shares};
 pub use course::{Began, Course};
+pub use erase::{ERASED, NotErased, erased};
 pub use fold::FoldError;
 pub use jam::Jam;
 pub use media::media_type;
+pub use named::Named;
 pub use payload::{Body, LabelProblem, Labels, Payload};
 pub use record::{
     Arrival, Asker, Child, ChildEnd, Clearing, Destination, End, Facts, Hold, Message, Record,

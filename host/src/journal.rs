@@ -14,11 +14,15 @@ mod upkeep;
 
 #[cfg(test)]
 pub(crate) mod conformance;
+#[cfg(test)]
+pub(crate) use conformance::audit::about as conformance_entry;
 
 pub use crate::item::{PhaseKind, Seq, Summary};
 pub use audit::JournalAuditor;
 pub use delivery::{Delivery, DeliveryState};
-pub use line_state::{LineState, Paused, Ramping, RetoolRecord};
+pub use line_state::{
+    ComponentChange, Drains, Guard, LineState, Paused, Ramping, RetoolKind, RetoolRecord,
+};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 pub use upkeep::{Listed, Retired, Rewritten, Upkeep};
@@ -27,6 +31,7 @@ use crate::{
     audit::Entry,
     digest::Digest,
     disk,
+    effect::{Effect, VisitKey},
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -165,6 +170,42 @@ pub trait Journal: Upkeep + Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn verify(&self, noted: Option<Chain>) -> Result<Result<Verified, Flaw>, JournalError>;
+
+    /// Hands over an effect that a visit is about to have, to be kept. The call returns at once and is
+    /// applied in order with the appends; the future ends when it is durable, which is to be waited for
+    /// before anything unsafe leaves. An effect of the same visit, run and number is kept once.
+    ///
+    /// The future fails where there is no such item, and where the store fails.
+    fn intend(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// Hands over how an effect ended, whether it was intended before or not; otherwise like
+    /// [`Self::intend`]. A body that it names in the content store has to be there.
+    fn ended(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// The effects of one visit of an item (its station and number there), by run and number; or of all
+    /// of them, by when they were intended. Sees all that was handed over before the call.
+    ///
+    /// The future fails when the store cannot be read or written.
+    fn effects(
+        &self,
+        item: ItemId,
+        visit: Option<(Name, u32)>,
+    ) -> BoxFuture<'_, Result<Vec<(VisitKey, Effect)>, JournalError>>;
+
+    /// When the last effect of a visit ended that is recorded of its runs from `first` on; 0 if none did.
+    /// Sees what is durable.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn recorded_until(&self, visit: &VisitKey, first: u32) -> Result<Millis, JournalError>;
 
     /// A line's revision as it was kept.
     ///
@@ -324,6 +365,13 @@ impl JournalError {
             return Self::full(path);
         }
         Self::unwritable(path, error.to_string())
+    }
+
+    fn unknown_item(item: &ItemId) -> Self {
+        Self::Other {
+            path: format!("item `{item}`"),
+            reason: "there is no such item, so nothing is kept of it".into(),
+        }
     }
 
     fn unwritable(path: &Path, reason: String) -> Self {

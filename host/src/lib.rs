@@ -6,6 +6,7 @@
 // floor 0, nouns: no IO, no wasm, no tokio
 pub mod audit;
 pub mod digest;
+pub mod effect;
 pub mod escape;
 pub mod factory;
 pub mod grant;
@@ -16,6 +17,7 @@ pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod problem;
+pub mod role;
 pub mod visit;
 
 // floor 1, stores
@@ -32,10 +34,13 @@ pub mod sandbox;
 // floor 3, running
 pub mod assembly;
 pub mod conveyor;
+pub mod housekeeping;
 pub mod lines;
 pub mod notify;
+pub mod retool;
 pub mod sinks;
 pub mod sources;
 
 // floor 4, faces
 pub mod cli;
+pub mod serve;

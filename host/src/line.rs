@@ -114,6 +114,9 @@ pub struct Station {
     /// What a call leads to that was not granted.
     #[serde(default)]
     pub violation: OnViolation,
+    /// Which time a visit is shown.
+    #[serde(default, skip_serializing_if = "Clocking::is_recorded")]
+    pub clock: Clocking,
 }
 
 /// What the line asks at a station of its own.
@@ -158,6 +161,24 @@ pub enum OnViolation {
     Jam,
     /// The guest gets an error and goes on.
     Deny,
+}
+
+/// Which time a visit is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clocking {
+    /// That of what was recorded last, so that a run of the same attempt reads the same.
+    #[default]
+    Recorded,
+    /// The host's own. A visit that is run again reads another.
+    Real,
+}
+
+impl Clocking {
+    /// Whether it is the one that can be replayed.
+    pub fn is_recorded(&self) -> bool {
+        *self == Self::Recorded
+    }
 }
 
 /// Files that a revision carries.

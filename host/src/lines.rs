@@ -16,6 +16,7 @@ mod ready;
 mod room;
 mod running;
 mod state;
+mod tidy;
 mod trouble;
 mod visits;
 
@@ -33,6 +34,7 @@ use crate::{
     journal::LineState,
     line::Worker,
     name::Name,
+    retool::Retools,
     sandbox::InProcess,
     visit::Millis,
 };
@@ -43,7 +45,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 use tokio::{
     runtime,
@@ -142,6 +144,10 @@ pub struct Lines {
     room: Room,
     /// Told when a conveyor has ended.
     ends: mpsc::UnboundedSender<running::End>,
+    /// Which lines are being retooled.
+    retools: Retools,
+    /// This itself, for what goes on by itself.
+    me: Weak<Self>,
 }
 
 /// As many notices wait for a slow listener before it loses the oldest.
@@ -160,6 +166,7 @@ impl Lines {
         lines
             .runtime
             .spawn(trouble::watch_over(Arc::downgrade(&lines), ended, full));
+        lines.runtime.spawn(tidy::tidy(Arc::downgrade(&lines)));
         Ok(lines)
     }
 
@@ -172,7 +179,8 @@ impl Lines {
         let settings = LinesSettings {
             state: folder.into(),
             factory: None,
-            exe: PathBuf::new(),
+            // Where it cannot be found nothing is compiled, which says so.
+            exe: std::env::current_exe().unwrap_or_default(),
             say: Arc::new(|_| ()),
             worker: None,
             patient: false,
@@ -194,8 +202,14 @@ impl Lines {
         } else {
             Condition::Running
         };
-        Ok(Arc::new(Self {
-            gates: Arc::new(Gates::new(state.journal.clone(), wall_clock)),
+        Ok(Arc::new_cyclic(|me| Self {
+            retools: Retools::default(),
+            me: me.clone(),
+            gates: Arc::new(Gates::new(
+                state.journal.clone(),
+                state.content.clone(),
+                wall_clock,
+            )),
             settings,
             state,
             resting,
@@ -259,6 +273,26 @@ impl Lines {
     /// Whether the lines run.
     pub fn condition(&self) -> watch::Receiver<Condition> {
         self.condition.subscribe()
+    }
+
+    /// Whether no visits are made here: only orders are carried out.
+    pub fn rests(&self) -> bool {
+        self.resting
+    }
+
+    /// Which lines are being retooled.
+    pub(crate) fn retools(&self) -> &Retools {
+        &self.retools
+    }
+
+    /// By which revisions a line that was started runs now.
+    pub(crate) fn runs_by(&self, name: &Name) -> Option<LineState> {
+        self.running().get(name).map(|line| line.state.clone())
+    }
+
+    /// This itself, as those hold it who have tasks of their own; none while it goes away.
+    fn me(&self) -> Result<Arc<Self>, LinesError> {
+        self.me.upgrade().ok_or(LinesError::Stopping)
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<Name, Running>> {

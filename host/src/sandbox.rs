@@ -31,7 +31,7 @@ pub use in_process::{InProcess, Settings};
 pub use own::{Own, OwnSettings, OwnStation, StartError, run_inside};
 pub use prepared::{Kind, PrepareError};
 pub use runner::Runner;
-pub use way::{Connection, Egress, Failure, Patience, Refusal, Vault, Way, WayBody};
+pub use way::{CameAt, Connection, Egress, Failure, Patience, Refusal, Vault, Way, WayBody};
 
 #[cfg(test)]
 mod tests;

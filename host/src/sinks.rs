@@ -198,9 +198,7 @@ impl Worker {
                 let give = move || folder::give(&state, &path, &owed);
                 tokio::task::spawn_blocking(give).await?
             }
-            To::Webhook(webhook) => {
-                webhook::give(&self.settings, &self.name, webhook, &owed).await
-            }
+            To::Webhook(webhook) => webhook::give(&self.settings, &self.name, webhook, &owed).await,
         };
         self.stands(&came);
         let mut ended = Vec::new();
@@ -238,8 +236,10 @@ impl Worker {
                 let records = journal.load(&delivery.item)?;
                 let since = records.last().map_or(0, |record| record.at());
                 let id = &delivery.item;
-                let item = Item::fold(id.clone(), &records)
-                    .map_err(|error| SinkError::Item { item: id.clone(), error })?;
+                let item = Item::fold(id.clone(), &records).map_err(|error| SinkError::Item {
+                    item: id.clone(),
+                    error,
+                })?;
                 Ok((delivery, since, item))
             };
             owed.into_iter().map(item).collect()

@@ -207,6 +207,8 @@ pub enum Outcome {
     /// The station came to an unsafe request of which nobody knows whether it arrived. The text says
     /// which.
     UnknownOutcome(String),
+    /// The host ended the attempt itself, to have it made anew; the text says why.
+    Recalled(String),
     /// The station's answer is not one that it may give: a bad port, label, media type or file.
     Invalid(String),
 }

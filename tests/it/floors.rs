@@ -6,8 +6,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "audit", "digest", "escape", "factory", "grant", "item", "limits", "line", "lock",
-            "manifest", "name", "problem", "visit",
+            "audit", "digest", "effect", "escape", "factory", "grant", "item", "limits", "line",
+            "lock", "manifest", "name", "problem", "role", "visit",
         ],
     ),
     (
@@ -22,8 +22,20 @@ const FLOORS: &[(u8, &[&str])] = &[
         ],
     ),
     (2, &["sandbox"]),
-    (3, &["assembly", "conveyor", "lines", "notify", "sinks", "sources"]),
-    (4, &["cli"]),
+    (
+        3,
+        &[
+            "assembly",
+            "conveyor",
+            "housekeeping",
+            "lines",
+            "notify",
+            "retool",
+            "sinks",
+            "sources",
+        ],
+    ),
+    (4, &["cli", "serve"]),
 ];
 
 /// Names that may not stand on floor 0: it does no IO and waits for nothing.

@@ -2,15 +2,19 @@
 
 use crate::ground::Ground;
 use andon::{
-    conveyor::Input,
-    item::{Body, Item, Labels, Payload, Record, Taking},
-    journal::{Filter, PhaseKind},
-    lines::{Condition, Lines, LinesError, LinesSettings},
+    assembly::{Assembled, Assembly},
+    conveyor::{Change, Input},
+    item::{Body, Item, Labels, Payload, Priority, Record, Summary, Taking},
+    journal::{Filter, PhaseKind, RetoolRecord},
+    lines::{
+        Because, Clear, ClearAll, ClearedAll, Condition, Control as _, FaultKind, Given, How,
+        Lines, LinesError, LinesSettings, Rerun, Submit, Which,
+    },
     name::Name,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::Path,
     process::Command,
@@ -239,6 +243,259 @@ fn visits_that_do_not_end_in_time_are_stopped_and_taken_up_again() {
             assert_eq!(interruptions.collect::<Vec<_>>(), [true; 4]);
         }
     }
+}
+
+/// What was assembled of a line's folder.
+fn assembled(lines: &Lines, folder: &Path) -> Assembled {
+    let assembly = Assembly {
+        factory: None,
+        state: Some(&lines.state().folder),
+        exe: env!("CARGO_BIN_EXE_andon").into(),
+        say: &|_| (),
+    };
+    assembly.assemble(folder).expect("it assembles")
+}
+
+fn record(why: &str) -> RetoolRecord {
+    RetoolRecord {
+        at: 1,
+        by: "anna".into(),
+        why: why.into(),
+        ..RetoolRecord::default()
+    }
+}
+
+/// On which revisions the attempts of an item began.
+fn revisions(lines: &Lines, summary: &Summary) -> Vec<u64> {
+    let records = lines.state().journal.load(&summary.item);
+    let began = |record| match record {
+        Record::Started { revision, .. } => Some(revision),
+        _ => None,
+    };
+    let records = records.expect("it loads").into_iter();
+    records.filter_map(began).collect()
+}
+
+#[test]
+fn a_change_of_revisions_outlasts_the_process() {
+    let runtime = Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    let ground = Ground::new();
+    let stamp = "use = \"@stamp\"";
+    let (state, l) = (ground.path("state"), name("l"));
+    line(&ground, "l", &stations("l", &[("x", stamp)]));
+    let lines = open(&state);
+    lines.start(&ground.path("l")).expect("it starts");
+    runtime.block_on(async {
+        feed(&lines, &l, &keys(5)).await;
+        until(&lines, &l, PhaseKind::Done, 5).await;
+    });
+    line(&ground, "l", &stations("l", &[("x", stamp), ("y", stamp)]));
+    let second = lines.make_revision(&assembled(&lines, &ground.path("l")));
+    let second = second.expect("it is made ready");
+    assert_eq!(second.number, 2);
+    runtime.block_on(async {
+        let change = Change::to(second);
+        let changed = lines.apply(&l, change, record("longer")).await;
+        assert_eq!(changed.expect("it changes").moved, 0);
+        feed(&lines, &l, &keys(10)).await;
+        until(&lines, &l, PhaseKind::Done, 10).await;
+        lines.drain(BOUND).await;
+    });
+    let journal = lines.state().journal.clone();
+    let all = journal.list(&Filter::default()).expect("it lists");
+    for (n, summary) in all.iter().enumerate() {
+        let expected: &[u64] = if n < 5 { &[1] } else { &[2, 2] };
+        assert_eq!(revisions(&lines, summary), expected);
+    }
+    let history = journal.retools(&l).expect("it reads");
+    let history: Vec<_> = history.iter().map(|it| (it.current, &*it.why)).collect();
+    assert_eq!(history, [(2, "longer")]);
+    // As after a crash between what was kept and what the conveyor heard of it.
+    let mut kept = journal.lines().expect("it reads").remove(0);
+    assert_eq!((kept.current, &kept.older), (2, &BTreeSet::from([1])));
+    (kept.current, kept.older) = (1, BTreeSet::from([2]));
+    runtime
+        .block_on(journal.keep_line(kept, None))
+        .expect("it is kept");
+    drop((journal, lines));
+    let lines = open(&state);
+    let started = lines.start(&ground.path("l")).expect("it starts");
+    assert_eq!((started.revision, started.differs), (1, true));
+    runtime.block_on(lines.drain(BOUND));
+}
+
+#[test]
+fn orders_are_carried_out_on_a_folder_at_rest() {
+    let runtime = Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    let ground = Ground::new();
+    let stamp = "use = \"@stamp\"";
+    let choosy = "use = \"@rejects\"";
+    ground.line(&stations("l", &[("x", stamp), ("s", choosy), ("y", stamp)]));
+    for n in 0..5 {
+        ground.write(&format!("in/{n}.txt"), format!("{n}\n"));
+    }
+    assert_eq!(ground.andon(&["run", ".", "in", "-q"]).code, Some(2));
+    let folder = ground.path(".andon");
+    let l = name("l");
+    let lines = Lines::at_rest(&folder).expect("nobody has it");
+    let other = Lines::at_rest(&folder).err().expect("it is in use");
+    assert!(other.to_string().contains("in use"), "{other}");
+    let jammed = || {
+        let which = Which {
+            phases: vec![PhaseKind::Jammed],
+            ..Which::default()
+        };
+        let items = runtime.block_on(lines.items(which)).expect("it lists");
+        items.into_iter().map(|it| it.item).collect::<Vec<_>>()
+    };
+    let all = jammed();
+    assert_eq!(all.len(), 5);
+    let clear = |item: &str, how| {
+        let why = "looks fine".into();
+        runtime.block_on(lines.clear("anna", item, Clear { how, why }))
+    };
+    let skipped = clear(&all[0].as_str()[..10], How::Skip { port: None }).expect("it is cleared");
+    assert_eq!(skipped.phase, PhaseKind::Waiting);
+    assert_eq!(skipped.station, Some(name("y")));
+    let twice = clear(all[0].as_str(), How::Retry).expect_err("it is not jammed");
+    assert_eq!(twice.kind, FaultKind::Conflict);
+    assert_eq!(
+        clear("zzz", How::Retry).expect_err("no such").kind,
+        FaultKind::NotFound
+    );
+    let body = Given::Text("edited\n".into());
+    clear(all[1].as_str(), How::Edit { body }).expect("it is cleared");
+    let clear_all = |reason: &str, station: Option<&str>, how| {
+        let clear = ClearAll {
+            line: Some(l.clone()),
+            station: station.map(name),
+            reason: Some(reason.into()),
+            how,
+            why: "all alike".into(),
+        };
+        runtime.block_on(lines.clear_all("anna", clear))
+    };
+    let some = |all: ClearedAll| (all.cleared.len(), all.left.len());
+    let none = clear_all("no such reason", None, How::Retry);
+    assert_eq!(none.map(some), Ok((0, 0)));
+    let elsewhere = clear_all("not for me", Some("x"), How::Retry);
+    assert_eq!(elsewhere.map(some), Ok((0, 0)));
+    let unwired = How::Skip {
+        port: Some(name("nowhere")),
+    };
+    let unwired = clear_all("not for me", None, unwired);
+    assert_eq!(unwired.map(some), Ok((0, 3)));
+    let scrapped = clear_all("not for me", Some("s"), How::Scrap);
+    assert_eq!(scrapped.map(some), Ok((3, 0)));
+    assert!(jammed().is_empty());
+    let cancelled = runtime.block_on(lines.cancel("bob", all[1].as_str(), Because::default()));
+    assert_eq!(
+        cancelled.expect("it is cancelled").phase,
+        PhaseKind::Scrapped
+    );
+
+    // Taken now, carried by the next run: once, whatever is asked twice.
+    let submit = Submit {
+        line: l.clone(),
+        key: Some("k".into()),
+        source: Some("note.md".into()),
+        content_type: None,
+        body: Given::Text("hi\n".into()),
+        labels: BTreeMap::from([("risk".into(), "low".into())]),
+        priority: Priority::High,
+        deadline: None,
+    };
+    let first = runtime.block_on(lines.submit("anna", submit.clone()));
+    let first = first.expect("it is taken");
+    let again = runtime.block_on(lines.submit("bob", submit.clone()));
+    let again = again.expect("it is known");
+    assert_eq!(
+        (first.known, again.known, &again.item),
+        (false, true, &first.item)
+    );
+    let view = runtime
+        .block_on(lines.item(first.item.as_str()))
+        .expect("it is there");
+    assert_eq!(view.ticket.by.as_deref(), Some("anna"));
+    assert_eq!(view.payloads[0].content_type, "text/markdown");
+    assert_eq!(view.payloads[0].labels["risk"], "low");
+    let nowhere = Submit {
+        line: name("nowhere"),
+        ..submit
+    };
+    let nowhere = runtime.block_on(lines.submit("anna", nowhere));
+    assert_eq!(nowhere.expect_err("no such line").kind, FaultKind::NotFound);
+
+    // What an item brought to a station is what it is run again with.
+    let rerun = |from: &str| {
+        let rerun = Rerun {
+            from: name(from),
+            key: Some("again".into()),
+            priority: None,
+            deadline: None,
+        };
+        runtime.block_on(lines.rerun("anna", all[0].as_str(), rerun))
+    };
+    let rerun_at = rerun("s").expect("it has been there");
+    let view = runtime
+        .block_on(lines.item(rerun_at.item.as_str()))
+        .expect("it is there");
+    assert_eq!(view.ticket.rerun, Some(all[0].clone()));
+    assert_eq!(view.summary.station, Some(name("s")));
+    assert_eq!(view.payloads[0].len, Some("0\nx 1\n".len() as u64));
+    let records = lines.state().journal.load(&all[0]).expect("it loads");
+    let cleared = records.iter().find_map(|record| match record {
+        Record::Cleared { by, why, .. } => Some((&**by, &**why)),
+        _ => None,
+    });
+    assert_eq!(cleared, Some(("anna", "looks fine")));
+
+    let pause = |station: &str, on: bool| {
+        let (station, because) = (
+            name(station),
+            Because {
+                why: "it smells".into(),
+            },
+        );
+        runtime.block_on(async {
+            match on {
+                true => lines.pause("anna", &l, &station, because).await,
+                false => lines.resume("anna", &l, &station, because).await,
+            }
+        })
+    };
+    assert_eq!(
+        pause("nowhere", true).expect_err("no such").kind,
+        FaultKind::NotFound
+    );
+    assert_eq!(
+        pause("x", false).expect_err("it is not").kind,
+        FaultKind::Conflict
+    );
+    pause("x", true).expect("it is paused");
+    let status = runtime
+        .block_on(lines.status(Some(&l)))
+        .expect("it is known");
+    assert_eq!(status.condition, Condition::Resting);
+    let paused = &status.lines[0].stations;
+    let paused = paused.iter().filter_map(|it| it.paused.as_ref());
+    let paused: Vec<_> = paused.map(|it| (&*it.by, &*it.why)).collect();
+    assert_eq!(paused, [("anna", "it smells")]);
+    pause("x", false).expect("it goes on");
+    runtime.block_on(lines.close()).expect("all is written");
+    drop(lines);
+
+    let came = ground.andon(&["run", ".", "-q"]);
+    assert_eq!(came.code, Some(2), "{}", came.whole());
+    assert_eq!(came.stdout, "0\nx 1\ny 1\n", "{}", came.whole());
+    let came = ground.andon(&["audit", "--deed", "pause", "--json"]).well();
+    assert_eq!(came.lines().count(), 2);
+    assert!(
+        came.contains("paused by anna") && came.contains("it smells"),
+        "{came}"
+    );
 }
 
 /// The part of [`a_full_disk_is_waited_for`] that runs in a process of its own: no file of it may grow

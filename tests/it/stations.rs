@@ -9,6 +9,7 @@ use andon::{
 
 /// Stations that are no attacks, or whose attack has a test of its own, with the file that runs them.
 const TESTED: &[(&str, &str)] = &[
+    ("acts", "tests/it/effects.rs"),
     ("answers", "tests/it/kinds/handler.rs"),
     ("does", "tests/it/kinds/typed.rs"),
     ("flaky", "tests/it/run.rs"),

@@ -233,7 +233,7 @@ impl Hall {
                     let _ = ended.send(());
                 }
                 Notice::Jammed { summary } => eprintln!("  jammed: {:?}", summary.reason),
-                Notice::Taken { .. } | Notice::Known { .. } => {}
+                Notice::Taken { .. } | Notice::Known { .. } | Notice::Held { .. } => {}
             }),
             clock: wall_clock,
             stopped: false,

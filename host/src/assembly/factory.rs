@@ -25,7 +25,7 @@ pub fn file(given: Option<&Path>, folder: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// When it cannot be read, or is wrong.
-pub(super) fn find(file: Option<&Path>, folder: &Path) -> Result<Factory, AssemblyError> {
+pub fn find(file: Option<&Path>, folder: &Path) -> Result<Factory, AssemblyError> {
     let Some(file) = self::file(file, folder) else {
         return Ok(Factory::default());
     };

@@ -8,11 +8,7 @@ use crate::{
     escape::line as escaped,
     factory::Factory,
     grant::{Access, Mount},
-    line::{
-        Draft, Line,
-        sink::To,
-        source::Origin,
-    },
+    line::{Draft, Line, sink::To, source::Origin},
     problem::{Problem, shown},
 };
 use std::{
@@ -54,7 +50,10 @@ pub(super) fn check(
         let Some(done) = &inbox.done else {
             continue;
         };
-        let (from, to) = (resolve(&folder.join(&inbox.folder)), resolve(&folder.join(done)));
+        let (from, to) = (
+            resolve(&folder.join(&inbox.folder)),
+            resolve(&folder.join(done)),
+        );
         let at = format!("sources.{name}.done");
         if from == to {
             let message = "a file that was taken cannot stay in the folder that it is taken from";
@@ -175,9 +174,8 @@ fn taken_twice(
     place: &Path,
     before: &[Own<'_>],
 ) -> Option<Problem> {
-    let same = |other: &&Own<'_>| {
-        (own.taken || other.taken) && resolve(&folder.join(other.path)) == place
-    };
+    let same =
+        |other: &&Own<'_>| (own.taken || other.taken) && resolve(&folder.join(other.path)) == place;
     let other = before.iter().find(same)?;
     if own.at.ends_with(".done") {
         return None;

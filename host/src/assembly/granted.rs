@@ -81,7 +81,10 @@ fn granted(grants: &Grants) -> impl Iterator<Item = (String, String)> {
         (widened("http", &flags), grant.rule.to_string())
     });
     let tcp = grants.tcp.iter().map(move |grant| {
-        let what = widened("tcp", &[(grant.private, "private")]);
+        let what = widened(
+            "tcp",
+            &[(grant.private, "private"), (grant.idempotent, "idempotent")],
+        );
         (what, grant.rule.to_string())
     });
     let secrets = grants

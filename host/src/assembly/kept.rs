@@ -51,13 +51,7 @@ impl Assembled {
     /// # Errors
     /// When assets or components cannot be copied.
     pub fn keep(&self, stock: Stock<'_>) -> Result<(Line, Revision), KeepError> {
-        let (line, mut revision) = self.revise(&stock.shelf())?;
-        let (state, folder) = (
-            reserved::resolve(stock.folder),
-            reserved::resolve(&self.folder),
-        );
-        revision.folder = seen_from(&state, &folder);
-        revision.file = (self.file.as_ref()).and_then(|file| file.file_name().map(PathBuf::from));
+        let line = self.placed(&stock.shelf())?;
         for part in self.parts.values() {
             let (digest, bytes) = (&part.component.digest, &part.component.file);
             // One that is there and was damaged since is mended.
@@ -67,7 +61,7 @@ impl Assembled {
                 stock.content.copy(&mut &bytes[..], u64::MAX)?;
             }
         }
-        Ok((line, revision))
+        Ok((line, self.revision(stock.folder)))
     }
 }
 
@@ -120,7 +114,7 @@ fn lower(line: &mut Line, factory: &Factory) {
 
 /// How to come from one absolute folder to another: by a relative way where both are below a common
 /// folder that is not the root.
-fn seen_from(from: &Path, to: &Path) -> PathBuf {
+pub(super) fn seen_from(from: &Path, to: &Path) -> PathBuf {
     let both = from.components().zip(to.components());
     let common = both.take_while(|(a, b)| a == b).count();
     let named = |part: &Component<'_>| matches!(part, Component::Normal(_));

@@ -150,10 +150,12 @@ impl Reserved {
         });
         let written = || {
             let mut writable = self.writable.iter();
-            let other = writable
-                .find(|other| other.starts_with(&place) || place.starts_with(other))?;
+            let other =
+                writable.find(|other| other.starts_with(&place) || place.starts_with(other))?;
             let other = shown(&other.display().to_string());
-            Some(format!("`{name}` cannot be used: a station may write to `{other}`"))
+            Some(format!(
+                "`{name}` cannot be used: a station may write to `{other}`"
+            ))
         };
         let message = fixed.or_else(written)?;
         Some(draft.problem(at, message).hint("name a folder beside it"))

@@ -36,7 +36,7 @@ pub(super) struct Audit {
     /// Only of this line.
     #[arg(long)]
     line: Option<Name>,
-    /// Only about this: `grant`, `http`, `tcp`, `look-up`, `secret`, `file` or `limit`.
+    /// Only about this: `grant`, `http`, `tcp`, `look-up`, `secret`, `file`, `limit` or `pause`.
     #[arg(long)]
     deed: Option<Deed>,
     /// Only the newest so many.

@@ -1,31 +1,48 @@
-//! `andon clear`: what a person does about a jam.
+//! `andon clear`: what a person does about jams.
 
 use super::{
-    Done, print,
-    state::{State, StateArg},
+    Done,
+    answer::say,
+    control::{Acting, ByArg},
+    print,
+    state::StateArg,
 };
 use crate::{
-    assembly::Revision,
-    conveyor::wall_clock,
-    item::{self, Body, Clear as How, Event, Item, ItemId, Payload},
-    journal::{Append, Filter, PhaseKind},
-    line::Line,
+    lines::{Clear as One, ClearAll, Given, How},
     name::Name,
 };
 use anyhow::{Context as _, bail};
+use clap::ValueEnum as _;
 use std::{fs, path::PathBuf};
 
-/// Clear jammed items, so that they go on with the next `andon run`
+/// Clear jammed items, so that they go on
 ///
 /// `retry` makes the visit again, `edit` does so with another body, `skip` lets the item leave by a
-/// port with what it came with, `scrap` ends it. Who did it and why is journaled.
+/// port with what it came with, `scrap` ends it. Who did it and why is journaled. Without a daemon they go
+/// on with the next `andon run` or `andon serve`.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "andon clear [OPTIONS] <ITEM> <HOW>\n       andon clear [OPTIONS] --all <HOW>"
+)]
 pub(super) struct Clear {
     /// The item: its id, or a beginning of it that only one jammed item has.
-    item: String,
-    /// What to do.
-    #[arg(value_enum)]
-    how: Kind,
+    #[arg(value_name = "ITEM")]
+    first: String,
+    /// What to do: `retry`, `edit`, `skip` or `scrap`.
+    #[arg(value_name = "HOW", required_unless_present = "all")]
+    second: Option<String>,
+    /// Clear all jams, or those that the next three options leave.
+    #[arg(long)]
+    all: bool,
+    /// Only of this line, with `--all`.
+    #[arg(long, requires = "all")]
+    line: Option<Name>,
+    /// Only at this station, with `--all`.
+    #[arg(long, requires = "all")]
+    station: Option<Name>,
+    /// Only those whose reason contains this, with `--all`.
+    #[arg(long, requires = "all", value_name = "TEXT")]
+    reason: Option<String>,
     /// The port to leave by, with `skip` [default: `pass`]
     #[arg(long)]
     port: Option<Name>,
@@ -35,9 +52,8 @@ pub(super) struct Clear {
     /// Why, for whoever looks later.
     #[arg(long, default_value = "")]
     why: String,
-    /// Who does it [default: the name of the user].
-    #[arg(long)]
-    by: Option<String>,
+    #[command(flatten)]
+    by: ByArg,
     #[command(flatten)]
     state: StateArg,
 }
@@ -63,115 +79,80 @@ impl Kind {
 
 impl Clear {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
+        let (item, word) = match (&self.second, self.all) {
+            (Some(word), false) => (Some(&self.first), word),
+            (None, true) => (None, &self.first),
+            _ => bail!(
+                "`--all` clears many items, and none is named with it\n  hint: `andon clear --all retry`"
+            ),
+        };
+        let kind = Kind::from_str(word, false).map_err(|_| {
+            let word = print::line(word);
+            anyhow::anyhow!(
+                "`{word}` is no way to clear\n  hint: `retry`, `edit`, `skip` and `scrap` are"
+            )
+        })?;
         for (given, option, goes_with) in [
             (self.file.is_some(), "--file", Kind::Edit),
             (self.port.is_some(), "--port", Kind::Skip),
         ] {
-            if given && self.how != goes_with {
+            if given && kind != goes_with {
                 bail!(
                     "`{option}` goes with `{}`, not with `{}`",
                     goes_with.word(),
-                    self.how.word()
+                    kind.word()
                 );
             }
         }
-        let state = State::open(&self.state.nearest()?)?;
-        let jammed = state.journal.list(&Filter {
-            phases: vec![PhaseKind::Jammed],
-            ..Filter::default()
-        })?;
-        let ids: Vec<ItemId> = jammed.into_iter().map(|summary| summary.item).collect();
-        let id = match super::state::choose(&self.item, &ids) {
-            Ok(id) => id,
-            Err(error) => match self.item.parse() {
-                Ok(id) if !state.journal.load(&id)?.is_empty() => id,
-                _ if ids.iter().any(|id| id.as_str().starts_with(&self.item)) => return Err(error),
-                _ => bail!(
-                    "there is no jammed item `{}`\n  hint: `andon items --jammed` lists them",
-                    print::line(&self.item)
-                ),
-            },
-        };
-        let item = Item::fold(id.clone(), &state.journal.load(&id)?)?
-            .with_context(|| format!("there is no item `{id}`"))?;
-        let how = match self.how {
+        let how = match kind {
             Kind::Retry => How::Retry,
             Kind::Scrap => How::Scrap,
-            Kind::Skip => How::Skip(match &self.port {
-                Some(port) => port.clone(),
-                None => Name::PASS.parse()?,
-            }),
-            Kind::Edit => How::Edit(self.edited(&item, &state)?),
+            Kind::Skip => How::Skip {
+                port: self.port.clone(),
+            },
+            Kind::Edit => How::Edit {
+                body: self.edited()?,
+            },
         };
-        let definition = newest(&state, &item)?;
-        let event = Event::Cleared {
-            by: self.by.unwrap_or_else(user),
-            why: self.why,
-            how,
+        let (by, why) = (self.by.name(), self.why.clone());
+        let acting = Acting::on(&self.state)?;
+        let Some(item) = item else {
+            let clear = ClearAll {
+                line: self.line,
+                station: self.station,
+                reason: self.reason,
+                how,
+                why,
+            };
+            let all = acting.act(|control| control.clear_all(&by, clear))?;
+            acting.end()?;
+            for summary in &all.cleared {
+                say(summary)?;
+            }
+            for left in &all.left {
+                print::note(&format!("{}: {}", left.item, left.why));
+            }
+            if all.cleared.is_empty() && all.left.is_empty() {
+                print::note("no jams");
+            }
+            return Ok(match all.left.is_empty() {
+                true => Done::Well,
+                false => Done::Wrong,
+            });
         };
-        let records = item::step(&item, &definition, wall_clock(), event)?;
-        let mut after = item.clone();
-        for record in &records {
-            after.apply(record)?;
-        }
-        let append = Append {
-            item: id.clone(),
-            expected: item.seq,
-            messages: item::messages(&after, &records),
-            records,
-            blobs: Vec::new(),
-            summary: after.summary(),
-        };
-        futures::executor::block_on(state.journal.append(append))?;
-        let summary = after.summary();
-        let at = summary
-            .station
-            .map_or_else(String::new, |station| format!(" at `{station}`"));
-        print::text(&format!("{id} is {}{at}", summary.phase))?;
+        let summary = acting.act(|control| control.clear(&by, item, One { how, why }))?;
+        acting.end()?;
+        say(&summary)?;
         Ok(Done::Well)
     }
 
-    fn edited(&self, item: &Item, state: &State) -> anyhow::Result<Payload> {
+    fn edited(&self) -> anyhow::Result<Given> {
         let file = self
             .file
             .as_ref()
             .context("`edit` needs the new body\n  hint: `--file FILE`")?;
         let bytes =
             fs::read(file).with_context(|| format!("`{}` cannot be read", file.display()))?;
-        let before = item.inputs.first().context("the item carries nothing")?;
-        let body = if bytes.len() > Body::INLINE {
-            Body::Stored {
-                len: bytes.len() as u64,
-                digest: state.content.put(&bytes)?,
-            }
-        } else {
-            Body::Inline(bytes.into())
-        };
-        Ok(Payload {
-            body,
-            ..before.clone()
-        })
+        Ok(Given::of(&bytes))
     }
-}
-
-/// The user that runs this.
-pub(super) fn user() -> String {
-    std::env::var("USER")
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_else(|_| "somebody".into())
-}
-
-/// The newest revision of an item's line.
-pub(super) fn newest(state: &State, item: &Item) -> anyhow::Result<Line> {
-    let mut number = item.revision;
-    let mut found = None;
-    while let Some(definition) = state.journal.revision(&item.line, number)? {
-        found = Some(definition);
-        number += 1;
-    }
-    let definition = found
-        .with_context(|| format!("revision {} of line `{}` is gone", item.revision, item.line))?;
-    let revision = Revision::from_text(&definition)
-        .with_context(|| format!("line `{}` cannot be read back", item.line))?;
-    Ok(revision.line)
 }

@@ -5,12 +5,15 @@ use super::{
     state::{State, StateArg, choose},
 };
 use crate::{
+    assembly::Revision,
     digest::Digest,
     item::{Destination, Item, ItemId, Payload, Record},
     journal::Filter,
+    line::Line,
     name::Name,
     workspace::{Change, Entry},
 };
+use anyhow::Context as _;
 use similar::TextDiff;
 
 /// Show what each station changed of an item: payload and workspace
@@ -43,7 +46,7 @@ impl Diff {
         let id = choose(&self.item, &all)?;
         let records = state.journal.load(&id)?;
         if let (Some(wanted), Some(item)) = (&self.station, Item::fold(id.clone(), &records)?) {
-            let line = super::clear::newest(&state, &item)?;
+            let line = newest(&state, &item)?;
             if !line.stations.contains_key(wanted) && !item.visits.contains_key(wanted) {
                 return Err(super::explain::unknown(&line, wanted));
             }
@@ -229,4 +232,19 @@ fn laid_out(text: &str) -> String {
         }
         _ => text.into(),
     }
+}
+
+/// The newest revision of an item's line.
+fn newest(state: &State, item: &Item) -> anyhow::Result<Line> {
+    let mut number = item.revision;
+    let mut found = None;
+    while let Some(definition) = state.journal.revision(&item.line, number)? {
+        found = Some(definition);
+        number += 1;
+    }
+    let definition = found
+        .with_context(|| format!("revision {} of line `{}` is gone", item.revision, item.line))?;
+    let revision = Revision::from_text(&definition)
+        .with_context(|| format!("line `{}` cannot be read back", item.line))?;
+    Ok(revision.line)
 }

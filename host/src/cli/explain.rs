@@ -162,6 +162,7 @@ fn about(assembled: &Assembled, name: &Name, station: &Station) -> Value {
         "limits": limits,
         "rate": rates,
         "violation": setting("violation", json!(station.violation)),
+        "clock": setting("clock", json!(station.clock)),
         "worker": { "value": worker, "from": from(draft.stated("worker")) },
         "workers": setting("workers", json!(station.workers)),
         "queue": setting("queue", json!(station.queue)),

@@ -4,7 +4,7 @@ use crate::{
     conveyor::Input,
     digest::Digest,
     escape::line as shown,
-    item::{Body, Labels, Payload, Taking, Ticket, media_type},
+    item::{Body, Labels, Payload, Taking, Ticket},
 };
 use bytes::Bytes;
 use std::{
@@ -181,7 +181,7 @@ pub(super) fn read(
             return;
         }
     };
-    let by = super::clear::user();
+    let by = crate::serve::user();
     let input = |source: String, position: usize, content_type: &str, body: Bytes| {
         let digest = Digest::of(&body);
         let key = format!(

@@ -45,8 +45,10 @@ pub(super) struct Items {
 }
 
 fn phase(text: &str) -> Result<PhaseKind, String> {
-    serde_json::from_value(serde_json::Value::String(text.into())).map_err(|_| {
-        "phases are `waiting`, `working`, `split`, `held`, `jammed`, `done`, `scrapped` and `joined`".into()
+    let known = PhaseKind::ALL.into_iter().find(|phase| phase.key() == text);
+    known.ok_or_else(|| {
+        let all = PhaseKind::ALL.map(|phase| format!("`{phase}`"));
+        format!("phases are {}", all.join(", "))
     })
 }
 

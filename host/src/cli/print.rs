@@ -61,6 +61,12 @@ pub(super) fn text(text: &str) -> Result<(), OutputError> {
     said(writeln!(out, "{}", block(text)).and_then(|()| out.flush()))
 }
 
+/// Takes all that a terminal shows away, for what is drawn next.
+pub(super) fn clear() -> Result<(), OutputError> {
+    let mut out = io::stdout().lock();
+    said(out.write_all(b"\x1b[H\x1b[J").and_then(|()| out.flush()))
+}
+
 /// Writes one JSON value on a line, with what [`line`] escapes escaped as JSON does it.
 pub(super) fn json(value: &serde_json::Value) -> Result<(), OutputError> {
     text(&escape::json(&value.to_string()))

@@ -135,6 +135,7 @@ fn words(counts: Counts) -> String {
         working,
         passed,
         failed,
+        ..
     } = counts;
     let mut words = format!("{passed} passed, {working} working, {waiting} waiting");
     if failed > 0 {

@@ -75,11 +75,20 @@ pub(super) struct Run {
 
 /// Where visits run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Where {
+pub(super) enum Where {
     /// In runner processes, up to one a core.
     Own,
     /// In the host's own process.
     Shared,
+}
+
+impl From<Where> for Worker {
+    fn from(place: Where) -> Self {
+        match place {
+            Where::Own => Self::Own,
+            Where::Shared => Self::Shared,
+        }
+    }
 }
 
 /// The most notices that are looked at together.
@@ -198,10 +207,7 @@ impl Run {
             factory: self.factory.path().map(Into::into),
             exe: std::env::current_exe()?,
             say: Arc::new(print::note),
-            worker: self.worker.map(|worker| match worker {
-                Where::Own => Worker::Own,
-                Where::Shared => Worker::Shared,
-            }),
+            worker: self.worker.map(Into::into),
             patient: false,
             told: Some(Arc::new({
                 let backlog = backlog.clone();
@@ -433,7 +439,6 @@ impl Run {
                     tally.told.insert(summary.item);
                 }
             }
-            Notice::Held { .. } => {}
             Notice::Ended { item } => {
                 let root = item.id.parent().is_none();
                 match item.summary().phase {
@@ -534,7 +539,7 @@ impl Run {
 
 /// Guests of many visits at the same time may each hold a thousand files open; the soft limit of most
 /// systems is no more than that for the whole process.
-fn raise_descriptors() {
+pub(super) fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     // Where it may not be raised, a guest that opens many files gets an ordinary error sooner.
     let _ = setrlimit(
@@ -593,11 +598,13 @@ fn stuck(event: &str, summary: &Summary) -> serde_json::Value {
     value
 }
 
-fn jam_line(summary: &Summary) -> String {
+/// A jam in words.
+pub(super) fn jam_line(summary: &Summary) -> String {
     line_of("jammed", summary, "for no reason given")
 }
 
-fn held_line(summary: &Summary) -> String {
+/// A hold in words.
+pub(super) fn held_line(summary: &Summary) -> String {
     line_of("held", summary, "an answer")
 }
 

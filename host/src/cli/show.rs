@@ -1,5 +1,7 @@
 //! `andon show`: an item's way, or what is in a component.
 
+mod effects;
+
 use super::{
     Done, print,
     state::{State, StateArg, choose},
@@ -12,6 +14,7 @@ use crate::{
     visit::{Answer, Question},
 };
 use andon_build::Options;
+use futures::executor::block_on;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -23,6 +26,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub(super) struct Show {
     /// An item (its id or the beginning of one), a component file, or a station folder.
     subject: String,
+    /// Also show what left the sandbox in its visits, and what came of it.
+    #[arg(long)]
+    effects: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -56,10 +62,19 @@ impl Show {
         let Some(item) = Item::fold(id.clone(), &records)? else {
             anyhow::bail!("item `{id}` has no records");
         };
+        let effects = match self.effects {
+            true => Some(block_on(state.journal.effects(id, None))?),
+            false => None,
+        };
         if self.json {
-            print::json(&item_json(&item, &records)?)?;
+            let mut about = item_json(&item, &records)?;
+            if let Some(all) = &effects {
+                about["effects"] = all.iter().map(effects::json).collect();
+            }
+            print::json(&about)?;
         } else {
             item_text(&item, &records)?;
+            effects::text(effects.as_deref().unwrap_or_default())?;
         }
         Ok(Done::Well)
     }
@@ -187,33 +202,8 @@ fn places(item: &Item, records: &[Record]) -> anyhow::Result<Vec<Option<AtStatio
     let mut places = Vec::new();
     let mut now: Option<Item> = None;
     for record in records {
-        places.push(now.as_ref().and_then(|item| match &item.phase {
-            Phase::Ready {
-                station,
-                nth,
-                attempt,
-                ..
-            }
-            | Phase::Working {
-                station,
-                nth,
-                attempt,
-                ..
-            }
-            | Phase::Held {
-                station,
-                nth,
-                attempt,
-                ..
-            }
-            | Phase::Jammed {
-                station,
-                nth,
-                attempt,
-                ..
-            } => Some((station.clone(), *nth, *attempt)),
-            Phase::Split(_) | Phase::Ended { .. } => None,
-        }));
+        let place = now.as_ref().and_then(Item::attempt);
+        places.push(place.map(|(station, nth, attempt)| (station.clone(), nth, attempt)));
         match &mut now {
             Some(item) => item.apply(record)?,
             None => now = Item::fold(item.id.clone(), std::slice::from_ref(record))?,
@@ -239,6 +229,11 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
         Record::Interrupted { at, stopped: true } => {
             (*at, "the host stopped the attempt".into(), None)
         }
+        Record::Recalled { at, why } => (
+            *at,
+            format!("the host stopped the attempt: {}", print::line(why)),
+            None,
+        ),
         Record::Asked { at, hold, facts } => (*at, asked(hold), facts.as_ref()),
         Record::Answered { answer, why } => (answer.at, answered(answer, why), None),
         Record::Cancelled { at, by, why } => (
@@ -247,6 +242,11 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
             None,
         ),
         Record::Relocated { at, to } => (*at, format!("sent to `{to}` by a retool"), None),
+        Record::Erased { at, by, why } => (
+            *at,
+            format!("erased by {}: {}", print::line(by), print::line(why)),
+            None,
+        ),
         Record::Moved {
             at,
             port,

@@ -2,7 +2,10 @@
 
 pub(super) use crate::lines::State;
 
-use crate::{item::ItemId, journal::sqlite::Sqlite};
+use crate::{
+    item::ItemId,
+    journal::{JournalError, sqlite::Sqlite},
+};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +60,16 @@ impl StateArg {
                 )
             })
     }
+}
+
+/// Opens a state folder that there is for this process alone.
+pub(super) fn alone(folder: &Path) -> anyhow::Result<State> {
+    State::view(folder)?;
+    State::open(folder).map_err(|error| match error {
+        JournalError::InUse(_) => anyhow::Error::from(error)
+            .context("nobody else may use the state folder meanwhile; whoever runs its lines collects by itself"),
+        other => other.into(),
+    })
 }
 
 /// The item that a person means: by its id, or a beginning that only one of `ids` has.

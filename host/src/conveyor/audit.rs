@@ -2,7 +2,7 @@
 //! and the limits that they ran into. What is asked of the network
 //! is noted where it is decided, while the visit runs.
 
-use super::Conveyor;
+use super::Revised;
 use crate::{
     audit::{Deed, Entry},
     item::{Destination, Event, Item, Jam, Phase, Record},
@@ -36,23 +36,18 @@ impl Attempt {
     /// What is to be noted of it, now that it led to these records.
     pub(super) fn entries(
         self,
-        conveyor: &Conveyor,
+        revised: &Revised,
         item: &Item,
         records: &[Record],
         at: Millis,
     ) -> Vec<Entry> {
-        let component = conveyor
-            .change
-            .current
-            .components
-            .get(&self.station)
-            .copied();
+        let component = revised.components.get(&self.station).copied();
         let denied = |deed, what, rule, why: String| Entry {
             at,
             deed,
             allowed: false,
             line: item.line.clone(),
-            revision: conveyor.change.current.number,
+            revision: revised.number,
             component,
             station: self.station.clone(),
             item: Some(item.id.clone()),

@@ -3,20 +3,44 @@
 //! A full queue stops the stations before it from *starting* visits; what is under way may always be
 //! committed. Belts inside a loop are exempt, or a loop could wait for itself; instead everything
 //! that waits anywhere in the loop counts against the belt by which it is entered.
+//!
+//! There is a belt for each station of every revision that is in use; one that is in neither the current
+//! revision nor its ramp is closing, and lets everything go at once.
 
-use crate::{item::ItemId, line::Line, name::Name};
-use std::collections::{BTreeMap, VecDeque};
+use super::{
+    Change,
+    board::{Board, Live},
+};
+use crate::{
+    item::{ItemId, Priority},
+    line::{Line, Station},
+    name::Name,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 struct Belt {
     name: Name,
-    waiting: VecDeque<ItemId>,
+    /// By priority, the most urgent first. Whoever is cancelled or sent elsewhere stays in it, and is
+    /// passed over.
+    order: [VecDeque<ItemId>; Priority::ALL.len()],
+    /// How many wait: here, for their next attempt, or as children on their way.
+    waiting: u32,
     busy: u32,
     workers: u32,
     queue: u32,
+    /// The line asks here: that takes no worker, and puts nothing on the next belts.
+    asks: bool,
+    /// No revision has it that new attempts begin on.
+    closing: bool,
+    paused: bool,
     /// The loop that the station is part of; a station in no loop is alone in its own.
     group: usize,
     /// Stations that its ports lead to, outside its own loop.
     outlets: Vec<usize>,
+    live: Arc<Live>,
 }
 
 /// The belts of a line.
@@ -26,18 +50,37 @@ pub(super) struct Belts {
     index: BTreeMap<Name, usize>,
     /// How many wait in each group.
     grouped: Vec<u32>,
-    working: u32,
+    board: Arc<Board>,
 }
 
 impl Belts {
-    pub(super) fn new(line: &Line) -> Self {
-        let names: Vec<&Name> = line.stations.keys().collect();
-        let at = |name: &Name| names.binary_search(&name).ok();
-        let edges: Vec<Vec<usize>> = line
-            .stations
-            .values()
-            .map(|s| s.downstream().filter_map(at).collect())
+    pub(super) fn new(change: &Change, paused: &BTreeSet<Name>, board: Arc<Board>) -> Self {
+        let running: Vec<&Line> = [&change.current]
+            .into_iter()
+            .chain(change.ramp.as_ref().map(|ramp| &ramp.to))
+            .map(|revised| &revised.line)
             .collect();
+        let older = change.older.values().map(|revised| &revised.line);
+        let mut stations: BTreeMap<&Name, &Station> = BTreeMap::new();
+        for line in running.iter().copied().chain(older.clone()) {
+            for (name, station) in &line.stations {
+                stations.entry(name).or_insert(station);
+            }
+        }
+        let names: Vec<&Name> = stations.keys().copied().collect();
+        let at = |name: &Name| names.binary_search(&name).ok();
+        let mut edges: Vec<Vec<usize>> = vec![Vec::new(); names.len()];
+        // Back-pressure is by all revisions together, so that none can wait for itself through another.
+        for line in running.iter().copied().chain(older) {
+            for (name, station) in &line.stations {
+                let Some(from) = at(name) else { continue };
+                for to in station.downstream().filter_map(at) {
+                    if !edges[from].contains(&to) {
+                        edges[from].push(to);
+                    }
+                }
+            }
+        }
         // Groups come out with the ends first.
         let groups = loops(&edges);
         let mut order: Vec<usize> = (0..names.len()).collect();
@@ -52,19 +95,26 @@ impl Belts {
         let belts: Vec<Belt> = order
             .iter()
             .map(|&i| {
-                let station = &line.stations[names[i]];
+                let station = stations[names[i]];
                 Belt {
                     name: names[i].clone(),
-                    waiting: VecDeque::new(),
+                    order: Default::default(),
+                    waiting: 0,
                     busy: 0,
                     workers: station.workers,
                     queue: station.queue,
+                    asks: station.ask.is_some(),
+                    closing: !running
+                        .iter()
+                        .any(|line| line.stations.contains_key(names[i])),
+                    paused: paused.contains(names[i]),
                     group: groups[i],
                     outlets: edges[i]
                         .iter()
                         .filter(|j| groups[**j] != groups[i])
                         .map(|j| place[*j])
                         .collect(),
+                    live: board.station(names[i]),
                 }
             })
             .collect();
@@ -74,37 +124,94 @@ impl Belts {
             .map(|(i, belt)| (belt.name.clone(), i))
             .collect();
         let number = groups.iter().max().map_or(0, |most| most + 1);
+        for belt in &belts {
+            belt.live.pause(belt.paused);
+        }
         Self {
             belts,
             index,
             grouped: vec![0; number],
-            working: 0,
+            board,
         }
     }
 
-    fn belt(&mut self, station: &str) -> &mut Belt {
-        let i = self.index[station];
+    /// The belts of other revisions, with everything that is on these. What each station has waiting is
+    /// handed over whole, however much it is.
+    pub(super) fn rebuilt(&mut self, change: &Change, paused: &BTreeSet<Name>) -> Self {
+        let mut next = Self::new(change, paused, self.board.clone());
+        for old in std::mem::take(&mut self.belts) {
+            if old.waiting == 0 && old.busy == 0 && !next.index.contains_key(&old.name) {
+                continue;
+            }
+            let belt = next.belt(&old.name);
+            belt.order = old.order;
+            belt.waiting = old.waiting;
+            belt.busy = old.busy;
+            let group = belt.group;
+            next.grouped[group] += old.waiting;
+        }
+        next
+    }
+
+    /// The belt of a station; a closing one where no revision has it.
+    fn belt(&mut self, station: &Name) -> &mut Belt {
+        let i = match self.index.get(station) {
+            Some(i) => *i,
+            None => {
+                let i = self.belts.len();
+                self.index.insert(station.clone(), i);
+                self.grouped.push(0);
+                self.belts.push(Belt {
+                    name: station.clone(),
+                    order: Default::default(),
+                    waiting: 0,
+                    busy: 0,
+                    workers: 0,
+                    queue: 0,
+                    asks: false,
+                    closing: true,
+                    paused: false,
+                    group: self.grouped.len() - 1,
+                    outlets: Vec::new(),
+                    live: self.board.station(station),
+                });
+                i
+            }
+        };
         &mut self.belts[i]
     }
 
-    pub(super) fn push(&mut self, station: &Name, item: ItemId) {
-        let belt = self.belt(station);
-        belt.waiting.push_back(item);
-        let group = belt.group;
-        self.grouped[group] += 1;
+    /// Puts one that waits in its place; it was counted when it came.
+    pub(super) fn push(&mut self, station: &Name, priority: Priority, item: ItemId) {
+        self.belt(station).order[priority as usize].push_back(item);
     }
 
-    /// An item will come, and takes up room already: it waits for the time of its next attempt, or
-    /// is a child that is on its way.
+    /// One waits here from now on.
+    pub(super) fn waits(&mut self, station: &Name) {
+        self.expect(station);
+        self.belt(station).live.waits(1);
+    }
+
+    /// One does not wait here any more.
+    pub(super) fn goes(&mut self, station: &Name) {
+        self.came(station);
+        self.belt(station).live.goes();
+    }
+
+    /// An item will come, and takes up room already: a child that is on its way.
     pub(super) fn expect(&mut self, station: &Name) {
-        let group = self.belt(station).group;
+        let belt = self.belt(station);
+        belt.waiting += 1;
+        let group = belt.group;
         self.grouped[group] += 1;
     }
 
     /// One that was expected has come.
     pub(super) fn came(&mut self, station: &Name) {
-        let group = self.belt(station).group;
-        self.grouped[group] -= 1;
+        let belt = self.belt(station);
+        belt.waiting = belt.waiting.saturating_sub(1);
+        let group = belt.group;
+        self.grouped[group] = self.grouped[group].saturating_sub(1);
     }
 
     /// How many a station's queue, or the loop that it is in, can take from outside.
@@ -117,36 +224,82 @@ impl Belts {
         belt.queue.saturating_sub(self.grouped[belt.group]) as usize
     }
 
-    /// The next item whose station has a worker and whose outlets have room.
+    /// How many wait before a station.
+    pub(super) fn waiting(&self, station: &Name) -> u64 {
+        self.index
+            .get(station)
+            .map_or(0, |i| u64::from(self.belts[*i].waiting))
+    }
+
+    /// The stations where some wait, and how many.
+    pub(super) fn all_waiting(&self) -> impl Iterator<Item = (&Name, u64)> {
+        self.belts
+            .iter()
+            .filter(|belt| belt.waiting > 0)
+            .map(|belt| (&belt.name, u64::from(belt.waiting)))
+    }
+
+    /// The next item whose station has a worker and whose outlets have room: of its station's, the most
+    /// urgent that came first.
     pub(super) fn next(&mut self) -> Option<(Name, ItemId)> {
         let i = (0..self.belts.len()).find(|i| {
             let belt = &self.belts[*i];
-            !belt.waiting.is_empty()
-                && belt.busy < belt.workers
-                && belt.outlets.iter().all(|outlet| self.room_at(*outlet) > 0)
+            belt.order.iter().any(|order| !order.is_empty())
+                && (belt.closing || !belt.paused)
+                && (belt.closing
+                    || belt.asks
+                    || belt.busy < belt.workers
+                        && belt.outlets.iter().all(|outlet| self.room_at(*outlet) > 0))
         })?;
         let belt = &mut self.belts[i];
-        let item = belt.waiting.pop_front()?;
-        self.grouped[belt.group] -= 1;
+        let item = belt.order.iter_mut().find_map(VecDeque::pop_front)?;
         Some((belt.name.clone(), item))
     }
 
     pub(super) fn started(&mut self, station: &Name) {
-        self.belt(station).busy += 1;
-        self.working += 1;
+        let belt = self.belt(station);
+        belt.busy += 1;
+        belt.live.started();
     }
 
     pub(super) fn left(&mut self, station: &Name) {
-        self.belt(station).busy -= 1;
-        self.working -= 1;
+        let belt = self.belt(station);
+        belt.busy = belt.busy.saturating_sub(1);
+        belt.live.left();
     }
 
-    pub(super) fn working(&self) -> u32 {
-        self.working
+    /// What the board shows of a station.
+    pub(super) fn live(&mut self, station: &Name) -> &Live {
+        &self.belt(station).live
     }
 
+    /// Lets a station start no visits, or start them again; false where there is none of that name.
+    pub(super) fn pause(&mut self, station: &Name, paused: bool) -> bool {
+        let Some(i) = self.index.get(station) else {
+            return false;
+        };
+        let belt = &mut self.belts[*i];
+        belt.paused = paused;
+        belt.live.pause(paused);
+        true
+    }
+
+    pub(super) fn is_paused(&self, station: &Name) -> bool {
+        self.index
+            .get(station)
+            .is_some_and(|i| self.belts[*i].paused)
+    }
+
+    /// Whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.working == 0 && self.grouped.iter().all(|waiting| *waiting == 0)
+        self.grouped.iter().all(|waiting| *waiting == 0)
+    }
+
+    /// Whether somebody waits before a station that is paused: then the others may have to wait as well.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.belts
+            .iter()
+            .any(|belt| belt.paused && belt.waiting > 0)
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::{
     item::ItemId,
     journal::{Journal, JournalError},
-    name::Name,
 };
 
 /// Why a conveyor cannot go on. What was journaled stays; running again goes on from there.
@@ -19,16 +18,6 @@ pub enum ConveyorError {
         item: ItemId,
         /// What is wrong.
         reason: String,
-    },
-    /// Items wait at a station that the line does not have any more.
-    #[error(
-        "{count} unfinished {} at station `{station}`, which the line no longer has\n  hint: put the station back until nothing waits there", if *.count == 1 { "item is" } else { "items are" }
-    )]
-    Homeless {
-        /// The station.
-        station: Name,
-        /// How many items.
-        count: usize,
     },
 }
 

@@ -1,55 +1,44 @@
 //! Taking up what an earlier run left. Items that are read back go on by the same code as running ones.
 
-use super::{ConveyorError, Running};
+use super::{ConveyorError, Place, Running};
 use crate::{
-    item::{Event, Item, ItemId, Phase, Wants},
+    item::{Event, Item, ItemId, Summary, Wants},
     journal::{Filter, PhaseKind},
-    name::Name,
 };
-use std::collections::HashMap;
+use std::cmp::Reverse;
 
 impl Running {
-    /// Takes up what an earlier run left: the same code as running, started from folded records.
+    /// Takes up what an earlier run left: the same code as running, started from folded records. At rest
+    /// nothing goes on, and so it is only counted what is where; but what is on its way arrives.
     pub(super) async fn recover(&mut self) -> Result<(), ConveyorError> {
         let journal = self.conveyor.journal.clone();
-        let phases = vec![
-            PhaseKind::Waiting,
-            PhaseKind::Working,
-            PhaseKind::Split,
-            PhaseKind::Held,
-            PhaseKind::Jammed,
-        ];
-        let line = Some(self.line().name.clone());
+        let phases = PhaseKind::ALL.into_iter().filter(|phase| !phase.ended());
+        let line = Some(self.revisions.line().clone());
         let found = journal.list(&Filter {
             line,
-            phases,
+            phases: phases.collect(),
             ..Filter::default()
         })?;
-        let mut homeless: HashMap<Name, usize> = HashMap::new();
         for summary in found {
-            let Some(item) = self.fold(&summary.item)? else {
-                continue;
-            };
-            if summary.phase == PhaseKind::Jammed {
-                // Where its children are missing they still count, and go on.
-                self.jammed.insert(summary.item);
-                for spawn in item.spawns() {
-                    self.deliver(spawn).await?;
+            self.shift(&Place::Nowhere, &place(&summary));
+            match summary.phase {
+                PhaseKind::Held => {
+                    if let Some(at) = summary.due {
+                        self.held.insert(summary.item.clone(), at);
+                        self.timers.push(Reverse((at, summary.item)));
+                    }
                 }
-                continue;
+                PhaseKind::Waiting if self.at_rest => {}
+                // That the host stopped it is said at once; that the host ended with it, by the next run.
+                PhaseKind::Working if self.at_rest && !self.conveyor.stopped => {}
+                _ => {
+                    if let Some(item) = self.fold(&summary.item)? {
+                        self.admit(item).await?;
+                    }
+                }
             }
-            if let Phase::Ready { station, .. } | Phase::Working { station, .. } = &item.phase
-                && !self.line().stations.contains_key(station)
-            {
-                *homeless.entry(station.clone()).or_default() += 1;
-                continue;
-            }
-            self.admit(item).await?;
         }
-        match homeless.into_iter().next() {
-            Some((station, count)) => Err(ConveyorError::Homeless { station, count }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// An item as it is once everything that was handed to the journal is written.
@@ -67,20 +56,18 @@ impl Running {
         })
     }
 
-    /// Carries on an item that was read back.
+    /// Carries on an item that was read back, and was counted.
     async fn admit(&mut self, item: Item) -> Result<(), ConveyorError> {
         let id = item.id.clone();
-        let interrupted = matches!(item.wants(), Wants::Outcome { .. });
+        let wants = item.wants();
         let spawns = item.spawns();
-        self.live.insert(id.clone(), item);
-        if interrupted {
-            self.happen(
-                &id,
-                Event::Interrupted {
-                    stopped: self.conveyor.stopped,
-                },
-                Vec::new(),
-            )?;
+        // Jammed ones are not kept in memory; where their children are missing those still count.
+        if wants != Wants::Clearing {
+            self.live.insert(id.clone(), item);
+        }
+        if matches!(wants, Wants::Outcome { .. }) {
+            let stopped = self.conveyor.stopped;
+            self.happen(&id, Event::Interrupted { stopped }, Vec::new())?;
         } else {
             self.settle(&id);
         }
@@ -88,5 +75,22 @@ impl Running {
             self.deliver(spawn).await?;
         }
         Ok(())
+    }
+}
+
+/// Where an item counts by what a listing says.
+fn place(summary: &Summary) -> Place {
+    let at = |place: fn(crate::name::Name) -> Place| {
+        summary.station.clone().map_or(Place::Nowhere, place)
+    };
+    match summary.phase {
+        PhaseKind::Waiting => at(Place::Waiting),
+        PhaseKind::Working => at(Place::Working),
+        PhaseKind::Held => at(Place::Held),
+        PhaseKind::Jammed => at(Place::Jammed),
+        PhaseKind::Split => Place::Split {
+            bounded: summary.due.is_some(),
+        },
+        PhaseKind::Done | PhaseKind::Scrapped | PhaseKind::Joined => Place::Nowhere,
     }
 }

@@ -4,13 +4,14 @@
 
 mod crossing;
 mod failing;
+mod orders;
 
 use super::*;
 use crate::{
     item::{Body, Labels, Payload, Phase},
     journal::{Filter, Memory},
-    line::Vars,
-    visit::Output,
+    line::{Line, Vars},
+    visit::{Outcome, Output, Usage, Visit},
 };
 use std::{
     cell::Cell,

@@ -1,8 +1,15 @@
-//! Items that wait for a time on the wall: the next attempt, or the end of a join's patience.
+//! Items that wait for a time on the wall: the next attempt, the end of a join's patience or of the time
+//! for an answer.
 
 use super::{ConveyorError, Running};
-use crate::item::{Event, Wants};
+use crate::{
+    item::{Event, Wants},
+    visit::Millis,
+};
 use std::{cmp::Reverse, time::Duration};
+
+/// A clock that goes back by more than this was set.
+const JUMP: Millis = 1000;
 
 impl Running {
     /// How long until the next item's time may have come.
@@ -15,37 +22,62 @@ impl Running {
     }
 
     /// Lets what waited for a time go on whose time has come.
-    pub(super) fn fire_timers(&mut self) -> Result<(), ConveyorError> {
+    pub(super) async fn fire_timers(&mut self) -> Result<(), ConveyorError> {
+        if self.timers.is_empty() {
+            return Ok(());
+        }
         let now = (self.conveyor.clock)();
+        self.follow(now);
         while self
             .timers
             .peek()
             .is_some_and(|Reverse((at, _))| *at <= now)
         {
-            let Some(Reverse((_, id))) = self.timers.pop() else {
+            let Some(Reverse((at, id))) = self.timers.pop() else {
                 break;
             };
-            let Some(item) = self.live.get(&id) else {
-                continue;
-            };
-            match item.wants() {
-                // Not a timer that its split left behind.
-                Wants::Visit {
-                    station,
-                    not_before,
-                    ..
-                } if not_before <= Some(now) && self.delayed.remove(&id) => {
-                    self.belts.came(&station);
-                    self.belts.push(&station, id);
-                }
-                Wants::Children { until: Some(at) } | Wants::Answer { until: Some(at) }
-                    if at <= now =>
+            // What was left behind by something that came otherwise is in none of these.
+            if self.delayed.get(&id) == Some(&at) {
+                self.delayed.remove(&id);
+                if let Some(item) = self.live.get(&id)
+                    && let Wants::Visit { station, .. } = item.wants()
                 {
-                    self.happen(&id, Event::Due, Vec::new())?
+                    let priority = item.ticket.priority;
+                    self.belts.push(&station, priority, id);
                 }
-                _ => {}
+            } else if self.held.get(&id) == Some(&at) {
+                self.held.remove(&id);
+                if let Some(item) = self.written(&id).await? {
+                    self.live.insert(id.clone(), item);
+                    self.happen(&id, Event::Due, Vec::new())?;
+                }
+            } else if let Some(item) = self.live.get(&id)
+                && item.wants() == (Wants::Children { until: Some(at) })
+            {
+                self.complete(&id).await?;
+                self.happen(&id, Event::Due, Vec::new())?;
             }
         }
         Ok(())
+    }
+
+    /// Where the clock was set back, attempts wait no longer for it than they would have: only what is a
+    /// time of day, the end of a join or of a hold, goes by the new clock.
+    fn follow(&mut self, now: Millis) {
+        let back = self.looked.saturating_sub(now);
+        self.looked = now;
+        if back < JUMP {
+            return;
+        }
+        for Reverse((at, id)) in std::mem::take(&mut self.timers).into_vec() {
+            let mut at = at;
+            if let Some(delayed) = self.delayed.get_mut(&id)
+                && *delayed == at
+            {
+                at = at.saturating_sub(back);
+                *delayed = at;
+            }
+            self.timers.push(Reverse((at, id)));
+        }
     }
 }

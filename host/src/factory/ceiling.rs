@@ -40,7 +40,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, most: &mut Limits) 
         grants: Grants {
             fs: each(reader, &grants, "fs", mount),
             http: each(reader, &grants, "http", |r, node| http(r, node, &vars)),
-            tcp: each(reader, &grants, "tcp", |r, node| tcp(r, node, &vars)),
+            tcp: each(reader, &grants, "tcp", |r, node| tcp(r, node, &vars, true)),
             secrets: each(reader, &grants, "secrets", |r, node| secret(r, node, &vars)),
         },
     }

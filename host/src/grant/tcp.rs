@@ -73,4 +73,7 @@ pub struct TcpGrant {
     /// Whether the host's name may lead to private addresses.
     #[serde(default)]
     pub private: bool,
+    /// Whether a visit may connect again where it sent something before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent: bool,
 }

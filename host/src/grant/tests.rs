@@ -104,7 +104,11 @@ fn grants() -> impl Strategy<Value = Grants> {
         max_response: max,
         ..HttpGrant::new(rule)
     });
-    let tcp = (tcp_rule(), any::<bool>()).prop_map(|(rule, private)| TcpGrant { rule, private });
+    let tcp = (tcp_rule(), any::<bool>()).prop_map(|(rule, private)| TcpGrant {
+        rule,
+        private,
+        idempotent: false,
+    });
     let secret = (select(vec!["A", "B"]), select(vec!["x", "y"]), rule()).prop_map(
         |(name, header, r#for)| SecretGrant {
             name: name.into(),

@@ -104,6 +104,7 @@ impl Item {
             Record::Taken { .. } => return Err(self.impossible("it was taken before")),
             Record::Started { at, revision } => self.start(*at, *revision)?,
             Record::Interrupted { stopped, .. } => self.interrupt(*stopped)?,
+            Record::Recalled { .. } => self.recall()?,
             Record::Moved {
                 port,
                 to,
@@ -155,6 +156,8 @@ impl Item {
             Record::Answered { answer, .. } => self.answer(answer)?,
             Record::Cancelled { .. } => self.cancel()?,
             Record::Relocated { to, .. } => self.relocate(to)?,
+            Record::Erased { .. } if self.kind().ended() => {}
+            Record::Erased { .. } => return Err(self.misplaced("it is erased")),
         }
         self.changed = record.at();
         Ok(())
@@ -210,6 +213,19 @@ impl Item {
                 interruptions: course.interruptions.saturating_add(more),
                 ..course
             },
+        };
+        Ok(())
+    }
+
+    /// The attempt is made anew.
+    fn recall(&mut self) -> Result<(), FoldError> {
+        let (station, nth, attempt, course) = self.working()?;
+        self.phase = Phase::Ready {
+            station,
+            nth,
+            attempt,
+            not_before: None,
+            course: course.ended(),
         };
         Ok(())
     }
@@ -640,6 +656,7 @@ impl Record {
             Self::Taken { at, .. }
             | Self::Started { at, .. }
             | Self::Interrupted { at, .. }
+            | Self::Recalled { at, .. }
             | Self::Moved { at, .. }
             | Self::Split { at, .. }
             | Self::Finished { at, .. }
@@ -650,7 +667,8 @@ impl Record {
             | Self::Cleared { at, .. }
             | Self::Asked { at, .. }
             | Self::Cancelled { at, .. }
-            | Self::Relocated { at, .. } => *at,
+            | Self::Relocated { at, .. }
+            | Self::Erased { at, .. } => *at,
             Self::Answered { answer, .. } => answer.at,
         }
     }

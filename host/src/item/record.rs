@@ -57,6 +57,14 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         stopped: bool,
     },
+    /// The host ended the attempt itself; it is made anew under the same number, on the revision that is
+    /// its by then.
+    Recalled {
+        /// When.
+        at: Millis,
+        /// Why.
+        why: String,
+    },
     /// The visit gave one output, or a clearing moved the item on.
     Moved {
         /// When.
@@ -180,6 +188,15 @@ pub enum Record {
         at: Millis,
         /// The station where it waits now.
         to: Name,
+    },
+    /// What the item carried and what was said of it was erased from the records before this one.
+    Erased {
+        /// When.
+        at: Millis,
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
     },
 }
 
@@ -352,7 +369,7 @@ impl Arrival {
 
 impl Record {
     /// The names of all kinds, as stores keep them beside the facts.
-    pub const KINDS: [&str; 15] = [
+    pub const KINDS: [&str; 16] = [
         "taken",
         "started",
         "interrupted",
@@ -368,6 +385,7 @@ impl Record {
         "answered",
         "cancelled",
         "relocated",
+        "erased",
     ];
 
     /// The newest version of any kind that is written; all are at their first.
@@ -379,6 +397,7 @@ impl Record {
             Self::Taken { .. } => "taken",
             Self::Started { .. } => "started",
             Self::Interrupted { .. } => "interrupted",
+            Self::Recalled { .. } => "recalled",
             Self::Moved { .. } => "moved",
             Self::Split { .. } => "split",
             Self::Finished { .. } => "finished",
@@ -391,6 +410,7 @@ impl Record {
             Self::Answered { .. } => "answered",
             Self::Cancelled { .. } => "cancelled",
             Self::Relocated { .. } => "relocated",
+            Self::Erased { .. } => "erased",
         }
     }
 }

@@ -321,6 +321,37 @@ impl Item {
         }
     }
 
+    /// The station it is at, the how manieth visit there, and the how manieth attempt.
+    pub fn attempt(&self) -> Option<(&Name, u32, u32)> {
+        match &self.phase {
+            Phase::Ready {
+                station,
+                nth,
+                attempt,
+                ..
+            }
+            | Phase::Working {
+                station,
+                nth,
+                attempt,
+                ..
+            }
+            | Phase::Held {
+                station,
+                nth,
+                attempt,
+                ..
+            }
+            | Phase::Jammed {
+                station,
+                nth,
+                attempt,
+                ..
+            } => Some((station, *nth, *attempt)),
+            Phase::Split(_) | Phase::Ended { .. } => None,
+        }
+    }
+
     /// The time that it waits for: of its next attempt, of the end of a join's patience, of an answer.
     pub fn due(&self) -> Option<Millis> {
         match &self.phase {

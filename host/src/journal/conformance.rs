@@ -25,9 +25,10 @@ macro_rules! suite {
 
 pub(super) mod audit;
 mod delivery;
+mod effects;
 mod lines;
-mod upkeep;
 mod source;
+mod upkeep;
 
 suite![
     nothing_is_there_at_first,

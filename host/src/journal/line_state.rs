@@ -1,7 +1,7 @@
 //! What a journal keeps of a line beside its items: by which revisions it runs, which stations are
 //! paused, and how it came to that.
 
-use crate::{name::Name, visit::Millis};
+use crate::{digest::Digest, name::Name, visit::Millis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,8 +50,84 @@ pub struct Paused {
     pub at: Millis,
 }
 
+/// What sort of a change of revisions it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetoolKind {
+    /// All items take another revision.
+    #[default]
+    Apply,
+    /// A share of the items takes another revision.
+    Ramp,
+    /// All items take the revision of the ramp.
+    Promote,
+    /// Back to a revision that ran before.
+    Rollback,
+    /// The same by itself: the revision of the ramp jammed too much.
+    AutoRollback,
+    /// Stations that were drained are gone.
+    Drained,
+    /// A change that was kept and could not be carried out: what ran before it runs on.
+    Undone,
+}
+
+impl RetoolKind {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Ramp => "ramp",
+            Self::Promote => "promote",
+            Self::Rollback => "rollback",
+            Self::AutoRollback => "auto-rollback",
+            Self::Drained => "drained",
+            Self::Undone => "undone",
+        }
+    }
+}
+
+/// When a ramp is rolled back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Guard {
+    /// By how many percentage points the new revision's jam rate may pass the old one's, 1 to 100.
+    pub margin: u8,
+    /// How many attempts of the new revision have to have ended before it is judged.
+    pub least: u64,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            margin: 10,
+            least: 20,
+        }
+    }
+}
+
+/// Stations that are waited for until no item is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Drains {
+    /// The revision that runs then.
+    pub to: u64,
+    /// The stations, which it does not have.
+    pub stations: BTreeSet<Name>,
+}
+
+/// A component that is another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ComponentChange {
+    /// Of which station.
+    pub station: Name,
+    /// As it was; none of a new station.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<Digest>,
+    /// As it is; none where the station is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<Digest>,
+}
+
 /// One change of the revisions that a line runs by, as its history keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RetoolRecord {
     /// When, in milliseconds since 1970.
     pub at: Millis,
@@ -60,12 +136,33 @@ pub struct RetoolRecord {
     /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
+    /// What sort of a change it was.
+    #[serde(default)]
+    pub kind: RetoolKind,
+    /// The revision that it is compared with: the one that ran before.
+    #[serde(default)]
+    pub from: u64,
     /// The revision that runs from then on.
     pub current: u64,
     /// What runs for a share of the items from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramping>,
-    /// What else whoever changed it wants to keep: grants that were accepted, why it was rolled back.
+    /// When that is rolled back by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+    /// What the change waits for before it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drains: Option<Drains>,
+    /// The components that are others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentChange>,
+    /// The names of the wider grants that were accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
+    /// The line's file from then on, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// What else there is to say of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
 }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     audit::Entry,
     digest::Digest,
+    effect::{Effect, VisitKey},
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -60,6 +61,8 @@ struct Kept {
     lines: BTreeMap<Name, (LineState, Vec<RetoolRecord>)>,
     /// By line.
     inboxes: HashMap<Name, Inbox>,
+    /// In the order in which they were first heard of.
+    effects: HashMap<ItemId, Vec<(VisitKey, Effect)>>,
     /// Each with the chain up to it.
     audit: Vec<(Encoded, Digest)>,
     chain: Chain,
@@ -389,6 +392,50 @@ impl Journal for Memory {
         Ok(following.end(Some(kept.chain)))
     }
 
+    fn intend(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        std::future::ready(self.kept().effect(visit, effect)).boxed()
+    }
+
+    fn ended(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        std::future::ready(self.kept().effect(visit, effect)).boxed()
+    }
+
+    fn effects(
+        &self,
+        item: ItemId,
+        visit: Option<(Name, u32)>,
+    ) -> BoxFuture<'_, Result<Vec<(VisitKey, Effect)>, JournalError>> {
+        let kept = self.kept();
+        let of = |key: &VisitKey| {
+            let one = visit.as_ref();
+            one.is_none_or(|(station, nth)| key.station == *station && key.nth == *nth)
+        };
+        let all = kept.effects.get(&item).into_iter().flatten();
+        let mut all: Vec<_> = all.filter(|(key, _)| of(key)).cloned().collect();
+        match visit {
+            Some(_) => all.sort_by_key(|(_, effect)| (effect.run, effect.number)),
+            None => all.sort_by_key(|(_, effect)| effect.at),
+        }
+        std::future::ready(kept.check().map(|()| all)).boxed()
+    }
+
+    fn recorded_until(&self, visit: &VisitKey, first: u32) -> Result<Millis, JournalError> {
+        let kept = self.kept();
+        let all = kept.effects.get(&visit.item).into_iter().flatten();
+        let ends = all
+            .filter(|(key, effect)| key == visit && effect.run >= first)
+            .filter_map(|(_, effect)| Some(effect.end.as_ref()?.at));
+        Ok(ends.max().unwrap_or(0))
+    }
+
     fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {
         let mut kept = self.kept();
         kept.check()?;
@@ -460,6 +507,22 @@ impl Journal for Memory {
 impl Kept {
     fn check(&self) -> Result<(), JournalError> {
         self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn effect(&mut self, visit: VisitKey, effect: Effect) -> Result<(), JournalError> {
+        self.check()?;
+        if !self.items.contains_key(&visit.item) {
+            return Err(JournalError::unknown_item(&visit.item));
+        }
+        let all = self.effects.entry(visit.item.clone()).or_default();
+        let same = |(key, known): &&mut (VisitKey, Effect)| {
+            *key == visit && (known.run, known.number) == (effect.run, effect.number)
+        };
+        match all.iter_mut().find(same) {
+            Some((_, known)) => known.end = effect.end,
+            None => all.push((visit, effect)),
+        }
+        Ok(())
     }
 
     fn append(&mut self, append: Append) -> Result<Seq, JournalError> {

@@ -4,11 +4,12 @@
 
 mod audit;
 mod deliveries;
+mod effects;
 mod lines;
 mod read;
 mod schema;
-mod upkeep;
 mod sources;
+mod upkeep;
 mod writer;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::{
     audit::Entry,
     digest::Digest,
     disk,
+    effect::{Effect, VisitKey},
     item::{ItemId, Message, Record},
     name::Name,
     visit::Millis,
@@ -150,6 +152,11 @@ impl Sqlite {
         })
     }
 
+    /// Whether a process has the journal in the folder `dir` open to write.
+    pub fn is_in_use(dir: &Path) -> bool {
+        dir.join(LOCK).exists() && matches!(lock(dir), Err(JournalError::InUse(_)))
+    }
+
     /// Whether there is a journal in the folder `dir`.
     pub fn is_in(dir: &Path) -> bool {
         dir.join(FILE).is_file()
@@ -171,6 +178,17 @@ impl Sqlite {
             ));
         };
         orders.send(order).map_err(|_| self.shared.ended())
+    }
+
+    fn effect(
+        &self,
+        visit: VisitKey,
+        effect: &Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        let encoded = effects::encode(visit, effect, &self.shared.path);
+        let (reply, receipt) = oneshot::channel();
+        let sent = encoded.and_then(|effect| self.order(Order::Effect(effect, reply)));
+        answer(sent, receipt, &self.shared)
     }
 
     fn read<T>(
@@ -324,6 +342,43 @@ impl Journal for Sqlite {
         self.read(|connection, path| audit::verify(connection, path, noted))
     }
 
+    fn intend(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.effect(visit, &effect)
+    }
+
+    fn ended(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.effect(visit, &effect)
+    }
+
+    fn effects(
+        &self,
+        item: ItemId,
+        visit: Option<(Name, u32)>,
+    ) -> BoxFuture<'_, Result<Vec<(VisitKey, Effect)>, JournalError>> {
+        let (reply, receipt) = oneshot::channel();
+        // A journal that is only looked at has nothing to wait for.
+        let written = (self.orders.is_some()).then(|| self.order(Order::Wait(reply)));
+        async move {
+            if let Some(sent) = written {
+                answer(sent, receipt, &self.shared).await?;
+            }
+            self.read(|connection, path| effects::list(connection, path, &item, visit.as_ref()))
+        }
+        .boxed()
+    }
+
+    fn recorded_until(&self, visit: &VisitKey, first: u32) -> Result<Millis, JournalError> {
+        self.read(|connection, path| effects::recorded_until(connection, path, visit, first))
+    }
+
     fn keep_revision(&self, line: &Name, definition: &str) -> Result<u64, JournalError> {
         let (reply, receipt) = mpsc::channel();
         self.order(Order::Revision(line.clone(), definition.into(), reply))?;
@@ -467,6 +522,8 @@ impl Shared {
 
 /// The database in a state folder.
 pub(crate) const FILE: &str = "journal.sqlite";
+/// Held by the one process that writes.
+const LOCK: &str = "lock";
 
 /// A panic elsewhere leaves these maps whole: each change of them is one call.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -487,7 +544,7 @@ fn answer<T: Send + 'static>(
 }
 
 fn lock(dir: &Path) -> Result<File, JournalError> {
-    let path = dir.join("lock");
+    let path = dir.join(LOCK);
     let file = File::options()
         .create(true)
         .truncate(false)

@@ -21,11 +21,11 @@ pub trait Upkeep {
     /// When the store cannot be read.
     fn page(&self, after: u64, most: usize) -> Result<Vec<Listed>, JournalError>;
 
-    /// The lines that have items.
+    /// The lines that have items or revisions.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn lines(&self) -> Result<Vec<Name>, JournalError>;
+    fn line_names(&self) -> Result<Vec<Name>, JournalError>;
 
     /// Inputs of a line whose trees may go, those that ended first, after `after`, at most `most`.
     ///
@@ -72,6 +72,17 @@ pub trait Upkeep {
     fn small_blobs(&self, after: Option<&Digest>, most: usize)
     -> Result<Vec<Digest>, JournalError>;
 
+    /// Longer bodies that effects keep in the content store, with their items, after a position (0 for the
+    /// first), at most `most`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn effect_bodies(
+        &self,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, ItemId, Digest)>, JournalError>;
+
     /// A mark: blobs that appends hand over from now on, again or for the first time, are newer.
     ///
     /// # Errors
@@ -85,8 +96,9 @@ pub trait Upkeep {
         mark: u64,
     ) -> BoxFuture<'static, Result<u64, JournalError>>;
 
-    /// Replaces an item's records by others of the same number, and adds what is more; erases what the
-    /// audit says of the item beside its headings, and why deliveries failed. In one step.
+    /// Replaces an item's records by others of the same number, and adds what is more; removes its
+    /// effects, what the audit says of the item beside its headings, and why deliveries failed. In one
+    /// step.
     fn rewrite(&self, rewritten: Rewritten) -> BoxFuture<'static, Result<(), JournalError>>;
 
     /// Lists an item as its records say.

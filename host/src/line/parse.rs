@@ -101,7 +101,9 @@ fn line(root: Fields<'_>, reader: &mut Reader<'_>, over: &Vars) -> Line {
     let sinks = named(reader, &root, "sinks", |reader, node| {
         sink::read(reader, node, &vars)
     });
-    let notify = root.get("notify").map(|node| sink::notify(reader, &node, &vars));
+    let notify = root
+        .get("notify")
+        .map(|node| sink::notify(reader, &node, &vars));
     let stand_in = || -> Name { "x".parse().expect("a name") };
     Line {
         name: name.unwrap_or_else(stand_in),

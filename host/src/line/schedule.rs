@@ -369,7 +369,13 @@ mod tests {
 
     #[test]
     fn next_and_last_agree_at_any_moment_around_a_change() {
-        for cron in ["30 2 * * *", "*/20 * * * *", "0 3 * * *", "59 1 * * *", "0 */2 * * *"] {
+        for cron in [
+            "30 2 * * *",
+            "*/20 * * * *",
+            "0 3 * * *",
+            "59 1 * * *",
+            "0 */2 * * *",
+        ] {
             let schedule = berlin(cron);
             for begin in ["2026-03-28T22:00:00Z", "2026-10-24T22:00:00Z"] {
                 for minute in 0..8 * 60 {
@@ -377,7 +383,10 @@ mod tests {
                     let next = schedule.next(moment).expect("one");
                     assert!(next > moment);
                     assert_eq!(schedule.last(next), Some(next), "{cron} {moment}");
-                    assert!(schedule.last(next - 1).expect("one") <= moment, "{cron} {moment}");
+                    assert!(
+                        schedule.last(next - 1).expect("one") <= moment,
+                        "{cron} {moment}"
+                    );
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Where a line's results go, and who is told when an item needs a person.
 
 use crate::grant::{
-    AddressClass, BadAddress, Ceiling, Grants, HttpGiven, HttpGrant, HttpRule, Rights,
-    Scheme, SecretGrant, SecretPlace, Target, address_class,
+    AddressClass, BadAddress, Ceiling, Grants, HttpGiven, HttpGrant, HttpRule, Rights, Scheme,
+    SecretGrant, SecretPlace, Target, address_class,
 };
 use core::net::IpAddr;
 use serde::{Deserialize, Serialize};

@@ -82,9 +82,8 @@ impl Inbox {
     /// Whether files of this name are taken. Hidden ones are not, whatever the pattern.
     pub fn takes(&self, name: &str) -> bool {
         !name.starts_with('.')
-            && (self.pattern.as_deref()).is_none_or(|pattern| {
-                fits(pattern.chars().collect::<Vec<_>>().as_slice(), name)
-            })
+            && (self.pattern.as_deref())
+                .is_none_or(|pattern| fits(pattern.chars().collect::<Vec<_>>().as_slice(), name))
     }
 }
 

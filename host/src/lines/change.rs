@@ -4,11 +4,15 @@
 
 use super::{Fault, FaultKind, Lines, running::Running};
 use crate::{
+    audit::{Deed, Entry},
     conveyor::{Change, Changed, Handle, Ramp, Unable},
-    journal::{LineState, Paused, PhaseKind, Ramping, RetoolRecord},
+    journal::{LineState, Paused, PhaseKind, Ramping, RetoolKind, RetoolRecord},
     name::Name,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::sync::OwnedMutexGuard;
 
 impl Running {
@@ -64,6 +68,7 @@ impl Lines {
             ramp,
             moves: change.moves.clone(),
             older,
+            file: record.file.clone().or_else(|| before.file.clone()),
             ..before.clone()
         };
         let record = RetoolRecord {
@@ -102,6 +107,8 @@ impl Lines {
             }
             Err(unable) => {
                 let undone = RetoolRecord {
+                    kind: RetoolKind::Undone,
+                    drains: None,
                     current: before.current,
                     ramp: before.ramp,
                     notes: BTreeMap::from([("undone".into(), unable.to_string())]),
@@ -114,15 +121,29 @@ impl Lines {
         }
     }
 
-    /// Pauses a station of a line, or lets it go on.
+    /// Ends the visits under way at these stations, but for those on this revision: each is made anew.
+    /// How many there were.
+    pub(crate) fn recall(
+        &self,
+        name: &Name,
+        stations: &BTreeSet<Name>,
+        but: u64,
+        why: &str,
+    ) -> u64 {
+        let running = self.running();
+        let run = running.get(name).and_then(|line| line.run.as_ref());
+        run.map_or(0, |run| run.visits.recall(stations, but, why))
+    }
+
+    /// Pauses a station of a line, or lets it go on. `said` is who does it, why and when; the audit has it.
     pub(super) async fn set_paused(
         &self,
         name: &Name,
         station: &Name,
-        paused: Option<Paused>,
+        pause: bool,
+        said: Paused,
     ) -> Result<(), Fault> {
         let (_changing, orders, before) = self.to_change(name).await?;
-        let pause = paused.is_some();
         let known = match self.running().get(name) {
             Some(line) => {
                 let has = |change: &Change| {
@@ -145,12 +166,30 @@ impl Lines {
             };
             return Err(Fault::conflict(format!("station `{station}` {so}")));
         }
+        let what = if pause { "paused by" } else { "resumed by" };
+        let entry = Entry {
+            at: said.at,
+            deed: Deed::Pause,
+            allowed: true,
+            line: name.clone(),
+            revision: before.current,
+            station: station.clone(),
+            component: None,
+            item: None,
+            what: format!("{what} {}", said.by),
+            rule: None,
+            why: (!said.why.is_empty()).then(|| said.why.clone()),
+        };
         let mut state = before;
-        match paused {
-            Some(paused) => drop(state.paused.insert(station.clone(), paused)),
-            None => drop(state.paused.remove(station)),
+        if pause {
+            state.paused.insert(station.clone(), said);
+        } else {
+            state.paused.remove(station);
         }
-        (self.state.journal.keep_line(state.clone(), None)).await?;
+        let journal = &self.state.journal;
+        let noted = journal.audit(vec![entry]);
+        journal.keep_line(state.clone(), None).await?;
+        noted.await?;
         if let Some(line) = self.running().get_mut(name) {
             line.state = state;
         }

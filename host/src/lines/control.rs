@@ -7,6 +7,7 @@ use crate::{
     item::{ItemId, PhaseKind, Priority, Summary, Ticket},
     journal::{Paused, Ramping},
     name::Name,
+    retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
     visit::{Answer, Millis, Question},
 };
 use bytes::Bytes;
@@ -47,6 +48,18 @@ pub trait Control: Send + Sync {
 
     /// Lets a paused station start visits again.
     fn resume(&self, by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()>;
+
+    /// What a retool would change; changes nothing.
+    fn plan(&self, line: &Name, wanted: PlanFor) -> Done<'_, Plan>;
+
+    /// Has a line run by another revision, or a share of its items.
+    fn retool(&self, by: &str, line: &Name, wanted: Retool) -> Done<'_, Retooled>;
+
+    /// Has all items of a line take the revision of its ramp.
+    fn promote(&self, by: &str, line: &Name, wanted: Promote) -> Done<'_, Retooled>;
+
+    /// The changes of the revisions that a line ran by, the oldest first.
+    fn history(&self, line: &Name) -> Done<'_, History>;
 
     /// How the lines stand; one of them, or all.
     fn status(&self, line: Option<&Name>) -> Done<'_, Status>;

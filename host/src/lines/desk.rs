@@ -14,6 +14,7 @@ use crate::{
     },
     journal::{Filter, LineState, Paused},
     name::Name,
+    retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
 };
 use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc};
@@ -131,21 +132,38 @@ impl Control for Lines {
     }
 
     fn pause(&self, by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
-        let (by, line, station) = (by.to_owned(), line.clone(), station.clone());
+        self.paused(by, (line, station), true, why)
+    }
+
+    fn plan(&self, line: &Name, wanted: PlanFor) -> Done<'_, Plan> {
+        let line = line.clone();
+        Box::pin(async move { self.me()?.plan_retool(&line, wanted).await })
+    }
+
+    fn retool(&self, by: &str, line: &Name, wanted: Retool) -> Done<'_, Retooled> {
+        let (by, line) = (by.to_owned(), line.clone());
         Box::pin(async move {
-            let why = bounded(why.why)?;
-            let at = (self.clock)();
-            let paused = Some(Paused { by, why, at });
-            self.set_paused(&line, &station, paused).await
+            let why = bounded(wanted.why)?;
+            let wanted = Retool { why, ..wanted };
+            self.me()?.carry_out(&by, &line, wanted).await
         })
     }
 
-    fn resume(&self, _by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
-        let (line, station) = (line.clone(), station.clone());
+    fn promote(&self, by: &str, line: &Name, wanted: Promote) -> Done<'_, Retooled> {
+        let (by, line) = (by.to_owned(), line.clone());
         Box::pin(async move {
-            bounded(why.why)?;
-            self.set_paused(&line, &station, None).await
+            let why = bounded(wanted.why)?;
+            self.me()?.end_ramp(&by, &line, Promote { why }).await
         })
+    }
+
+    fn history(&self, line: &Name) -> Done<'_, History> {
+        let line = line.clone();
+        Box::pin(async move { self.history_of(&line) })
+    }
+
+    fn resume(&self, by: &str, line: &Name, station: &Name, why: Because) -> Done<'_, ()> {
+        self.paused(by, (line, station), false, why)
     }
 
     fn status(&self, line: Option<&Name>) -> Done<'_, Status> {
@@ -196,6 +214,24 @@ impl Control for Lines {
 }
 
 impl Lines {
+    fn paused(
+        &self,
+        by: &str,
+        (line, station): (&Name, &Name),
+        pause: bool,
+        why: Because,
+    ) -> Done<'_, ()> {
+        let (by, line, station) = (by.to_owned(), line.clone(), station.clone());
+        Box::pin(async move {
+            let said = Paused {
+                by,
+                why: bounded(why.why)?,
+                at: (self.clock)(),
+            };
+            self.set_paused(&line, &station, pause, said).await
+        })
+    }
+
     async fn take(&self, line: &Name, input: Input) -> Result<Submission, Fault> {
         let Submitted { item, known } = self.orders(line)?.submit(input).await?;
         Ok(Submission { item, known })
@@ -416,9 +452,9 @@ impl Lines {
                 failed: counted.map_or(0, |counted| counted.failed),
                 workers: about.workers,
                 paused: state.paused.get(station).cloned(),
-                rate: None,
-                p50_ms: None,
-                p99_ms: None,
+                rate: counted.map(|counted| counted.rate),
+                p50_ms: counted.map(|counted| counted.p50.as_secs_f64() * 1000.0),
+                p99_ms: counted.map(|counted| counted.p99.as_secs_f64() * 1000.0),
             }
         });
         Ok(LineStatus {
@@ -436,8 +472,7 @@ impl Lines {
 }
 
 fn counts(board: &Arc<Board>) -> Vec<(Name, Counts)> {
-    let all = board.counts();
-    all.map(|(name, counts)| (name.clone(), counts)).collect()
+    board.counts().collect()
 }
 
 /// What makes an input the same: what was given, or what nobody else has.

@@ -4,12 +4,13 @@
 use super::LinesError;
 use crate::{
     assembly::Assembled,
+    content::Content,
     journal::{Journal, JournalAuditor},
     line::Line,
     name::Name,
     sandbox::{
         Egress, Vault, Way,
-        egress::{Closed, Gate, Means, NoSecrets},
+        egress::{Closed, Gate, Log, Means, NoSecrets},
     },
     secrets::{self, Secrets},
     visit::{Millis, Visit},
@@ -28,6 +29,7 @@ type Factory = (Option<PathBuf>, Vec<SocketAddr>);
 /// The gates of all lines.
 pub(super) struct Gates {
     journal: Arc<dyn Journal>,
+    content: Content,
     clock: fn() -> Millis,
     open: RwLock<Open>,
 }
@@ -40,9 +42,10 @@ struct Open {
 }
 
 impl Gates {
-    pub(super) fn new(journal: Arc<dyn Journal>, clock: fn() -> Millis) -> Self {
+    pub(super) fn new(journal: Arc<dyn Journal>, content: Content, clock: fn() -> Millis) -> Self {
         Self {
             journal,
+            content,
             clock,
             open: RwLock::default(),
         }
@@ -82,6 +85,10 @@ impl Gates {
                     auditor: Arc::new(JournalAuditor(self.journal.clone())),
                     resolvers: key.1.clone(),
                     clock: self.clock,
+                    log: Some(Log {
+                        journal: self.journal.clone(),
+                        content: self.content.clone(),
+                    }),
                 });
                 open.gates.insert(key, gate.clone());
                 gate

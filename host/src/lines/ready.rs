@@ -32,6 +32,17 @@ pub(super) struct Kept {
     revision: Revision,
 }
 
+impl Kept {
+    /// As a conveyor runs it.
+    fn revised(self) -> Arc<Revised> {
+        Arc::new(Revised {
+            number: self.number,
+            line: self.line,
+            components: self.revision.components,
+        })
+    }
+}
+
 impl Lines {
     /// Starts a line: one that the folder does not know begins with what its file says as revision 1; a
     /// known one goes on by the revision that it ran by. Blocks while it builds and compiles.
@@ -135,6 +146,10 @@ impl Lines {
         if line.run.is_none() {
             self.convey(name, line, Way::default());
         }
+        drop(running);
+        // A ramp that was under way is watched again, stations that were drained are waited for.
+        let _inside = self.runtime.enter();
+        crate::retool::tend(&self.me()?, name);
         Ok(())
     }
 
@@ -144,6 +159,9 @@ impl Lines {
     /// When it cannot be kept or made ready, or the line does not run.
     pub fn make_revision(&self, assembled: &Assembled) -> Result<Arc<Revised>, LinesError> {
         let name = &assembled.draft.line.name;
+        if self.resting {
+            return Ok(self.keep(assembled)?.revised());
+        }
         let revisions = self.revisions_of(name)?;
         let kept = self.keep(assembled)?;
         if let Some(ready) = revisions.get(kept.number) {
@@ -157,6 +175,9 @@ impl Lines {
     /// # Errors
     /// When it is not there any more or cannot be made ready, or the line does not run.
     pub fn revive(&self, name: &Name, number: u64) -> Result<Arc<Revised>, LinesError> {
+        if self.resting {
+            return self.kept_only(name, number);
+        }
         let revisions = self.revisions_of(name)?;
         match revisions.get(number) {
             Some(ready) => Ok(ready.revised.clone()),
@@ -205,16 +226,7 @@ impl Lines {
                 LineState::new(name.clone(), None, newest)
             }
         };
-        let revised = |number| -> Result<Arc<Revised>, LinesError> {
-            let Revision {
-                line, components, ..
-            } = self.revision(name, number)?;
-            Ok(Arc::new(Revised {
-                number,
-                line,
-                components,
-            }))
-        };
+        let revised = |number| self.kept_only(name, number);
         let ramp = match state.ramp {
             Some(ramp) => Some(Ramp {
                 to: revised(ramp.to)?,
@@ -276,7 +288,19 @@ impl Lines {
             .clone())
     }
 
-    fn assembly<'a>(&'a self, say: &'a (dyn Fn(&str) + Sync)) -> Assembly<'a> {
+    /// A revision as far as orders need it: nothing of it is ready.
+    fn kept_only(&self, name: &Name, number: u64) -> Result<Arc<Revised>, LinesError> {
+        let Revision {
+            line, components, ..
+        } = self.revision(name, number)?;
+        Ok(Arc::new(Revised {
+            number,
+            line,
+            components,
+        }))
+    }
+
+    pub(crate) fn assembly<'a>(&'a self, say: &'a (dyn Fn(&str) + Sync)) -> Assembly<'a> {
         Assembly {
             factory: self.settings.factory.as_deref(),
             state: Some(&self.settings.state),
@@ -285,7 +309,7 @@ impl Lines {
         }
     }
 
-    fn stock(&self) -> Stock<'_> {
+    pub(crate) fn stock(&self) -> Stock<'_> {
         Stock {
             folder: &self.state.folder,
             content: &self.state.content,
@@ -363,19 +387,11 @@ impl Lines {
         assembled: &Assembled,
         kept: Kept,
     ) -> Result<(Arc<Revised>, Option<String>), LinesError> {
-        let Kept {
-            number,
-            line,
-            revision,
-        } = kept;
-        self.gates.admit(assembled, &line, number)?;
-        let made = self.runner(assembled, &line, number);
+        let revised = kept.revised();
+        let (line, number) = (&revised.line, revised.number);
+        self.gates.admit(assembled, line, number)?;
+        let made = self.runner(assembled, line, number);
         let (runner, runners) = made.inspect_err(|_| self.gates.dismiss(&line.name, number))?;
-        let revised = Arc::new(Revised {
-            number,
-            line,
-            components: revision.components,
-        });
         Ok((revisions.put(Ready { revised, runner }), runners))
     }
 

@@ -104,7 +104,7 @@ impl Lines {
     pub(super) fn convey(&self, name: &Name, line: &mut Running, way: Way) {
         let (orders, given) = Handle::new();
         let (inputs, taken) = mpsc::channel(INPUTS);
-        let (drain, drained) = watch::channel(way.resting);
+        let (drain, drained) = watch::channel(way.resting || self.resting);
         let (tell, over) = watch::channel(None);
         let visits = Arc::new(Visits::new(
             name.clone(),

@@ -58,9 +58,9 @@ impl Lines {
         };
         let reason = match came_to(over).await {
             Some(Ok(_)) => return,
-            Some(Err(ConveyorError::Journal(error @ JournalError::Unwritable { .. })))
-                if self.settings.patient =>
-            {
+            Some(Err(ConveyorError::Journal(
+                error @ (JournalError::Full { .. } | JournalError::Unwritable { .. }),
+            ))) if self.settings.patient => {
                 self.wait_for_the_journal(&error).await;
                 return;
             }

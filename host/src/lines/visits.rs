@@ -10,10 +10,10 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 /// A revision whose stations are ready.
 pub(super) struct Ready {
@@ -73,6 +73,34 @@ pub(super) struct Visits {
     room: Option<Room>,
     stop: watch::Sender<bool>,
     under_way: Arc<Semaphore>,
+    recalls: Arc<Recalls>,
+}
+
+/// How each visit that is under way is recalled.
+#[derive(Default)]
+struct Recalls(Mutex<(u64, HashMap<u64, Recall>)>);
+
+struct Recall {
+    station: Name,
+    revision: u64,
+    /// Told why.
+    tell: oneshot::Sender<String>,
+}
+
+/// A visit's place in [`Recalls`], given up with the visit.
+struct Place(Arc<Recalls>, u64);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.all().1.remove(&self.1);
+    }
+}
+
+impl Recalls {
+    fn all(&self) -> MutexGuard<'_, (u64, HashMap<u64, Recall>)> {
+        // Each entry comes and goes as a whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Visits {
@@ -83,7 +111,35 @@ impl Visits {
             room,
             stop: watch::Sender::new(false),
             under_way: Arc::new(Semaphore::new(MOST as usize)),
+            recalls: Arc::default(),
         }
+    }
+
+    /// Ends the visits at these stations, but for those on this revision: each is made anew, on the
+    /// revision that is its by then. How many there were.
+    pub(super) fn recall(&self, stations: &BTreeSet<Name>, but: u64, why: &str) -> u64 {
+        let mut all = self.recalls.all();
+        let theirs =
+            |_: &u64, it: &mut Recall| it.revision != but && stations.contains(&it.station);
+        let recalled = all.1.extract_if(theirs).map(|(_, recall)| recall);
+        // One that has just ended does not hear it.
+        recalled
+            .filter_map(|recall| recall.tell.send(why.into()).ok())
+            .count() as u64
+    }
+
+    fn place(&self, visit: &Visit) -> (Place, oneshot::Receiver<String>) {
+        let (tell, told) = oneshot::channel();
+        let mut all = self.recalls.all();
+        all.0 += 1;
+        let number = all.0;
+        let recall = Recall {
+            station: visit.station.clone(),
+            revision: visit.revision,
+            tell,
+        };
+        all.1.insert(number, recall);
+        (Place(self.recalls.clone(), number), told)
     }
 
     /// Ends all visits, and waits until none is under way. What they changed is thrown away; nobody
@@ -107,8 +163,9 @@ impl Runner for Visits {
         let counted = self.under_way.clone().try_acquire_owned();
         let mut stopped = self.stop.subscribe();
         let room = self.room.clone();
+        let (place, recalled) = self.place(&visit);
         Box::pin(async move {
-            let _counted = counted;
+            let (_counted, _place) = (counted, place);
             let running = async {
                 let report = ready.runner.visit(visit).await;
                 if room.is_some_and(|room| room.is_out()) {
@@ -118,6 +175,10 @@ impl Runner for Visits {
             };
             tokio::select! {
                 report = running => report,
+                Ok(why) = recalled => Report {
+                    outcome: Outcome::Recalled(why),
+                    ..not_made(String::new())
+                },
                 _ = stopped.wait_for(|stopped| *stopped) => not_made("it was stopped".into()),
             }
         })

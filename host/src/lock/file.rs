@@ -118,6 +118,8 @@ struct Tcp {
     to: crate::grant::TcpRule,
     #[serde(default, skip_serializing_if = "is_false")]
     private: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    idempotent: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -299,6 +301,7 @@ impl Given {
         let tcp = grants.tcp.iter().map(|grant| Tcp {
             to: grant.rule.clone(),
             private: grant.private,
+            idempotent: grant.idempotent,
         });
         let secrets = grants.secrets.iter().map(|grant| {
             let (header, prefix, query) = match &grant.place {
@@ -361,6 +364,7 @@ impl Station {
         let tcp = self.grants.tcp.into_iter().map(|tcp| TcpGrant {
             rule: tcp.to,
             private: tcp.private,
+            idempotent: tcp.idempotent,
         });
         let requires = self.requires.into_iter().map(|asked| Need {
             what: asked.what,

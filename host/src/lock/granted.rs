@@ -87,7 +87,9 @@ impl<'g> Granted<'g> {
                     && mine.max_response >= theirs.max_response
                     && mine.timeout >= theirs.timeout
             }
-            (Self::Tcp(mine), Self::Tcp(theirs)) => mine.private >= theirs.private,
+            (Self::Tcp(mine), Self::Tcp(theirs)) => {
+                mine.private >= theirs.private && mine.idempotent >= theirs.idempotent
+            }
             (Self::Secret(mine), Self::Secret(theirs)) => mine.name == theirs.name,
             _ => false,
         }
@@ -144,7 +146,8 @@ impl fmt::Display for Granted<'_> {
             }
             Self::Tcp(grant) => {
                 write!(f, "tcp {}", grant.rule)?;
-                flag(f, grant.private, "private")
+                flag(f, grant.private, "private")?;
+                flag(f, grant.idempotent, "idempotent")
             }
             Self::Secret(grant) => {
                 write!(f, "secret {}", grant.name)?;

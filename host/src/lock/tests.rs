@@ -49,6 +49,7 @@ fn pin() -> Pin {
             fs: vec![mount(GrantAccess::Write)],
             http: vec![http("GET,HEAD https://a.example/v1/**")],
             tcp: vec![TcpGrant {
+                idempotent: false,
                 rule: "db.internal:5432".parse().expect("a rule"),
                 private: true,
             }],

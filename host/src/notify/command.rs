@@ -89,7 +89,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("out");
         let script = format!("cat > '{0}'; env >> '{0}'", file.display());
-        run(&words(&script), b"{}\n".to_vec()).await.expect("it runs");
+        run(&words(&script), b"{}\n".to_vec())
+            .await
+            .expect("it runs");
         let text = std::fs::read_to_string(&file).expect("it wrote");
         assert!(text.starts_with("{}\n"), "{text}");
         let strange = |line: &&str| {

@@ -7,15 +7,18 @@
 //! itself: that is done in `grant`.
 
 mod answer;
+mod book;
 mod dial;
 mod exchange;
 mod head;
 mod interim;
 mod names;
 mod passage;
+mod played;
 mod pool;
 pub mod post;
 mod rate;
+mod recording;
 mod redact;
 mod secrets;
 mod spool;
@@ -24,7 +27,8 @@ mod tcp;
 mod tests;
 mod unpack;
 
-pub use exchange::{Ended, Exchange};
+pub use book::Log;
+pub use exchange::Exchange;
 pub use passage::Closed;
 
 use super::way::{Egress, Vault, Way};
@@ -58,8 +62,10 @@ pub struct Means {
     /// Servers to ask for names, over UDP and TCP, instead of those of the system; all of them at
     /// their port. The system's file of hosts is looked at in either case.
     pub resolvers: Vec<SocketAddr>,
-    /// The time, for the audit.
+    /// The time, for the audit and the effect log.
     pub clock: fn() -> Millis,
+    /// Where effects are kept; without it every call leaves, and nothing is known of it afterwards.
+    pub log: Option<Log>,
 }
 
 /// What the egress has to know of a station.
@@ -92,6 +98,8 @@ struct Inner {
     names: names::Names,
     dialler: dial::Dialler,
     under_way: Arc<Semaphore>,
+    /// The visits whose effects are under way.
+    recordings: Arc<book::Underway>,
     stations: RwLock<HashMap<Key, Arc<Outlet>>>,
 }
 
@@ -119,6 +127,7 @@ impl Gate {
             dialler: dial::Dialler::default(),
             means,
             under_way: Arc::new(Semaphore::new(OF_ALL as usize)),
+            recordings: Arc::default(),
             stations: RwLock::default(),
         }))
     }

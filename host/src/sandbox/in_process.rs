@@ -272,17 +272,23 @@ impl Inner {
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
         table.set_max_capacity(handles);
         let visit = Arc::new(visit);
+        let clock = Clock::new(prepared.station.clock, visit.started, visit.run.recorded);
         let mut store = Store::new(
             self.engine.wasmtime(),
             State {
                 table,
                 meter: Meter::new(limits),
                 tape: tape.clone(),
-                clock: Clock::new(visit.started),
+                clock: clock.clone(),
                 random: Random::new(visit.seed),
                 files: Files::new(self.folders.clone()),
                 progress: self.progress.clone(),
-                out: Out::new(self.egress.clone(), visit.clone(), tape.clone()),
+                out: Out::new(
+                    self.egress.clone(),
+                    visit.clone(),
+                    tape.clone(),
+                    clock.clone(),
+                ),
                 visit,
                 prepared: prepared.clone(),
                 wasi: None,
@@ -383,6 +389,8 @@ fn stopped(end: End, limits: &Limits) -> Outcome {
     match end {
         End::Over(limit) => overrun(limit, limits),
         End::Violation(violation) => Outcome::Violation(violation),
+        End::Diverged(what) => Outcome::Diverged(what),
+        End::Unknown(what) => Outcome::UnknownOutcome(what),
     }
 }
 

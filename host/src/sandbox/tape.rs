@@ -48,6 +48,10 @@ pub(crate) enum End {
     Over(Limit),
     /// It tried what it was not granted.
     Violation(Violation),
+    /// It did other than before.
+    Diverged(String),
+    /// It came to a call of which nobody knows whether it was made.
+    Unknown(String),
 }
 
 /// What a visit wrote so far.
@@ -92,6 +96,8 @@ impl Tape {
         let end = match refusal {
             Refusal::Violation(violation) => End::Violation(violation.clone()),
             Refusal::Over(limit) => End::Over(*limit),
+            Refusal::Diverged(what) => End::Diverged(what.clone()),
+            Refusal::Unknown(what) => End::Unknown(what.clone()),
             Refusal::Denied(_) | Refusal::Failed(_) => return,
         };
         self.end.get_or_init(|| end);

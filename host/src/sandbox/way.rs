@@ -3,7 +3,12 @@
 //! Behind it stands the egress, in this process or, for a runner process, in the host's. Nothing here
 //! decides anything: a [`Way`] is asked for each call, and what it refuses is refused.
 
-use crate::{limits::Limit, visit::Violation};
+pub use crate::effect::Failure;
+
+use crate::{
+    limits::Limit,
+    visit::{Millis, Violation},
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -47,6 +52,11 @@ pub struct Patience {
     pub between_bytes: Option<Duration>,
 }
 
+/// When an answer came: beside its head, where it is kept in the effect log. The guest's clock is moved to
+/// it, so that a run that gets the same answer later reads the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CameAt(pub Millis);
+
 /// A connection, counted and checked. What is written goes out by itself, without a flush. Where the
 /// egress ends it, its error is a [`Refusal`] inside of [`std::io::Error`].
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -83,25 +93,10 @@ pub enum Refusal {
     /// It was granted and failed.
     #[error("granted, and failed: {0:?}")]
     Failed(Failure),
-}
-
-/// How a granted call failed; what the guest may know of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Failure {
-    /// The name is not known, or the resolver cannot be reached.
-    Name,
-    /// Nobody answered the connection, or it was turned down.
-    Connect,
-    /// It took too long.
-    Timeout,
-    /// The server's certificate was not accepted, or TLS failed otherwise.
-    Tls,
-    /// The connection broke off.
-    Broken,
-    /// The answer is no HTTP, or is packed in a way that cannot be unpacked.
-    Protocol,
-    /// The request is no HTTP that may be sent.
-    Request,
-    /// The answer is longer than the grant's `max-response`.
-    TooLong,
+    /// The visit does other than before, which ends it. The text says what.
+    #[error("{0}")]
+    Diverged(String),
+    /// Nobody knows whether it was done before, which ends the visit. The text says what.
+    #[error("{0}")]
+    Unknown(String),
 }

@@ -30,12 +30,7 @@ pub(super) async fn give(
     stream::iter(calls).buffered(AT_ONCE).collect().await
 }
 
-async fn send(
-    settings: &SinkSettings,
-    name: &Name,
-    webhook: &Webhook,
-    item: Option<Item>,
-) -> Came {
+async fn send(settings: &SinkSettings, name: &Name, webhook: &Webhook, item: Option<Item>) -> Came {
     let Some((item, payload)) = item.as_ref().and_then(|i| Some((i, i.result()?))) else {
         return never("the item has no result".into());
     };

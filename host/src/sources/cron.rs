@@ -107,7 +107,10 @@ impl Cron {
     async fn remembered(&self, now: Millis) -> Result<Memory, CronError> {
         let settings = &self.means.settings;
         let schedule = self.timed.schedule.to_string();
-        let kept = settings.state.journal.source(&settings.line, &self.means.name)?;
+        let kept = settings
+            .state
+            .journal
+            .source(&settings.line, &self.means.name)?;
         let kept = kept.and_then(|kept| serde_json::from_str::<Memory>(&kept).ok());
         if let Some(memory) = kept.clone().filter(|memory| memory.schedule == schedule) {
             return Ok(memory);
@@ -153,7 +156,9 @@ impl Cron {
             let name = &self.means.name;
             let key = format!("cron\0{name}\0{at}");
             let now = self.means.now();
-            let input = self.means.input(key, format!("{name} {shown}"), payload, now);
+            let input = self
+                .means
+                .input(key, format!("{name} {shown}"), payload, now);
             item = Some(self.means.submit(input).await.item);
         }
         let memory = Memory {

@@ -153,13 +153,18 @@ impl Ground {
     }
 
     fn cron(&self, timed: &Timed) -> Cron {
-        Cron::new(self.means(source(Origin::Cron(timed.clone()))), timed.clone())
+        Cron::new(
+            self.means(source(Origin::Cron(timed.clone()))),
+            timed.clone(),
+        )
     }
 
     fn at(&self, time: &str) -> &Self {
         let time = chrono::DateTime::parse_from_rfc3339(time).expect(time);
-        self.clock
-            .store(time.timestamp_millis().try_into().expect("after 1970"), SeqCst);
+        self.clock.store(
+            time.timestamp_millis().try_into().expect("after 1970"),
+            SeqCst,
+        );
         self
     }
 }
@@ -401,7 +406,10 @@ async fn what_is_no_plain_file_stays_where_it_is() {
         "source `it` of `line`: `link` is not taken and stays where it is: it is a link, and links are not followed",
     ];
     assert_eq!(said, expected);
-    assert_eq!(below(&ground.path("in")), ["dangling", "fifo", "huge", "link"]);
+    assert_eq!(
+        below(&ground.path("in")),
+        ["dangling", "fifo", "huge", "link"]
+    );
     // One that is mended is taken.
     huge.set_len(3).expect("it shrinks");
     folder.turn().await;

@@ -200,7 +200,7 @@ impl Running<'_> {
         }
         wait("all to park", || {
             (self.board.counts())
-                .any(|(name, counts)| **name == *attack.name() && counts.working == number)
+                .any(|(name, counts)| *name == *attack.name() && counts.working == number)
         });
     }
 

@@ -65,7 +65,7 @@ impl Grants<'_> {
     pub(super) fn tcp(&self) -> Vec<Value> {
         let each = |(n, grant): (usize, &TcpGrant)| {
             json!({
-                "to": grant.rule, "private": grant.private,
+                "to": grant.rule, "private": grant.private, "idempotent": grant.idempotent,
                 "from": self.from(&format!("grants.tcp.{n}")),
                 "ceiling": self.left("tcp", &self.rights.left_of_tcp(grant), |all| {
                     all.grants.tcp.iter().map(|entry| entry.rule.to_string()).collect()

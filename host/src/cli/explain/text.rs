@@ -63,7 +63,7 @@ pub(super) fn text(about: &Value) -> anyhow::Result<()> {
     print::text("rate of the station")?;
     settings(&about["rate"])?;
     print::text("on the line")?;
-    for name in ["workers", "queue", "retry", "violation", "worker"] {
+    for name in ["workers", "queue", "retry", "violation", "clock", "worker"] {
         setting(name, &about[name])?;
     }
     for name in ["visits", "join", "config", "args", "env"] {

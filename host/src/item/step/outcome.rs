@@ -48,6 +48,7 @@ impl Step<'_> {
             Outcome::Diverged(what) => self.jam(Jam::Diverged(what), facts),
             Outcome::UnknownOutcome(what) => self.jam(Jam::UnknownOutcome(what), facts),
             Outcome::Violation(violation) => self.jam(Jam::Violation(violation), facts),
+            Outcome::Recalled(why) => Record::Recalled { at: self.at, why },
             Outcome::Invalid(what) => self.jam(Jam::Invalid(what), facts),
         }])
     }

@@ -64,6 +64,7 @@ fn station(words: &str) -> Station {
         grants: Default::default(),
         rate: Default::default(),
         violation: Default::default(),
+        clock: Default::default(),
     };
     for word in words.split_whitespace() {
         if let Some((port, rules)) = word.split_once(':') {

@@ -51,6 +51,10 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
         },
         Record::Started { at, revision: 0 },
         Record::Interrupted { at, stopped: false },
+        Record::Recalled {
+            at,
+            why: "its grants narrow".into(),
+        },
         Record::Moved {
             at,
             port: name("pass"),
@@ -148,6 +152,11 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
             why: "not wanted".into(),
         },
         Record::Relocated { at, to: name("b") },
+        Record::Erased {
+            at,
+            by: "ann".into(),
+            why: "asked to".into(),
+        },
     ]
 }
 

@@ -31,6 +31,14 @@ pub(in crate::journal) fn entry(at: u64, what: &str) -> Entry {
     }
 }
 
+/// Something tried for this item.
+pub(crate) fn about(item: &ItemId, what: &str) -> Entry {
+    Entry {
+        item: Some(item.clone()),
+        ..entry(1, what)
+    }
+}
+
 pub(in crate::journal) fn note(journal: &dyn Journal, entries: Vec<Entry>) {
     block_on(journal.audit(entries)).unwrap();
 }

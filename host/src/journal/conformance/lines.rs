@@ -15,8 +15,8 @@ fn record(at: u64, current: u64) -> RetoolRecord {
         by: "anna \u{1b}[2J".into(),
         why: "stricter".into(),
         current,
-        ramp: None,
         notes: BTreeMap::from([("accepted".into(), "POST https://a/".into())]),
+        ..RetoolRecord::default()
     }
 }
 

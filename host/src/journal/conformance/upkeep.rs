@@ -56,7 +56,7 @@ fn tree(journal: &dyn Journal, key: &str, at: u64, children: u32) -> ItemId {
 
 fn all_items_are_gone_through_in_pages(journal: &dyn Journal) {
     assert!(journal.page(0, 10).unwrap().is_empty());
-    assert!(journal.lines().unwrap().is_empty());
+    assert!(journal.line_names().unwrap().is_empty());
     // by when they came to be, not by when they were taken
     let late = finished(journal, "late", 30, "two", Destination::Done);
     let early = tree(journal, "early", 10, 1);
@@ -73,7 +73,9 @@ fn all_items_are_gone_through_in_pages(journal: &dyn Journal) {
         }
     }
     assert_eq!(found, [late, early.clone(), early.child(1).unwrap()]);
-    assert_eq!(journal.lines().unwrap(), [name("line"), name("two")]);
+    journal.keep_revision(&name("only"), "text").unwrap();
+    let lines = ["line", "only", "two"].map(name);
+    assert_eq!(journal.line_names().unwrap(), lines);
 }
 
 fn whole_trees_that_ended_may_go(journal: &dyn Journal) {

@@ -35,10 +35,15 @@ impl Upkeep for Memory {
         Ok(later.take(most).map(listed).collect())
     }
 
-    fn lines(&self) -> Result<Vec<Name>, JournalError> {
+    fn line_names(&self) -> Result<Vec<Name>, JournalError> {
         let kept = self.kept();
         let lines: BTreeSet<_> = kept.items.values().map(|life| &life.summary.line).collect();
-        Ok(lines.into_iter().cloned().collect())
+        let lines = lines.into_iter().chain(kept.revisions.keys());
+        Ok(lines
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect())
     }
 
     fn retired(
@@ -92,6 +97,7 @@ impl Upkeep for Memory {
                     kept.order.retain(|other| *other != item);
                     kept.deliveries.retain(|(other, _), _| *other != item);
                     kept.delivered.remove(&item);
+                    kept.effects.remove(&item);
                     removed += 1;
                     if item == root {
                         kept.forgotten.insert(item, at);
@@ -128,6 +134,23 @@ impl Upkeep for Memory {
         all.sort();
         all.truncate(most);
         Ok(all)
+    }
+
+    fn effect_bodies(
+        &self,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, ItemId, Digest)>, JournalError> {
+        let kept = self.kept();
+        let effects = kept.effects.iter().flat_map(|(item, all)| {
+            let bodies = all.iter().filter_map(|(_, effect)| effect.stored());
+            bodies.map(|digest| (item.clone(), digest))
+        });
+        let mut bodies: Vec<_> = effects.collect();
+        bodies.sort();
+        let numbered = (1..).zip(bodies).skip_while(|(n, _)| *n <= after);
+        let all = numbered.map(|(n, (item, digest))| (n, item, digest));
+        Ok(all.take(most).collect())
     }
 
     fn blobs_so_far(&self) -> Result<u64, JournalError> {
@@ -178,6 +201,7 @@ impl Upkeep for Memory {
                     delivery.reason = None;
                 }
             }
+            kept.effects.remove(&item);
             let about = kept.audit.iter().enumerate();
             let about = about.filter(|(_, (entry, _))| entry.heading.item.as_ref() == Some(&item));
             kept.erased.extend(about.map(|(n, _)| n));

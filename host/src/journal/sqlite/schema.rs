@@ -132,6 +132,27 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (line, source)
     ) WITHOUT ROWID;
     ",
+    // 7: the effect log
+    "
+    CREATE TABLE effects (
+        id       INTEGER PRIMARY KEY,
+        item     INTEGER NOT NULL,
+        station  TEXT NOT NULL,
+        visit    INTEGER NOT NULL,
+        run      INTEGER NOT NULL,
+        number   INTEGER NOT NULL,
+        at       INTEGER NOT NULL,
+        kind     TEXT NOT NULL,
+        safe     INTEGER NOT NULL,
+        intent   BLOB NOT NULL,
+        ended_at INTEGER,
+        ended    TEXT,
+        facts    BLOB,
+        stored   BLOB
+    );
+    CREATE INDEX effects_stored ON effects (id) WHERE stored IS NOT NULL;
+    CREATE UNIQUE INDEX effects_of_visit ON effects (item, station, visit, run, number);
+    ",
 ];
 
 /// The format that brought the audit: in an older one, which is only looked at, there is none.
@@ -147,6 +168,9 @@ pub(super) const DELIVERIES: u32 = 4;
 pub(super) const LINES: u32 = 5;
 /// The format that brought the state of sources.
 pub(super) const SOURCES: u32 = 6;
+
+/// The format that brought the effect log.
+pub(super) const EFFECTS: u32 = 7;
 
 /// `andn`, in the header of the file: what tells it from any other program's database.
 const APPLICATION: i32 = 0x616e_646e;

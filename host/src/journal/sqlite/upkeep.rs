@@ -1,7 +1,8 @@
 //! Upkeep: going through all rows, and removing some.
 
 use super::{
-    Order, Sqlite, Work, answer, audit, damaged, int, problem, read, schema, writer::encode_record,
+    Order, Sqlite, Work, answer, audit, connect, damaged, int, problem, read, schema,
+    writer::encode_record,
 };
 use crate::{
     digest::Digest,
@@ -11,12 +12,13 @@ use crate::{
     visit::Millis,
 };
 use futures::{FutureExt, channel::oneshot, future::BoxFuture};
-use rusqlite::{Connection, OptionalExtension, params};
-use std::path::Path;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::{collections::BTreeSet, fs::File, path::Path};
 
 /// What is kept of an item in tables of its own: removed with it, first.
 const OF_ITEMS: &[&str] = &[
     "DELETE FROM records WHERE item = ?",
+    "DELETE FROM effects WHERE item = ?",
     "DELETE FROM deliveries WHERE item = ?",
 ];
 
@@ -70,24 +72,28 @@ impl Upkeep for Sqlite {
         })
     }
 
-    fn lines(&self) -> Result<Vec<Name>, JournalError> {
+    fn line_names(&self) -> Result<Vec<Name>, JournalError> {
         self.read(|connection, path| {
-            let mut next = connection
-                .prepare_cached("SELECT min(line) FROM items WHERE line > ?")
-                .map_err(|error| problem(path, &error))?;
-            let (mut all, mut last) = (Vec::new(), String::new());
-            // From one name to the next over the index: there are few lines, and many items.
-            loop {
-                let line: Option<String> = next
-                    .query_row([&last], |row| row.get(0))
+            let mut all = BTreeSet::new();
+            for table in ["items", "revisions"] {
+                let mut next = connection
+                    .prepare_cached(&format!("SELECT min(line) FROM {table} WHERE line > ?"))
                     .map_err(|error| problem(path, &error))?;
-                let Some(line) = line else { return Ok(all) };
-                all.push(
-                    line.parse()
-                        .map_err(|error| damaged(path, format!("{error}")))?,
-                );
-                last = line;
+                let mut last = String::new();
+                // From one name to the next over the index: there are few lines, and many items.
+                loop {
+                    let line: Option<String> = next
+                        .query_row([&last], |row| row.get(0))
+                        .map_err(|error| problem(path, &error))?;
+                    let Some(line) = line else { break };
+                    let name: Name = line
+                        .parse()
+                        .map_err(|error| damaged(path, format!("{error}")))?;
+                    all.insert(name);
+                    last = line;
+                }
             }
+            Ok(all.into_iter().collect())
         })
     }
 
@@ -223,6 +229,39 @@ impl Upkeep for Sqlite {
         })
     }
 
+    fn effect_bodies(
+        &self,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, ItemId, Digest)>, JournalError> {
+        self.read(|connection, path| {
+            let fail = |error: rusqlite::Error| problem(path, &error);
+            if schema::format(connection, path)? < schema::EFFECTS {
+                return Ok(Vec::new());
+            }
+            let mut statement = connection
+                .prepare_cached(
+                    "SELECT effects.id, items.item, stored FROM effects \
+                     JOIN items ON items.id = effects.item \
+                     WHERE effects.id > ? AND stored IS NOT NULL ORDER BY effects.id LIMIT ?",
+                )
+                .map_err(fail)?;
+            let mut rows = statement
+                .query(params![int(after), int(most as u64)])
+                .map_err(fail)?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next().map_err(fail)? {
+                let body = audit::digest(row, 2);
+                all.push((
+                    read::number(row, 0, path)?,
+                    read::parsed(row, 1, path)?,
+                    body.ok_or_else(|| damaged(path, "the body of an effect has no digest"))?,
+                ));
+            }
+            Ok(all)
+        })
+    }
+
     fn blobs_so_far(&self) -> Result<u64, JournalError> {
         self.read(|connection, path| {
             let last: Option<i64> = connection
@@ -298,6 +337,9 @@ impl Upkeep for Sqlite {
                     ])?;
             }
             list(connection, &summary)?;
+            connection
+                .prepare_cached("DELETE FROM effects WHERE item = ?")?
+                .execute([row])?;
             for sql in [
                 "UPDATE audit SET facts = NULL WHERE item = ?",
                 "UPDATE deliveries SET reason = NULL \
@@ -359,8 +401,14 @@ impl Upkeep for Sqlite {
         self.read(|connection, _| {
             connection
                 .execute("VACUUM INTO ?", [file.to_string_lossy()])
-                .map(drop)
-                .map_err(|error| problem(file, &error))
+                .map_err(|error| problem(file, &error))?;
+            // A copy is one file, which whoever reads it makes no others beside.
+            let copy = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
+                .map_err(|error| problem(file, &error))?;
+            copy.close().map_err(|(_, error)| problem(file, &error))?;
+            let synced = File::open(file).and_then(|file| file.sync_all());
+            synced.map_err(|error| JournalError::io(file, &error))
         })
     }
 

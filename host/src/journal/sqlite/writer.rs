@@ -1,7 +1,7 @@
 //! The thread that writes. It takes all that has come together, commits it as one transaction, and
 //! only then answers and passes messages on.
 
-use super::{Shared, audit, damaged, int, problem};
+use super::{Shared, audit, damaged, effects, int, problem};
 use crate::{
     digest::Digest,
     item::{ItemId, Message, Record},
@@ -33,6 +33,9 @@ pub(super) enum Order {
     Append(Encoded, oneshot::Sender<Result<Seq, JournalError>>),
     Delivered(Vec<ItemId>, oneshot::Sender<Result<(), JournalError>>),
     Audit(Vec<EncodedEntry>, oneshot::Sender<Result<(), JournalError>>),
+    Effect(effects::Encoded, oneshot::Sender<Result<(), JournalError>>),
+    /// Nothing to write: answered when all before it is durable.
+    Wait(oneshot::Sender<Result<(), JournalError>>),
     Revision(Name, String, mpsc::Sender<Result<u64, JournalError>>),
     Work(Work, oneshot::Sender<Result<u64, JournalError>>),
     TryAgain(oneshot::Sender<Result<(), JournalError>>),
@@ -98,7 +101,8 @@ impl Order {
                 let blobs: usize = append.blobs.iter().map(|(_, bytes)| bytes.len()).sum();
                 records + blobs
             }
-            Self::Delivered(..) | Self::TryAgain(_) => 0,
+            Self::Delivered(..) | Self::TryAgain(_) | Self::Wait(_) => 0,
+            Self::Effect(effect, _) => effect.bytes(),
             Self::Audit(entries, _) => entries.iter().map(|entry| entry.facts.len()).sum(),
             Self::Revision(_, definition, _) => definition.len(),
             Self::Work(..) => Self::WORK,
@@ -111,6 +115,8 @@ enum Outcome {
     Appended(Result<Seq, JournalError>),
     Delivered,
     Audited,
+    Effect(Result<(), JournalError>),
+    Waited,
     Revision(u64),
     Worked(u64),
 }
@@ -197,6 +203,8 @@ impl Writer {
                 }
                 (Order::Delivered(_, reply), _) => drop(reply.send(Ok(()))),
                 (Order::Audit(_, reply), _) => drop(reply.send(Ok(()))),
+                (Order::Effect(_, reply), Outcome::Effect(result)) => drop(reply.send(result)),
+                (Order::Wait(reply), _) => drop(reply.send(Ok(()))),
                 (Order::Revision(_, _, reply), Outcome::Revision(number)) => {
                     let _ = reply.send(Ok(number));
                 }
@@ -204,7 +212,10 @@ impl Writer {
                     let _ = reply.send(Ok(number));
                 }
                 (Order::TryAgain(reply), _) => drop(reply.send(Ok(()))),
-                (Order::Append(..) | Order::Revision(..) | Order::Work(..), _) => {}
+                (
+                    Order::Append(..) | Order::Effect(..) | Order::Revision(..) | Order::Work(..),
+                    _,
+                ) => {}
             }
         }
         if !digests.is_empty() {
@@ -258,6 +269,8 @@ fn refuse(group: Vec<Order>, cause: &JournalError) {
             Order::Append(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Delivered(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Audit(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Effect(_, reply) => drop(reply.send(Err(cause.clone()))),
+            Order::Wait(reply) => drop(reply.send(Err(cause.clone()))),
             Order::Revision(_, _, reply) => drop(reply.send(Err(cause.clone()))),
             Order::Work(_, reply) => drop(reply.send(Err(cause.clone()))),
             Order::TryAgain(reply) => drop(reply.send(Err(cause.clone()))),
@@ -316,6 +329,8 @@ impl<'a> Batch<'a> {
                     audit::add(connection, self.chain, entries)?;
                     Outcome::Audited
                 }
+                Order::Effect(effect, _) => Outcome::Effect(self.effect(connection, effect)?),
+                Order::Wait(_) => Outcome::Waited,
                 Order::Revision(line, definition, _) => {
                     Outcome::Revision(keep_revision(connection, line, definition)?)
                 }
@@ -332,6 +347,23 @@ impl<'a> Batch<'a> {
             self.outcomes.push(outcome);
         }
         self.list(connection)
+    }
+
+    fn effect(
+        &self,
+        connection: &Connection,
+        effect: &effects::Encoded,
+    ) -> rusqlite::Result<Result<(), JournalError>> {
+        let item = &effect.visit.item;
+        let known = match self.known.get(item) {
+            Some(known) => Some(*known),
+            None => find(connection, item)?,
+        };
+        let Some(Known { row, .. }) = known else {
+            return Ok(Err(JournalError::unknown_item(item)));
+        };
+        effects::write(connection, row, effect)?;
+        Ok(Ok(()))
     }
 
     fn append(

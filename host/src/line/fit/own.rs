@@ -17,7 +17,13 @@ pub(super) fn fit(draft: &Draft, factory: &Factory, problems: &mut Vec<Problem>)
     let line = &draft.line;
     for (name, sink) in &line.sinks {
         if let To::Webhook(webhook) = &sink.to {
-            admitted(draft, factory, &format!("sinks.{name}.webhook"), webhook, problems);
+            admitted(
+                draft,
+                factory,
+                &format!("sinks.{name}.webhook"),
+                webhook,
+                problems,
+            );
         }
     }
     for (kind, told) in line.notify.all() {
@@ -46,7 +52,11 @@ fn admitted(
 ) {
     let rights = webhook.rights(factory.ceiling.as_ref());
     let target = &webhook.target;
-    let call = rights.grants.http.first().map(|grant| grant.rule.to_string());
+    let call = rights
+        .grants
+        .http
+        .first()
+        .map(|grant| grant.rule.to_string());
     let call = shown(&call.unwrap_or_default());
     let (message, entry) = match rights.http("POST", target) {
         Err(_) => (

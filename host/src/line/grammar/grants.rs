@@ -116,6 +116,21 @@ static HTTP: Table = Table {
 /// One of `grants.tcp`.
 static TCP: Table = Table {
     what: "a granted connection",
+    keys: &[
+        TO.required(),
+        PRIVATE,
+        Key::new(
+            "idempotent",
+            Kind::Flag,
+            "Whether a visit that runs again may connect again where it sent something before. Default false.",
+        ),
+    ],
+    later: &[],
+};
+
+/// One of `ceiling.grants.tcp`.
+static CEILING_TCP: Table = Table {
+    what: "a connection of the ceiling",
     keys: &[TO.required(), PRIVATE],
     later: &[],
 };
@@ -200,7 +215,7 @@ static CEILING_GRANTS: Table = Table {
         ),
         Key::new(
             "tcp",
-            Kind::List(&Kind::Either(&[Kind::Text, Kind::Table(&TCP)])),
+            Kind::List(&Kind::Either(&[Kind::Text, Kind::Table(&CEILING_TCP)])),
             "Connections over TCP: `host:port`.",
         ),
         Key::new(

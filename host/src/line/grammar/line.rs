@@ -113,6 +113,12 @@ const RATES: Key = Key::new(
     Kind::Table(&RATE),
     "How fast a station may use the network, all its visits together. What is faster waits.",
 );
+const CLOCK: Key = Key::new(
+    "clock",
+    Kind::OneOf(&["recorded", "real"]),
+    "Which time a visit is shown: that of what was recorded last, which a replay shows again (`recorded`, the default), \
+     or the host's own (`real`).",
+);
 const ON_VIOLATION: Key = Key::new(
     "violation",
     Kind::OneOf(&["jam", "deny"]),
@@ -237,10 +243,10 @@ static STATION: Table = Table {
         Key::new("grants", Kind::Table(&GRANTS), "What a visit is given."),
         RATES,
         ON_VIOLATION,
+        CLOCK,
     ],
     later: &[
         ("instance", "instances that are used again"),
-        ("clock", "the real clock"),
     ],
 };
 

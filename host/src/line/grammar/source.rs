@@ -63,7 +63,11 @@ pub(super) static SOURCE: Table = Table {
             Kind::OneOf(&["skip", "queue"]),
             "What happens while the run before is not through: the new one is left out (`skip`, the default) or submitted all the same (`queue`).",
         ),
-        Key::new("payload", Kind::Text, "What a run submits. Default: nothing."),
+        Key::new(
+            "payload",
+            Kind::Text,
+            "What a run submits. Default: nothing.",
+        ),
         Key::new(
             "type",
             Kind::Text,
@@ -113,8 +117,16 @@ pub(super) static SINK: Table = Table {
 pub(super) static NOTIFY: Table = Table {
     what: "whom to notify",
     keys: &[
-        Key::new("jam", TOLD, "Who is told that items jammed: a URL, or `{ command = [\"…\"] }`."),
-        Key::new("hold", TOLD, "Who is told that items wait for an answer: the same."),
+        Key::new(
+            "jam",
+            TOLD,
+            "Who is told that items jammed: a URL, or `{ command = [\"…\"] }`.",
+        ),
+        Key::new(
+            "hold",
+            TOLD,
+            "Who is told that items wait for an answer: the same.",
+        ),
     ],
     later: &[],
 };
@@ -125,7 +137,11 @@ const TOLD: Kind = Kind::Either(&[Kind::Text, Kind::Table(&RECEIVER)]);
 static RECEIVER: Table = Table {
     what: "who is notified",
     keys: &[
-        Key::new("webhook", Kind::Text, "A URL that gets a POST: `https://…`."),
+        Key::new(
+            "webhook",
+            Kind::Text,
+            "A URL that gets a POST: `https://…`.",
+        ),
         SECRET,
         PRIVATE,
         Key::new(

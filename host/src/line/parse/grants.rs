@@ -23,7 +23,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Gra
     Grants {
         fs: each(reader, &fields, "fs", |r, node| mount(r, node, vars)),
         http: each(reader, &fields, "http", |r, node| http(r, node, vars)),
-        tcp: each(reader, &fields, "tcp", |r, node| tcp(r, node, vars)),
+        tcp: each(reader, &fields, "tcp", |r, node| tcp(r, node, vars, false)),
         secrets: each(reader, &fields, "secrets", |r, node| secret(r, node, vars)),
     }
 }
@@ -105,19 +105,28 @@ fn http(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<HttpGra
 }
 
 /// Reads a connection that is granted, or that the ceiling admits.
-pub(crate) fn tcp(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<TcpGrant> {
+pub(crate) fn tcp(
+    reader: &mut Reader<'_>,
+    node: &Node<'_>,
+    vars: &Vars,
+    ceiling: bool,
+) -> Option<TcpGrant> {
     if node.value.is_str() {
         return to(reader, node, vars).map(|rule| TcpGrant {
             rule,
             private: false,
+            idempotent: false,
         });
     }
     let fields = reader.table(node)?;
     let rule = fields.get("to").and_then(|node| to(reader, &node, vars));
     let private = flag(reader, &fields, "private");
+    // The ceiling says where to, not what may be done there twice.
+    let idempotent = !ceiling && flag(reader, &fields, "idempotent");
     Some(TcpGrant {
         rule: rule?,
         private,
+        idempotent,
     })
 }
 

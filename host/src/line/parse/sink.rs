@@ -37,7 +37,10 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Opt
             reader.spoil(
                 node,
                 "a sink has a `folder` or a `webhook`",
-                Some("`folder = \"out\"` writes files, `webhook = \"https://…\"` calls a server".into()),
+                Some(
+                    "`folder = \"out\"` writes files, `webhook = \"https://…\"` calls a server"
+                        .into(),
+                ),
             );
             return None;
         }
@@ -126,7 +129,10 @@ fn words(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<Vec<St
         reader.spoil(
             node,
             "this is no command",
-            Some("a program and its arguments are meant, such as `[\"notify-send\", \"andon\"]`".into()),
+            Some(
+                "a program and its arguments are meant, such as `[\"notify-send\", \"andon\"]`"
+                    .into(),
+            ),
         );
         return None;
     }

@@ -21,9 +21,7 @@ const TIMES: &[&str] = &["zone", "missed", "overlap", "payload", "type"];
 /// Reads `sources.<name>`.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Option<Source> {
     let fields = reader.table(node)?;
-    let priority = fields
-        .get("priority")
-        .and_then(|node| reader.one_of(&node));
+    let priority = fields.get("priority").and_then(|node| reader.one_of(&node));
     let priority = Priority::ALL
         .into_iter()
         .find(|one| Some(one.key()) == priority);
@@ -129,7 +127,9 @@ fn timed(
         let text = reader.text(&node)?;
         vars.fill(reader, &node, text)
     });
-    let content_type = fields.get("type").and_then(|node| media_type(reader, &node));
+    let content_type = fields
+        .get("type")
+        .and_then(|node| media_type(reader, &node));
     let cron = cron?;
     let expression = reader.text(cron)?;
     let name = match &zone {

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Asset, Holding, Join, Missing, Station, Vars,
+        Asset, Clocking, Holding, Join, Missing, Station, Vars,
         reader::{Node, Reader},
     },
     grants, hold, host, is_path, next,
@@ -39,6 +39,7 @@ pub(super) fn read(
         grants: Grants::default(),
         rate: settings.rate.clone(),
         violation: settings.violation,
+        clock: Clocking::default(),
     };
     let Some(fields) = reader.table(node) else {
         return station;
@@ -90,6 +91,9 @@ pub(super) fn read(
     }
     if let Some(node) = fields.get("exits") {
         exits(reader, &node, &mut station.exits);
+    }
+    if fields.get("clock").and_then(|node| reader.one_of(&node)) == Some("real") {
+        station.clock = Clocking::Real;
     }
     station.visits = fields.get("visits").and_then(|node| reader.count(&node));
     station.join = fields.get("join").and_then(|node| join(reader, &node));

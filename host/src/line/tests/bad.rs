@@ -168,7 +168,7 @@ fn keys() {
         ("later keys", "line = 'x'\nentry = 'a'\n\
             ramp = {}\n\
             [stations.a]\nuse = 'oci://example.com/x'\nnext = 'b'\ngrants.udp = ['x:53']\ninstance = 'warm'\n\
-            [stations.b]\nuse = 'scan@1.2.0'\nask = { prompt = 'Ship it?' }\nnext = 'c'\nclock = 'real'\n\
+            [stations.b]\nuse = 'scan@1.2.0'\nask = { prompt = 'Ship it?' }\nnext = 'c'\n\
             [stations.c]\nuse = 'tool.py'\nnext = 'done'\n".into()),
         ("missing keys", "[stations.a]\n[stations.b]\nuse = 'b'\nnext = [{ when = { a = 'b' } }]\njoin = {}\n\
             assets = [{ }]\ngrants.fs = [{ host = 'x' }]\n".into()),
@@ -283,33 +283,49 @@ fn values() {
 fn sources_and_sinks() {
     let with = |text: &str| format!("line = 'x'\nentry = 'a'\n{text}\n{REST}");
     let report = all(&[
-        ("sources", with(
-            "sources.A = { folder = 'in' }\nsources.none = {}\nsources.both = { folder = 'in', cron = '0 2 * * *' }\n\
+        (
+            "sources",
+            with(
+                "sources.A = { folder = 'in' }\nsources.none = {}\nsources.both = { folder = 'in', cron = '0 2 * * *' }\n\
              sources.files = { folder = \"a\\n\", zone = 'UTC', payload = 'x', pattern = 'a/b', settle = '2h' }\n\
              sources.times = { cron = '0 2 * * *', done = 'x', settle = '1s', pattern = '*', deadline = '0s' }\n\
              sources.labels = { folder = 'in', labels = { A = 'x', a = '', scheduled = 'x', b = '${c}' }, priority = 'top' }",
-        )),
-        ("schedules", with(
-            "sources.a = { cron = 'at two' }\nsources.b = { cron = '0 2 * *' }\nsources.c = { cron = '61 2 * * *' }\n\
+            ),
+        ),
+        (
+            "schedules",
+            with(
+                "sources.a = { cron = 'at two' }\nsources.b = { cron = '0 2 * *' }\nsources.c = { cron = '61 2 * * *' }\n\
              sources.d = { cron = '0 2 31 2 *' }\nsources.e = { cron = '0 2 * * *', zone = 'Berlin' }\n\
              sources.f = { cron = '0 2 * * *', missed = 'first', overlap = 'drop', type = 'text', payload = 1 }\n\
              sources.g = { cron = 2, zone = 2 }",
-        )),
-        ("sinks", with(
-            "sinks.none = {}\nsinks.both = { folder = 'out', webhook = 'https://a.example/' }\n\
+            ),
+        ),
+        (
+            "sinks",
+            with(
+                "sinks.none = {}\nsinks.both = { folder = 'out', webhook = 'https://a.example/' }\n\
              sinks.folder = { folder = 'out', secret = 'KEY', private = true, within = '0s' }\n\
              sinks.a = { webhook = 'a.example' }\nsinks.b = { webhook = 'http://a.example/?token=1' }\n\
              sinks.c = { webhook = 'http://93.184.216.34/', private = true }\nsinks.d = { webhook = 'https://u:p@a.example/' }\n\
              sinks.e = { webhook = 'https://0.0.0.0/' }\nsinks.f = { webhook = 'https://a.example/', secret = 'key' }\n\
              sinks.g = { webhook = 'http://127.0.0.1:1/' }",
-        )),
-        ("notify", with(
-            "notify = { jam = { command = [] }, hold = { webhook = 'https://a.example/', command = ['x'] } }",
-        )),
-        ("notify", with(
-            "notify = { jam = {}, hold = { command = ['x', 1], private = true } }",
-        )),
-        ("notify", with("notify = { jam = 'http://a.example/', hold = ['x'], done = 'x' }")),
+            ),
+        ),
+        (
+            "notify",
+            with(
+                "notify = { jam = { command = [] }, hold = { webhook = 'https://a.example/', command = ['x'] } }",
+            ),
+        ),
+        (
+            "notify",
+            with("notify = { jam = {}, hold = { command = ['x', 1], private = true } }"),
+        ),
+        (
+            "notify",
+            with("notify = { jam = 'http://a.example/', hold = ['x'], done = 'x' }"),
+        ),
     ]);
     insta::assert_snapshot!(report);
 }

@@ -1,6 +1,7 @@
 //! The JSON Schemas against the parser.
 
 use super::*;
+use crate::factory::Retention;
 use serde_json::{Value, json};
 
 /// Whether `value` keeps `schema`, for as much of JSON Schema as ours are written in.
@@ -93,11 +94,17 @@ fn what_the_parser_does_not_know_the_schema_refuses() {
     let refused = [
         ("zzz = 1", "next = 'done'"),
         ("ramp = {}", "next = 'done'"),
-        ("sources.a = { cron = '0 2 * * *', zzz = 1 }", "next = 'done'"),
+        (
+            "sources.a = { cron = '0 2 * * *', zzz = 1 }",
+            "next = 'done'",
+        ),
         ("sources.a = { cron = 1 }", "next = 'done'"),
         ("sinks.a = { folder = 'a', zzz = 1 }", "next = 'done'"),
         ("notify.zzz = 'https://a/'", "next = 'done'"),
-        ("notify.jam = { webhook = 'https://a/', zzz = 1 }", "next = 'done'"),
+        (
+            "notify.jam = { webhook = 'https://a/', zzz = 1 }",
+            "next = 'done'",
+        ),
         ("defaults = { zzz = 1 }", "next = 'done'"),
         ("defaults = { retry = { zzz = 1 } }", "next = 'done'"),
         ("defaults = { limits = { zzz = 1 } }", "next = 'done'"),
@@ -161,6 +168,11 @@ fs = [{ host = "data", access = "read" }]
 http = ["GET https://*.example.com/**", { rule = "POST http://127.0.0.1:8080/**", private = true, max-response = "1MiB", timeout = "1s" }]
 tcp = ["db.internal:5432", { to = "cache.internal:6379", private = true }]
 secrets = [{ name = "API_TOKEN", for = "https://api.example.com/**" }]
+[retention]
+finished = "30d"
+most = 100000
+unfetched = "90d"
+known = "2years"
 "#;
 
 #[test]
@@ -172,6 +184,29 @@ fn the_good_factory_uses_every_key() {
     assert!(found.len() > 10);
     for key in found {
         assert!(FACTORY.contains(&key), "`{key}` is not tried");
+    }
+}
+
+#[test]
+fn retention_is_read() {
+    let days = |n: u64| Duration::from_secs(n * 24 * 60 * 60);
+    let retention = |text: &str| {
+        let text = format!("[retention]\n{text}");
+        Factory::parse("andon.toml", text.as_bytes()).map(|factory| factory.retention)
+    };
+    let all = "finished = '30d'\nmost = 7\nunfetched = '90d'\nknown = '10d'";
+    assert_eq!(
+        retention(all).unwrap(),
+        Retention {
+            finished: Some(days(30)),
+            most: Some(7),
+            unfetched: Some(days(90)),
+            known: days(10),
+        }
+    );
+    assert_eq!(retention("").unwrap(), Retention::default());
+    for wrong in ["finished = '0s'", "most = 0", "known = 30", "old = '30d'"] {
+        assert!(retention(wrong).is_err(), "{wrong}");
     }
 }
 

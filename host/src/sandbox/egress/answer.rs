@@ -1,26 +1,37 @@
 //! The body of an answer on its way to the guest: bounded in size and time. The guest pulls it from
-//! the connection itself, so that nothing waits in between.
+//! the connection itself, so that nothing waits in between. What passes is recorded, and is kept before
+//! the guest hears of the end.
 
 use super::{
     exchange::{self, Record},
     pool::Kept,
+    recording::{Keeping, UNREAD},
     redact::{Needles, Redactor},
     unpack::Unpacker,
 };
-use crate::sandbox::way::{Failure, Refusal};
+use crate::{
+    effect::Rest,
+    sandbox::way::{Failure, Refusal},
+};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use std::{
-    future::Future as _,
+    future::{Future as _, poll_fn},
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, Sleep, sleep, sleep_until},
+};
 
-/// The body of an answer.
-pub(super) struct Answer {
+/// The body of an answer. Where its guest goes away in the midst of it, it may read on by itself.
+pub(super) struct Answer(Option<Box<Inner>>);
+
+struct Inner {
     body: Incoming,
     /// The connection, to be kept when the body was read to its end.
     kept: Option<Kept>,
@@ -39,7 +50,14 @@ pub(super) struct Answer {
     needles: Needles,
     redactor: Redactor,
     stage: Stage,
+    /// Whether the guest takes what is read.
+    taken: bool,
+    /// What the guest gets when the answer is kept, and how far that is.
+    held: Option<(Option<Keeping>, Rest, Piece)>,
 }
+
+/// A piece of the body; none when there is no more.
+type Piece = Result<Option<Bytes>, Refusal>;
 
 /// What bounds a body.
 pub(super) struct Bounds {
@@ -72,7 +90,7 @@ impl Answer {
         needles: Needles,
     ) -> Self {
         let between = |time| (time, Box::pin(sleep(time)));
-        let mut answer = Self {
+        let mut answer = Inner {
             body,
             kept: Some(kept),
             record,
@@ -85,11 +103,20 @@ impl Answer {
             needles,
             redactor: Redactor::default(),
             stage: Stage::Reading,
+            taken: true,
+            held: None,
         };
         answer.end_early();
-        answer
+        // Nobody may ask for the body of an answer that has none.
+        if answer.is_drained() {
+            let nothing = answer.close(Rest::Whole);
+            debug_assert!(nothing.is_none(), "what is empty is not long");
+        }
+        Self(Some(Box::new(answer)))
     }
+}
 
+impl Inner {
     /// Gives the connection back as soon as nothing more comes: guests seldom ask for the end.
     fn end_early(&mut self) {
         if self.body.is_end_stream()
@@ -99,7 +126,71 @@ impl Answer {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
+    /// The next piece, recorded. The last of what comes is held until the answer is kept.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        if self.held.is_none() {
+            let piece = ready!(self.pull(cx));
+            let Some(recording) = &mut self.record.recording else {
+                return Poll::Ready(piece);
+            };
+            if let Ok(Some(piece)) = &piece {
+                recording.piece(piece, self.taken);
+            }
+            let rest = match &piece {
+                Ok(Some(_)) if !self.is_drained() => return Poll::Ready(piece),
+                Ok(_) => Rest::Whole,
+                Err(Refusal::Failed(failure)) => Rest::Failed(*failure),
+                Err(_) => Rest::Failed(Failure::TooLong),
+            };
+            let keeping = self.close(rest);
+            self.held = Some((keeping, rest, piece));
+        }
+        let kept = match &mut self.held {
+            Some((Some(keeping), rest, _)) => {
+                let kept = ready!(Pin::new(keeping).poll(cx));
+                Some((kept.map_err(io::Error::from).flatten(), *rest))
+            }
+            _ => None,
+        };
+        let counts = self.record.counts();
+        if let (Some((body, rest)), Some(recording)) = (kept, &mut self.record.recording) {
+            recording.keep(body, rest, counts);
+        }
+        let held = self.held.take();
+        Poll::Ready(held.map_or(Ok(None), |(_, _, piece)| piece))
+    }
+
+    /// Whether nothing comes after what was read.
+    fn is_drained(&self) -> bool {
+        let plain = self.unpacker.is_none() && self.needles.is_empty();
+        self.stage == Stage::Ended || plain && self.body.is_end_stream()
+    }
+
+    fn close(&mut self, rest: Rest) -> Option<Keeping> {
+        let counts = self.record.counts();
+        self.record.recording.as_mut()?.close(rest, counts)
+    }
+
+    /// Reads what the guest left, as far as that is not too much, and records it.
+    async fn read_on(mut self: Box<Self>) {
+        (self.taken, self.between) = (false, None);
+        let mut read = 0;
+        while self.held.is_some() || read <= UNREAD {
+            match poll_fn(|cx| self.poll(cx)).await {
+                Ok(Some(piece)) => read += piece.len() as u64,
+                Ok(None) | Err(_) => return,
+            }
+        }
+        if let Some(keeping) = self.close(Rest::Unread) {
+            let body = keeping.await.map_err(io::Error::from).flatten();
+            let counts = self.record.counts();
+            if let Some(recording) = &mut self.record.recording {
+                recording.keep(body, Rest::Unread, counts);
+            }
+        }
+    }
+
+    fn pull(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         loop {
             if self.stage == Stage::Ended {
                 return Poll::Ready(Ok(None));
@@ -207,11 +298,27 @@ impl Body for Answer {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Refusal>>> {
-        let this = self.get_mut();
+        let Some(this) = &mut self.get_mut().0 else {
+            return Poll::Ready(None);
+        };
         let polled = ready!(this.poll(cx));
         if polled.is_err() {
             this.stage = Stage::Ended;
         }
         Poll::Ready(polled.transpose().map(|piece| piece.map(Frame::data)))
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let Some(inner) = self.0.take() else {
+            return;
+        };
+        let recording = inner.record.recording.as_ref();
+        let goes_on = inner.held.is_some() || recording.is_some_and(|one| one.reads_on());
+        // Without a runtime the host is about to end; what is known by now is recorded.
+        if goes_on && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(inner.read_on());
+        }
     }
 }

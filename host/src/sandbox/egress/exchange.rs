@@ -1,11 +1,15 @@
-//! One request and its answer: decided, sent, and ended in one of three ways.
+//! One request and its answer: decided, sent or answered from the effect log, and ended in one of three
+//! ways.
 
 use super::{
     answer::{Answer, Bounds},
+    book::Ruled,
     head,
     interim::Interim,
-    passage::{Denial, Visiting},
+    passage::{Denial, Visiting, cut},
+    played,
     pool::{Kept, Purpose},
+    recording::{Counts, Recording},
     redact::Needles,
     secrets::Secrets,
     spool::Spool,
@@ -14,13 +18,14 @@ use super::{
 use crate::{
     audit::Deed,
     digest::Digest,
+    effect::{Asked, EffectKind, Ended, request_digest},
     grant::{BadAddress, BadTarget, Denied, Host, HttpGiven, HttpGrant, HttpRule, Scheme, Target},
-    sandbox::way::{Failure, Patience, Refusal, WayBody},
+    sandbox::way::{CameAt, Failure, Patience, Refusal, WayBody},
 };
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
-    uri::PathAndQuery,
+    response::Parts, uri::PathAndQuery,
 };
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, client::conn::http1};
@@ -39,16 +44,8 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// How an exchange ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Nothing was sent, or the server said that it did nothing (408, 429, 503).
-    Refused,
-    /// There is a final status; the answer was read to its end, or to where the guest stopped.
-    Done,
-    /// It was sent, and no final status came back.
-    Unknown,
-}
+/// What tells a server that a request is one that it has had before.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +67,7 @@ pub struct Exchange {
 impl Exchange {
     /// Whether the method changes nothing at the server.
     pub fn safe(&self) -> bool {
-        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+        safe(&self.method)
     }
 
     /// How it ended, when nothing more comes.
@@ -84,10 +81,17 @@ impl Exchange {
     }
 }
 
+/// Whether a method changes nothing at the server.
+fn safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
+}
+
 /// An exchange under way. Its end is taken down when it is dropped, whoever drops it.
 pub(super) struct Record {
     pub(super) exchange: Exchange,
     pub(super) visiting: Arc<Visiting>,
+    /// What the effect log gets of it.
+    pub(super) recording: Option<Box<Recording>>,
     what: String,
     rule: String,
     /// Whether it was denied after all, so that its end is told.
@@ -96,10 +100,39 @@ pub(super) struct Record {
     _places: [OwnedSemaphorePermit; 2],
 }
 
+impl Record {
+    /// The call came to nothing, which the guest is about to hear.
+    fn refused(&mut self, refusal: Refusal) -> Refusal {
+        if let Some(recording) = &mut self.recording {
+            match &refusal {
+                Refusal::Failed(failure) => recording.failed(*failure),
+                Refusal::Over(_) => recording.failed(Failure::TooLong),
+                // It is denied again when it is asked for again.
+                _ => {}
+            }
+        }
+        refusal
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            bytes_out: match self.exchange.sent {
+                true => self.exchange.bytes_out,
+                false => 0,
+            },
+            bytes_in: self.exchange.bytes_in,
+        }
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
+        let counts = self.counts();
         let exchange = &self.exchange;
         let ended = exchange.ended();
+        if let Some(recording) = &mut self.recording {
+            recording.over(ended, counts);
+        }
         // Of a request that changed nothing and was answered, nobody asks how it ended.
         if self.denied.load(Relaxed) || ended == Ended::Done && exchange.safe() {
             return;
@@ -149,7 +182,7 @@ pub(super) async fn call(
             })
         })?,
     };
-    let deadline = Instant::now() + given.timeout();
+    let mut deadline = Instant::now() + given.timeout();
     head::outgoing(&mut asked.headers, &target).map_err(Refusal::Failed)?;
     let line = method.len() + target.path.len() + target.query.as_ref().map_or(0, String::len);
     let head_bytes = (line + head::size(&asked.headers)) as u64;
@@ -158,7 +191,7 @@ pub(super) async fn call(
     let places = timeout_at(deadline, places(&visiting))
         .await
         .map_err(|_| Refusal::Failed(Failure::Timeout))?;
-    let spool = timeout_at(deadline, Spool::fill(body, |bytes| visiting.sent(bytes)))
+    let (spool, body) = timeout_at(deadline, Spool::fill(body, |bytes| visiting.sent(bytes)))
         .await
         .map_err(|_| Refusal::Failed(Failure::Timeout))??;
     head::take_length(&mut asked.headers, spool.len()).map_err(Refusal::Failed)?;
@@ -170,9 +203,50 @@ pub(super) async fn call(
     timeout_at(deadline, outlet.bytes.wait(bytes_out))
         .await
         .map_err(|_| Refusal::Failed(Failure::Timeout))?;
+    let url = target.to_string();
+    let mut recording = None;
+    if let Some(book) = &visiting.book {
+        let headers = asked.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let ruled = book.ask(
+            &visiting.gate,
+            Asked {
+                kind: EffectKind::Http,
+                safe: safe(method),
+                digest: request_digest(method, &url, headers, &body),
+                what: cut(&what),
+                rule: given.grant.rule.to_string(),
+                idempotent: given.grant.idempotent,
+                resample: given.grant.resample,
+            },
+        );
+        // What it may wait for, calls of an earlier attempt, ends by itself, and is not this one's time.
+        let since = Instant::now();
+        let ruled = ruled.await?;
+        deadline += since.elapsed();
+        match ruled {
+            Ruled::Answered(effect) => {
+                let bytes_in = effect.end.as_ref().map_or(0, |end| end.bytes_in);
+                visiting.received(bytes_in)?;
+                return played::answer(*effect, book.log.content.clone()).await;
+            }
+            Ruled::Leaves(leaves) => {
+                if !safe(method) && !asked.headers.contains_key(IDEMPOTENCY_KEY) {
+                    let key = HeaderValue::try_from(leaves.key());
+                    let key = key.map_err(|_| Refusal::Failed(Failure::Request))?;
+                    asked.headers.insert(IDEMPOTENCY_KEY, key);
+                }
+                recording = Some(leaves);
+            }
+        }
+        // The log may have been waited for.
+        if visiting.left() {
+            return Err(Refusal::Failed(Failure::Broken));
+        }
+    }
     let exchange = Exchange {
         method: method.into(),
-        target: Digest::of(target.to_string()),
+        target: Digest::of(&url),
         status: None,
         sent: false,
         bytes_out,
@@ -181,6 +255,7 @@ pub(super) async fn call(
     let record = Record {
         exchange,
         visiting: visiting.clone(),
+        recording,
         what,
         rule: given.grant.rule.to_string(),
         denied: AtomicBool::new(false),
@@ -237,10 +312,11 @@ struct Sending {
 impl Sending {
     async fn run(mut self) -> Result<Response<WayBody>, Refusal> {
         let deadline = self.deadline;
-        let (response, kept) = timeout_at(deadline, self.exchange())
-            .await
-            .map_err(|_| Refusal::Failed(Failure::Timeout))??;
-        self.answer(response, kept)
+        let came = timeout_at(deadline, self.exchange()).await;
+        match came.unwrap_or(Err(Refusal::Failed(Failure::Timeout))) {
+            Ok((response, kept)) => self.answer(response, kept),
+            Err(refusal) => Err(self.record.refused(refusal)),
+        }
     }
 
     /// Everything up to the head of the answer.
@@ -281,13 +357,25 @@ impl Sending {
         self.needles = secrets.needles();
         drop(secrets);
         let mut request = self.request(Bytes::from_owner(path))?;
-        if let Some(kept) = kept {
-            match self.send(kept, request).await? {
-                Sent::Answered(response, kept) => return Ok((response, kept)),
-                Sent::Not(again) => request = again,
+        let intent = (self.record.recording.as_mut()).map(|recording| recording.intend());
+        let durable = async {
+            match intent {
+                Some(intent) => intent.await.map_err(Refusal::Failed),
+                None => Ok(()),
             }
-        }
-        let fresh = self.open(purpose, &addresses).await?;
+        };
+        let fresh = match kept {
+            Some(kept) => {
+                durable.await?;
+                match self.send(kept, request).await? {
+                    Sent::Answered(response, kept) => return Ok((response, kept)),
+                    Sent::Not(again) => request = again,
+                }
+                self.open(purpose, &addresses).await?
+            }
+            // Both take their time.
+            None => tokio::try_join!(self.open(purpose, &addresses), durable)?.0,
+        };
         match self.send(fresh, request).await? {
             Sent::Answered(response, kept) => Ok((response, kept)),
             Sent::Not(_) => Err(Refusal::Failed(Failure::Broken)),
@@ -434,6 +522,31 @@ impl Sending {
         kept: Kept,
     ) -> Result<Response<WayBody>, Refusal> {
         let (mut parts, body) = response.into_parts();
+        let (most, unpacker) = match self.admit(&mut parts) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Err(self.record.refused(refusal)),
+        };
+        if let Some(recording) = &mut self.record.recording {
+            let at = recording.answered(parts.status.as_u16(), &parts.headers);
+            parts.extensions.insert(CameAt(at));
+        }
+        let answer = Answer::new(
+            body,
+            kept,
+            self.record,
+            Bounds {
+                most,
+                deadline: self.deadline,
+                between: self.patience.between_bytes,
+            },
+            unpacker,
+            self.needles,
+        );
+        Ok(Response::from_parts(parts, answer.boxed_unsync()))
+    }
+
+    /// The head of an answer as the guest may have it: how long its body may be, and what unpacks it.
+    fn admit(&mut self, parts: &mut Parts) -> Result<(u64, Option<Unpacker>), Refusal> {
         let failed = |failure| Err(Refusal::Failed(failure));
         // Nothing was upgraded, so nothing can have been switched.
         if parts.status.is_informational() {
@@ -473,19 +586,7 @@ impl Sending {
             headers.remove(header::CONTENT_LENGTH);
             redact(headers, &self.needles);
         }
-        let answer = Answer::new(
-            body,
-            kept,
-            self.record,
-            Bounds {
-                most,
-                deadline: self.deadline,
-                between: self.patience.between_bytes,
-            },
-            unpacker,
-            self.needles,
-        );
-        Ok(Response::from_parts(parts, answer.boxed_unsync()))
+        Ok((most, unpacker))
     }
 }
 

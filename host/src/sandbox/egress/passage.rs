@@ -1,6 +1,6 @@
 //! One visit's way out: what it used up, and what is taken down of it.
 
-use super::{Inner, Outlet, exchange, tcp};
+use super::{Inner, Outlet, book::Book, exchange, tcp};
 use crate::{
     audit::{Deed, Entry},
     limits::Limit,
@@ -32,6 +32,8 @@ pub(super) struct Visiting {
     received: AtomicU64,
     /// What its look-ups answered.
     pub(super) pins: tcp::Pins,
+    /// Its effects, where they are kept.
+    pub(super) book: Option<Arc<Book>>,
 }
 
 /// Why something is not done, for the audit and for whoever reads of the jam.
@@ -44,7 +46,9 @@ pub(super) struct Denial {
 
 impl Passage {
     pub(super) fn new(gate: Arc<Inner>, outlet: Arc<Outlet>, visit: Arc<Visit>) -> Self {
+        let book = (gate.means.log.clone()).map(|log| Book::new(log, &visit));
         Self(Arc::new(Visiting {
+            book,
             gate,
             outlet,
             visit,
@@ -176,7 +180,7 @@ fn over(count: &AtomicU64, more: u64, most: u64, limit: Limit) -> Result<(), Ref
 }
 
 /// As much of a text as the audit keeps.
-fn cut(what: &str) -> String {
+pub(super) fn cut(what: &str) -> String {
     what[..what.floor_char_boundary(Entry::WHAT)].into()
 }
 

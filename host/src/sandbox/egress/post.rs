@@ -131,7 +131,10 @@ impl Gate {
         };
         let admitted: Vec<_> = found.into_iter().filter(admitted).collect();
         if let Some(bad) = bad.filter(|_| admitted.is_empty()) {
-            let why = format!("`{}` leads to an address that is not open: {bad}", target.host);
+            let why = format!(
+                "`{}` leads to an address that is not open: {bad}",
+                target.host
+            );
             return Err(denied(
                 why,
                 "`private = true` beside `webhook` opens private addresses",
@@ -142,8 +145,8 @@ impl Gate {
             .collect();
         let mut request = Request::new(Full::new(call.body.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = (target.path_and_query().parse())
-            .map_err(|_| Unposted::Failed(Failure::Request))?;
+        *request.uri_mut() =
+            (target.path_and_query().parse()).map_err(|_| Unposted::Failed(Failure::Request))?;
         *request.headers_mut() = headers;
         let dialler = &self.0.dialler;
         let (connection, _) = (dialler.connect(&addresses).await).map_err(Unposted::Failed)?;

@@ -1,7 +1,10 @@
 //! Bodies of requests: read to their end before anything is sent, so that a guest that ends does not
 //! leave half a request behind.
 
-use crate::sandbox::way::{Failure, Refusal, WayBody};
+use crate::{
+    digest::Digest,
+    sandbox::way::{Failure, Refusal, WayBody},
+};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
@@ -32,11 +35,12 @@ pub(super) enum Spool {
 }
 
 impl Spool {
-    /// Reads a body. `count` is told of each piece and may end it.
+    /// Reads a body, and its digest. `count` is told of each piece and may end it.
     pub(super) async fn fill(
         mut body: WayBody,
         count: impl Fn(u64) -> Result<(), Refusal>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<(Self, Digest), Refusal> {
+        let mut hasher = blake3::Hasher::new();
         let mut memory = BytesMut::new();
         let mut file: Option<(File, u64)> = None;
         while let Some(frame) = body.frame().await {
@@ -46,25 +50,29 @@ impl Spool {
             };
             count(data.len() as u64)?;
             if file.is_none() && memory.is_empty() && data.len() <= MEMORY && body.is_end_stream() {
-                return Ok(Self::Memory(data));
+                let digest = Digest::of(&data);
+                return Ok((Self::Memory(data), digest));
             }
+            hasher.update(&data);
             memory.extend_from_slice(&data);
             if memory.len() > MEMORY {
                 file = Some(written(file, memory.split().freeze()).await?);
             }
         }
-        match file {
-            None => Ok(Self::Memory(memory.freeze())),
+        let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+        let spool = match file {
+            None => Self::Memory(memory.freeze()),
             Some(_) => {
                 let (mut file, left) = written(file, memory.freeze()).await?;
                 file.rewind().map_err(broken)?;
-                Ok(Self::File {
+                Self::File {
                     file: Some(file),
                     left,
                     reading: None,
-                })
+                }
             }
-        }
+        };
+        Ok((spool, digest))
     }
 
     /// Its length in bytes.

@@ -4,15 +4,21 @@
 //! visit: an address is admitted where a grant names it, or where it is the pinned answer for a name
 //! whose grant has the port. A name is asked for once in a visit, whatever it leads to later.
 
-use super::passage::{Denial, Visiting};
+use super::{
+    book::Ruled,
+    passage::{Denial, Visiting, cut},
+    recording::{Counts, Recording},
+};
 use crate::{
     audit::Deed,
+    effect::{Asked, EffectKind, Ended, connection_digest},
     grant::{BadAddress, Denied, Host, TcpGiven, TcpRule},
     sandbox::way::{Connection, Failure, Refusal},
 };
+use futures::future::BoxFuture;
 use std::{
     collections::BTreeMap,
-    io,
+    io, mem,
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -112,10 +118,31 @@ pub(super) async fn connect(
     visiting.count()?;
     // Just address and port: where an interface or a flow is named as well, it is the guest's word.
     let to = SocketAddr::new(to.ip(), to.port());
-    let (what, rule) =
-        decide(&visiting, to).map_err(|(what, denial)| visiting.deny(Deed::Tcp, what, denial))?;
+    let Granted {
+        what,
+        place,
+        rule,
+        idempotent,
+    } = decide(&visiting, to).map_err(|(what, denial)| visiting.deny(Deed::Tcp, what, denial))?;
     let outlet = visiting.outlet.clone();
     outlet.connections.wait(1).await;
+    let mut intent = Recorded::Not;
+    if let Some(book) = &visiting.book {
+        let asked = Asked {
+            kind: EffectKind::Tcp,
+            safe: false,
+            digest: connection_digest(&place),
+            what: cut(&what),
+            rule: rule.clone(),
+            idempotent,
+            resample: false,
+        };
+        match book.ask(&visiting.gate, asked).await? {
+            Ruled::Leaves(recording) => intent = Recorded::Unsaid(recording),
+            // Its bytes are not kept.
+            Ruled::Answered(_) => return Err(Refusal::Failed(Failure::Broken)),
+        }
+    }
     let dialled = timeout(CONNECT, visiting.gate.dialler.connect(&[to])).await;
     let dialled = dialled.unwrap_or(Err(Failure::Timeout));
     let failed = dialled
@@ -124,9 +151,13 @@ pub(super) async fn connect(
         .map(|failure| format!("came to nothing: {failure:?}"));
     let entry = visiting.entry(Deed::Tcp, true, &what, Some(rule.clone()), failed);
     visiting.note(vec![entry]);
-    let (stream, _) = dialled.map_err(Refusal::Failed)?;
+    let (stream, _) = dialled.map_err(|failure| {
+        intent.failed(failure);
+        Refusal::Failed(failure)
+    })?;
     Ok(Box::new(Counted {
         stream,
+        intent,
         visiting,
         what,
         rule,
@@ -137,8 +168,17 @@ pub(super) async fn connect(
     }))
 }
 
+/// A connection that may be made.
+struct Granted {
+    what: String,
+    /// The name, or the address, and the port.
+    place: String,
+    rule: String,
+    idempotent: bool,
+}
+
 /// What is connected to, by which rule; or what was tried, and why it is denied.
-fn decide(visiting: &Visiting, to: SocketAddr) -> Result<(String, String), (String, Denial)> {
+fn decide(visiting: &Visiting, to: SocketAddr) -> Result<Granted, (String, Denial)> {
     let terms = &visiting.outlet.terms;
     let (address, port) = (to.ip(), to.port());
     let names = visiting.pins.names(address);
@@ -153,11 +193,17 @@ fn decide(visiting: &Visiting, to: SocketAddr) -> Result<(String, String), (Stri
         match terms.rights.tcp(&host, port) {
             Ok(given) => match given.admit(address) {
                 Ok(()) => {
+                    let place = format!("{host}:{port}");
                     let what = match host {
                         Host::Name(_) => format!("{what} at {address}"),
                         Host::Address(_) => what,
                     };
-                    return Ok((what, given.grant.rule.to_string()));
+                    return Ok(Granted {
+                        what,
+                        place,
+                        rule: given.grant.rule.to_string(),
+                        idempotent: given.grant.idempotent,
+                    });
                 }
                 Err(bad) if !near => {
                     near = true;
@@ -216,9 +262,79 @@ fn bad_address(bad: BadAddress, rule: &TcpRule, host: &Host, terms: &super::Term
     }
 }
 
+/// What the effect log knows of a connection: the first byte leaves when that something leaves is durable.
+enum Recorded {
+    /// There is no log.
+    Not,
+    Unsaid(Box<Recording>),
+    Waits(Box<Recording>, BoxFuture<'static, Result<(), Failure>>),
+    Said(Box<Recording>),
+    /// It could not be said.
+    Failed(Box<Recording>),
+}
+
+impl Recorded {
+    fn failed(&mut self, failure: Failure) {
+        if let Self::Unsaid(recording) = self {
+            recording.failed(failure);
+        }
+    }
+
+    /// Waits until a byte may leave.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        loop {
+            *self = match mem::replace(self, Self::Not) {
+                Self::Unsaid(mut recording) => {
+                    let said = Box::pin(recording.intend());
+                    Self::Waits(recording, said)
+                }
+                Self::Waits(recording, mut said) => match said.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        *self = Self::Waits(recording, said);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(())) => Self::Said(recording),
+                    Poll::Ready(Err(_)) => Self::Failed(recording),
+                },
+                done => {
+                    let failed = matches!(done, Self::Failed(_));
+                    *self = done;
+                    return Poll::Ready(match failed {
+                        true => Err(Refusal::Failed(Failure::Broken)),
+                        false => Ok(()),
+                    });
+                }
+            };
+        }
+    }
+
+    fn over(&mut self, sent: u64, received: u64) {
+        let recording = match self {
+            Self::Not => return,
+            Self::Unsaid(recording)
+            | Self::Waits(recording, _)
+            | Self::Said(recording)
+            | Self::Failed(recording) => recording,
+        };
+        let ended = match sent {
+            0 => Ended::Refused,
+            _ => Ended::Unknown,
+        };
+        let (bytes_out, bytes_in) = (sent, received);
+        recording.closed(
+            ended,
+            Counts {
+                bytes_out,
+                bytes_in,
+            },
+        );
+    }
+}
+
 /// A connection whose bytes are counted and paced.
 struct Counted {
     stream: TcpStream,
+    intent: Recorded,
     visiting: Arc<Visiting>,
     what: String,
     rule: String,
@@ -279,6 +395,7 @@ impl AsyncWrite for Counted {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        ready!(this.intent.poll(cx)).map_err(io::Error::other)?;
         // Counted before it leaves, so that the last byte of the limit is the last that does.
         let most = this.visiting.may_send(bytes.len() as u64);
         let most = most.map_err(io::Error::other)?;
@@ -305,7 +422,8 @@ impl AsyncWrite for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let rule = Some(std::mem::take(&mut self.rule));
+        self.intent.over(self.sent, self.received);
+        let rule = Some(mem::take(&mut self.rule));
         let why = format!(
             "closed: {} bytes out, {} bytes in",
             self.sent, self.received

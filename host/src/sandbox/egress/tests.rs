@@ -1,6 +1,7 @@
 //! The egress against real sockets on loopback: a small HTTP server and a small server of names, each
 //! of the tests' own.
 
+mod log;
 mod servers;
 
 use super::{Gate, Means, NoSecrets, Terms};
@@ -102,6 +103,7 @@ impl Setting {
             auditor: notes.clone(),
             resolvers: self.resolvers,
             clock: || 7,
+            log: None,
         });
         let visit = visit();
         let terms = Terms {

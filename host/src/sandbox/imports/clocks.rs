@@ -1,16 +1,17 @@
 //! `wasi:clocks`, 0.2 and 0.3: the guest's own time.
 //!
-//! It begins when the attempt was started, advances by a tick with each reading and by its length
-//! with each sleep. A sleep really waits; the host's own time is never shown. So a visit that is run
-//! again reads the same times.
+//! It begins when the attempt was started, advances by a tick with each reading and by its length with
+//! each sleep, and an answer that is kept in the effect log moves it to when it came. A sleep really
+//! waits, except up to what a replay has yet to come to. So a visit that is run again reads the same
+//! times. Only where the line says `clock = "real"` is the host's own time shown.
 
-use crate::{sandbox::state::State, visit::Millis};
+use crate::{line::Clocking, sandbox::state::State, visit::Millis};
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::{
@@ -23,30 +24,71 @@ const TICK: u64 = 1_000;
 
 /// A visit's time, in nanoseconds since 1970. Both the wall clock and the monotonic clock show it.
 #[derive(Clone)]
-pub(crate) struct Clock(Arc<AtomicU64>);
+pub(crate) struct Clock(Arc<Time>);
+
+struct Time {
+    now: AtomicU64,
+    /// Sleeps up to here were slept before.
+    recorded: u64,
+    /// Where the host's own time is shown: when it was read first, by both of its clocks.
+    real: Option<(Instant, u64)>,
+}
+
+fn nanoseconds(at: Millis) -> u64 {
+    at.saturating_mul(1_000_000)
+}
 
 impl Clock {
-    pub(crate) fn new(started: Millis) -> Self {
-        Self(Arc::new(AtomicU64::new(started.saturating_mul(1_000_000))))
+    /// The time of a run that began at `started`, of an attempt of which the last thing was recorded at
+    /// `recorded`.
+    pub(crate) fn new(clocking: Clocking, started: Millis, recorded: Millis) -> Self {
+        let since = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let real = (clocking == Clocking::Real).then(|| {
+            let now = since().map_or(0, |since| since.as_nanos());
+            (Instant::now(), u64::try_from(now).unwrap_or(u64::MAX))
+        });
+        Self(Arc::new(Time {
+            now: AtomicU64::new(nanoseconds(started)),
+            recorded: nanoseconds(recorded),
+            real,
+        }))
     }
 
     /// The time now, and a tick on.
     fn read(&self) -> u64 {
-        self.0.fetch_add(TICK, Ordering::Relaxed)
+        self.real()
+            .unwrap_or_else(|| self.0.now.fetch_add(TICK, Ordering::Relaxed))
     }
 
     /// The time, without a tick.
     fn peek(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.real()
+            .unwrap_or_else(|| self.0.now.load(Ordering::Relaxed))
+    }
+
+    /// The host's own time; it does not jump while the visit lasts.
+    fn real(&self) -> Option<u64> {
+        let (since, then) = self.0.real?;
+        let passed = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Some(then.saturating_add(passed))
     }
 
     fn advance_to(&self, time: u64) {
-        self.0.fetch_max(time, Ordering::Relaxed);
+        self.0.now.fetch_max(time, Ordering::Relaxed);
+    }
+
+    /// An answer came, now or when it was recorded.
+    pub(crate) fn came(&self, at: Millis) {
+        self.advance_to(nanoseconds(at));
     }
 
     /// A sleep from now to `until`.
     fn sleep(&self, until: u64) -> Sleep {
-        let length = Duration::from_nanos(until.saturating_sub(self.peek()));
+        let slept = match self.0.real {
+            Some(_) => 0,
+            None => self.0.recorded,
+        };
+        let length = Duration::from_nanos(until.saturating_sub(self.peek().max(slept)));
         Sleep {
             clock: self.clone(),
             until,

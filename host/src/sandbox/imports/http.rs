@@ -2,9 +2,10 @@
 
 use crate::{
     sandbox::{
+        imports::Clock,
         state::State,
         tape::Tape,
-        way::{Egress, Failure, Patience, Refusal, Way},
+        way::{CameAt, Egress, Failure, Patience, Refusal, Way},
     },
     visit::Visit,
 };
@@ -41,15 +42,22 @@ pub(crate) struct Out {
     egress: Arc<dyn Egress>,
     visit: Arc<Visit>,
     tape: Arc<Tape>,
+    clock: Clock,
     way: Option<Arc<dyn Way>>,
 }
 
 impl Out {
-    pub(crate) fn new(egress: Arc<dyn Egress>, visit: Arc<Visit>, tape: Arc<Tape>) -> Self {
+    pub(crate) fn new(
+        egress: Arc<dyn Egress>,
+        visit: Arc<Visit>,
+        tape: Arc<Tape>,
+        clock: Clock,
+    ) -> Self {
         Self {
             egress,
             visit,
             tape,
+            clock,
             way: None,
         }
     }
@@ -100,13 +108,18 @@ impl WasiHttpHooks for Out {
             body.map_err(broken).boxed_unsync()
         });
         let sending = self.way().send(request, patience);
-        let tape = self.tape.clone();
+        let (tape, clock) = (self.tape.clone(), self.clock.clone());
         Box::new(async move {
             let sent: Sent = match sending.await {
-                Ok(response) => Ok(response.map(|body| {
-                    body.map_err(move |refusal| told(&tape, &refusal))
-                        .boxed_unsync()
-                })),
+                Ok(response) => {
+                    if let Some(CameAt(at)) = response.extensions().get() {
+                        clock.came(*at);
+                    }
+                    Ok(response.map(|body| {
+                        body.map_err(move |refusal| told(&tape, &refusal))
+                            .boxed_unsync()
+                    }))
+                }
                 Err(refusal) => Err(told(&tape, &refusal)),
             };
             Ok((sent?, Box::new(std::future::ready(Ok(()))) as Rest))
@@ -119,7 +132,9 @@ fn told(tape: &Tape, refusal: &Refusal) -> Error {
     tape.refused(refusal);
     match refusal {
         Refusal::Violation(_) | Refusal::Denied(_) => Error::HttpRequestDenied,
-        Refusal::Over(_) => Error::ConnectionLimitReached,
+        Refusal::Over(_) | Refusal::Diverged(_) | Refusal::Unknown(_) => {
+            Error::ConnectionLimitReached
+        }
         Refusal::Failed(failure) => match failure {
             Failure::Name => Error::DnsError {
                 rcode: None,

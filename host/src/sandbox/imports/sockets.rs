@@ -130,7 +130,10 @@ impl Fault {
                 | Failure::Request
                 | Failure::TooLong => Self::Broken,
             },
-            Refusal::Violation(_) | Refusal::Over(_) => Self::Over,
+            Refusal::Violation(_)
+            | Refusal::Over(_)
+            | Refusal::Diverged(_)
+            | Refusal::Unknown(_) => Self::Over,
         }
     }
 

@@ -52,6 +52,7 @@ fn station() -> Station {
         grants: Default::default(),
         rate: Default::default(),
         violation: Default::default(),
+        clock: Default::default(),
     }
 }
 

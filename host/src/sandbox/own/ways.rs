@@ -9,7 +9,7 @@ use super::{
     wire::{Answer, Call, Number, Wish},
 };
 use crate::{
-    sandbox::way::{Failure, Patience, Refusal, Way},
+    sandbox::way::{CameAt, Failure, Patience, Refusal, Way},
     visit::Outcome,
 };
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
@@ -52,7 +52,9 @@ pub(super) fn run(
                     Ok(response) => {
                         let (head, body) = response.into_parts();
                         let headers = head.headers.iter();
+                        let came = head.extensions.get::<CameAt>();
                         let answer = Answer::Sent {
+                            came: came.map(|CameAt(at)| *at),
                             status: head.status.as_u16(),
                             headers: headers
                                 .map(|(name, value)| (name.as_str(), Bytes::new(value.as_bytes())))
@@ -186,6 +188,8 @@ fn refuse(host: &Host, link: &Link, visit: Number, refusal: &Refusal) {
         let end = match refusal {
             Refusal::Violation(violation) => Outcome::Violation(violation.clone()),
             Refusal::Over(limit) => crate::sandbox::answer::overrun(*limit, limits),
+            Refusal::Diverged(what) => Outcome::Diverged(what.clone()),
+            Refusal::Unknown(what) => Outcome::UnknownOutcome(what.clone()),
             Refusal::Denied(_) | Refusal::Failed(_) => return,
         };
         flight.ends.get_or_insert(end);

@@ -88,6 +88,8 @@ pub(super) enum Answer<'a> {
     Opened,
     /// The head of an answer.
     Sent {
+        /// When it came, where that is kept.
+        came: Option<visit::Millis>,
         /// The status.
         status: u16,
         /// Names and values.
@@ -403,6 +405,11 @@ impl<'a> From<&'a visit::Report> for Report<'a> {
                     hint: &violation.hint,
                 },
                 Of::Invalid(what) => Outcome::Invalid(what),
+                // Only the host recalls, and not through a process.
+                Of::Recalled(reason) => Outcome::Retry {
+                    reason,
+                    after: None,
+                },
                 Of::Asked(question) => Outcome::Asked(question.clone()),
                 Of::Diverged(what) => Outcome::Diverged(what),
                 Of::UnknownOutcome(what) => Outcome::UnknownOutcome(what),

@@ -493,6 +493,7 @@ pub(super) fn station() -> Station {
         grants: Grants::default(),
         rate: Default::default(),
         violation: Default::default(),
+        clock: Default::default(),
     }
 }
 

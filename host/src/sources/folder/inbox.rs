@@ -2,11 +2,7 @@
 //!
 //! Everything goes by open folders, never by a path that somebody may change meanwhile.
 
-use crate::{
-    digest::Digest,
-    escape::line as shown,
-    line::source::Inbox as Grammar,
-};
+use crate::{digest::Digest, escape::line as shown, line::source::Inbox as Grammar};
 use bytes::Bytes;
 use rustix::{
     fd::OwnedFd,

@@ -59,6 +59,7 @@ async fn echo() -> u16 {
 
 fn grants(rules: &[(&str, bool)]) -> Grants {
     let tcp = rules.iter().map(|(rule, private)| TcpGrant {
+        idempotent: false,
         rule: rule.parse().unwrap(),
         private: *private,
     });
@@ -90,6 +91,7 @@ fn enter(terms: Terms, resolvers: Vec<SocketAddr>) -> (Arc<dyn Way>, Arc<Notes>)
         auditor: notes.clone(),
         resolvers,
         clock: || 0,
+        log: None,
     });
     let (line, station): (crate::name::Name, crate::name::Name) =
         ("l".parse().unwrap(), "s".parse().unwrap());

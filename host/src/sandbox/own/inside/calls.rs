@@ -17,7 +17,7 @@ use crate::{
         },
         way::Refusal,
     },
-    visit::Visit,
+    visit::{Millis, Visit},
     workspace::Held,
 };
 use rustix::{
@@ -65,7 +65,7 @@ pub(super) enum Answered {
     Unkept(String),
     Kept(Digest),
     Opened,
-    Sent(u16, Vec<(String, Vec<u8>)>),
+    Sent(Option<Millis>, u16, Vec<(String, Vec<u8>)>),
     Found(Vec<IpAddr>),
     Connected,
     Refused(Refusal),
@@ -91,10 +91,14 @@ impl Answered {
             Answer::Unkept(reason) => Self::Unkept(reason.into()),
             Answer::Kept(hash) => Self::Kept(Digest::from_bytes(hash)),
             Answer::Opened => Self::Opened,
-            Answer::Sent { status, headers } => {
+            Answer::Sent {
+                came,
+                status,
+                headers,
+            } => {
                 let headers = headers.into_iter();
                 let headers = headers.map(|(name, value)| (name.into(), value.to_vec()));
-                Self::Sent(status, headers.collect())
+                Self::Sent(came, status, headers.collect())
             }
             Answer::Found(addresses) => Self::Found(addresses),
             Answer::Connected => Self::Connected,

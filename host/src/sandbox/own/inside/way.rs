@@ -7,7 +7,7 @@ use crate::{
             stream::{Both, Incoming, Outgoing, Tell},
             wire::{Call, News, Number, Wish, Word},
         },
-        way::{Connection, Egress, Failure, Patience, Refusal, Way, WayBody},
+        way::{CameAt, Connection, Egress, Failure, Patience, Refusal, Way, WayBody},
     },
     visit::Visit,
 };
@@ -109,11 +109,14 @@ impl Way for Out {
         );
         tokio::spawn(give(body, outgoing));
         Box::pin(async move {
-            let Answered::Sent(status, headers) = asked.await? else {
+            let Answered::Sent(came, status, headers) = asked.await? else {
                 return Err(BROKEN);
             };
             let mut response = Response::new(incoming.boxed_unsync());
             *response.status_mut() = StatusCode::from_u16(status).map_err(|_| BROKEN)?;
+            if let Some(at) = came {
+                response.extensions_mut().insert(CameAt(at));
+            }
             for (name, value) in headers {
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| BROKEN)?;
                 let value = HeaderValue::from_bytes(&value).map_err(|_| BROKEN)?;

@@ -1,0 +1,59 @@
+//! `andon erase`: what an item carried and said goes for good.
+
+use super::{
+    Done, print,
+    state::{StateArg, alone, choose},
+};
+use crate::{
+    conveyor::wall_clock,
+    factory::Retention,
+    housekeeping::{Collector, erase},
+    item::ItemId,
+    journal::Filter,
+};
+use serde_json::json;
+
+/// Erase what an item carried, logged and left behind, with all of its tree
+///
+/// Payloads, labels, logs, workspaces, and what the audit says of calls. That there was an item, where
+/// it went and when, who erased it and why, stays. The item has to have ended: `andon cancel` takes it
+/// from the line.
+#[derive(Debug, clap::Args)]
+pub(super) struct Erase {
+    /// The item: its id, or a beginning of it that only one has. Its whole tree is erased.
+    item: String,
+    /// Why, for whoever looks later.
+    #[arg(long, value_name = "WHY")]
+    reason: String,
+    /// Who does it [default: the name of the user].
+    #[arg(long)]
+    by: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: StateArg,
+}
+
+impl Erase {
+    pub(super) fn execute(self) -> anyhow::Result<Done> {
+        let state = alone(&self.state.nearest()?)?;
+        let items = state.journal.list(&Filter::default())?;
+        let ids: Vec<ItemId> = items.into_iter().map(|summary| summary.item).collect();
+        let id = choose(&self.item, &ids)?;
+        let by = self.by.unwrap_or_else(crate::serve::user);
+        let now = wall_clock();
+        let erased = erase(&state, &id, now, &by, &self.reason);
+        // Also where it was erased before: then what an earlier call did not come to goes now. Nothing
+        // that is kept by any policy goes with it.
+        Collector::at_rest(&state, now, &Retention::default())?;
+        let erased = erased?;
+        if self.json {
+            print::json(&json!(erased))?;
+        } else {
+            let items = print::count(erased.items, "item");
+            print::text(&format!("erased {}: {items}", erased.root))?;
+        }
+        Ok(Done::Well)
+    }
+}

@@ -1,0 +1,494 @@
+//! What a retool would change: the difference of two revisions, as data and as a text. Pure.
+
+use super::render::{difference, rules};
+use crate::{
+    assembly::Revision,
+    digest::Digest,
+    escape::line as escaped,
+    grant::Grants,
+    line::{Line, Station},
+    lock::{Change, Effect, Lock, Pin, What, changes},
+    name::Name,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Write as _},
+};
+use utoipa::ToSchema;
+
+/// What a retool would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    /// The line.
+    pub line: Name,
+    /// The revision that runs.
+    pub from: u64,
+    /// Where the new one comes from: `line.toml`, or `revision 3`.
+    pub to: String,
+    /// The digest of the new revision: what was looked at is what is applied.
+    pub digest: Digest,
+    /// What is another about the line itself: its entry, where its visits run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Difference>,
+    /// Stations that are new, gone or another, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stations: Vec<StationPlan>,
+    /// Grants that open more than is open: each has to be accepted by its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widened: Vec<GrantPlan>,
+    /// Grants that open less.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub narrowed: Vec<GrantPlan>,
+    /// What happens to unfinished items at stations that are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<WaitingPlan>,
+}
+
+/// A value that is another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Difference {
+    /// Which: `limits.wall`, `next.leak`.
+    pub what: String,
+    /// As it is; none where it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// As it would be; none where it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+}
+
+/// How a station would be another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StationPlan {
+    /// The station.
+    pub station: Name,
+    /// Whether it is new, gone or another.
+    pub change: StationChange,
+    /// What is another about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+}
+
+/// What happens to a station.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StationChange {
+    /// It is new.
+    Added,
+    /// It goes.
+    Removed,
+    /// It is another.
+    Changed,
+}
+
+/// A grant that would be another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantPlan {
+    /// Of which station.
+    pub station: Name,
+    /// As it is, where there is one for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// As it would be; none where it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+    /// The name to accept it by: `scan:http GET https://api.example.com/**`. None where nobody has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<String>,
+}
+
+/// Unfinished items at a station that goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WaitingPlan {
+    /// The station.
+    pub station: Name,
+    /// How many there are now.
+    pub items: u64,
+    /// Where they would go; none where that was not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Name>,
+}
+
+/// Why a plan cannot be carried out as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Grants would be wider, and nobody accepted that.
+    #[error(
+        "{} would open more than is open, which has to be accepted\n  hint: look at each, and accept it by its name:{}",
+        grants(.0.len()), .0.iter().map(|name| format!("\n    --accept {}", quoted(name))).collect::<String>()
+    )]
+    Widens(Vec<String>),
+    /// What was accepted is none of it.
+    #[error("`--accept {}`: no grant that would be wider has this name\n  hint: `--dry-run` shows the names", escaped(.0))]
+    NoGrant(String),
+    /// What is applied is not what was looked at.
+    #[error(
+        "what the line's file says is another than what was looked at\n  hint: look at the plan once more"
+    )]
+    Another,
+    /// Items would have nowhere to go.
+    #[error(
+        "{items} unfinished items are at station `{station}`, which the new revision does not have\n  hint: `--move {station}=OTHER` sends them to another station, `--drain` waits until none is there"
+    )]
+    Homeless {
+        /// The station.
+        station: Name,
+        /// How many.
+        items: u64,
+    },
+    /// A station that stays needs no move.
+    #[error("`--move {old}={new}`: {why}")]
+    NoMove {
+        /// From.
+        old: Name,
+        /// To.
+        new: Name,
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+fn grants(count: usize) -> String {
+    match count {
+        1 => "a grant".into(),
+        n => format!("{n} grants"),
+    }
+}
+
+/// A text as a shell reads it back.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+impl Plan {
+    /// What it takes to get from one revision to another. `items` is how many unfinished items each
+    /// station has; `moves` says where those of stations go that the new revision does not have.
+    pub fn between(
+        (from, old): (u64, &Revision),
+        (to, new): (String, &Revision),
+        items: &BTreeMap<Name, u64>,
+        moves: &BTreeMap<Name, Name>,
+    ) -> Self {
+        let grants = changes(Some(&pins(old, new)), &pins(new, old));
+        let (mut widened, mut narrowed) = (Vec::new(), Vec::new());
+        for change in &grants {
+            if let (What::Grant { old, new }, Some(station)) = (&change.what, &change.station) {
+                let list = match change.effect {
+                    Effect::Widens | Effect::Replaces => &mut widened,
+                    Effect::Narrows | Effect::Neutral => &mut narrowed,
+                };
+                list.push(GrantPlan {
+                    station: station.clone(),
+                    old: old.clone(),
+                    new: new.clone(),
+                    accept: change.name(),
+                });
+            }
+        }
+        let gone = |name: &&Name| !new.line.stations.contains_key(*name);
+        let waiting = old.line.stations.keys().filter(gone).filter_map(|name| {
+            let items = items.get(name).copied().filter(|items| *items > 0)?;
+            Some(WaitingPlan {
+                station: name.clone(),
+                items,
+                to: moves.get(name).cloned(),
+            })
+        });
+        Self {
+            line: new.line.name.clone(),
+            from,
+            to,
+            digest: new.digest(),
+            settings: settings(&old.line, &new.line),
+            stations: stations(old, new, &grants),
+            waiting: waiting.collect(),
+            widened,
+            narrowed,
+        }
+    }
+
+    /// Whether nothing would be another.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty()
+            && self.stations.is_empty()
+            && self.widened.is_empty()
+            && self.narrowed.is_empty()
+    }
+
+    /// The stations that the new revision does not have.
+    pub fn removed(&self) -> impl Iterator<Item = &Name> {
+        let removed = |plan: &&StationPlan| plan.change == StationChange::Removed;
+        self.stations
+            .iter()
+            .filter(removed)
+            .map(|plan| &plan.station)
+    }
+
+    /// The stations whose grants narrow, so that what is under way there has more than it should.
+    pub fn narrows(&self) -> BTreeSet<Name> {
+        self.narrowed
+            .iter()
+            .map(|grant| grant.station.clone())
+            .collect()
+    }
+
+    /// The stations that would do their work otherwise: new and changed ones.
+    pub fn touched(&self) -> impl Iterator<Item = &Name> {
+        let stays = |plan: &&StationPlan| plan.change != StationChange::Removed;
+        self.stations.iter().filter(stays).map(|plan| &plan.station)
+    }
+
+    /// Whether all that widens is accepted by its name, and nothing else is.
+    ///
+    /// # Errors
+    /// What is not.
+    pub fn accepted(&self, names: &[String]) -> Result<(), Refusal> {
+        let named = |name: &String| self.widened.iter().any(|g| g.accept.as_ref() == Some(name));
+        if let Some(name) = names.iter().find(|name| !named(name)) {
+            return Err(Refusal::NoGrant(name.clone()));
+        }
+        let open: Vec<String> = (self.widened.iter())
+            .map(|grant| grant.accept.clone().unwrap_or_default())
+            .filter(|name| !names.contains(name))
+            .collect();
+        match open.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::Widens(open)),
+        }
+    }
+
+    /// Whether every unfinished item has somewhere to go, and every move is from a station that goes to
+    /// one that `new` has.
+    ///
+    /// # Errors
+    /// What is not so.
+    pub fn housed(
+        &self,
+        old: &Line,
+        new: &Line,
+        moves: &BTreeMap<Name, Name>,
+        drain: bool,
+    ) -> Result<(), Refusal> {
+        for (from, to) in moves {
+            let why = match () {
+                () if !old.stations.contains_key(from) => {
+                    "the line has no such station to move from"
+                }
+                () if new.stations.contains_key(from) => "the new revision still has this station",
+                () if !new.stations.contains_key(to) => {
+                    "the new revision has no such station to move to"
+                }
+                () if new.stations[to].join.is_some() => {
+                    "nothing can be moved to a station that joins"
+                }
+                () => continue,
+            };
+            return Err(Refusal::NoMove {
+                old: from.clone(),
+                new: to.clone(),
+                why,
+            });
+        }
+        let homeless = |plan: &&WaitingPlan| plan.to.is_none() && !drain;
+        match self.waiting.iter().find(homeless) {
+            None => Ok(()),
+            Some(plan) => Err(Refusal::Homeless {
+                station: plan.station.clone(),
+                items: plan.items,
+            }),
+        }
+    }
+}
+
+/// What a lock of this revision would pin, as far as two revisions are compared by it. Folders are named
+/// so that those of two lines in different folders compare.
+fn pins(revision: &Revision, other: &Revision) -> Lock {
+    let placed = |grants: &Grants| {
+        let mut grants = grants.clone();
+        if revision.folder != other.folder {
+            for mount in &mut grants.fs {
+                mount.host = revision.folder.join(&mount.host);
+            }
+        }
+        grants
+    };
+    let pin = |(name, station): (&Name, &Station)| {
+        let nothing = Digest::of([]);
+        let pin = Pin {
+            r#use: station.r#use.display().to_string(),
+            component: revision.components.get(name).copied().unwrap_or(nothing),
+            requires: Vec::new(),
+            assets: (station.assets.iter())
+                .map(|asset| {
+                    (
+                        asset.guest.clone(),
+                        Digest::of(asset.host.as_os_str().as_encoded_bytes()),
+                    )
+                })
+                .collect(),
+            grants: placed(&station.grants),
+        };
+        (name.clone(), pin)
+    };
+    Lock {
+        vars: BTreeMap::new(),
+        stations: revision.line.stations.iter().map(pin).collect(),
+    }
+}
+
+fn settings(old: &Line, new: &Line) -> Vec<Difference> {
+    let about = |line: &Line| {
+        let bare = Line {
+            stations: BTreeMap::new(),
+            ..line.clone()
+        };
+        serde_json::to_value(bare).unwrap_or_default()
+    };
+    difference(&about(old), &about(new))
+}
+
+fn stations(old: &Revision, new: &Revision, grants: &[Change]) -> Vec<StationPlan> {
+    let (before, now) = (&old.line.stations, &new.line.stations);
+    let names: BTreeSet<&Name> = before.keys().chain(now.keys()).collect();
+    let plan = |name: &Name| {
+        let (change, differences) = match (before.get(name), now.get(name)) {
+            (None, Some(station)) => (
+                StationChange::Added,
+                vec![component(None, new.components.get(name)), leads(station)],
+            ),
+            (Some(_), None) => (StationChange::Removed, Vec::new()),
+            (Some(was), Some(is)) => {
+                let mut all = Vec::new();
+                let (a, b) = (old.components.get(name), new.components.get(name));
+                if a != b {
+                    all.push(component(a, b));
+                }
+                all.extend(
+                    grants
+                        .iter()
+                        .filter(|c| c.station.as_ref() == Some(name))
+                        .filter_map(asset),
+                );
+                all.extend(difference(&bare(was), &bare(is)));
+                (StationChange::Changed, all)
+            }
+            (None, None) => return None,
+        };
+        let same = change == StationChange::Changed && differences.is_empty();
+        (!same).then(|| StationPlan {
+            station: name.clone(),
+            change,
+            differences,
+        })
+    };
+    names.into_iter().filter_map(plan).collect()
+}
+
+/// A station without what is told otherwise.
+fn bare(station: &Station) -> serde_json::Value {
+    let bare = Station {
+        r#use: Default::default(),
+        assets: Vec::new(),
+        grants: Grants::default(),
+        ..station.clone()
+    };
+    serde_json::to_value(bare).unwrap_or_default()
+}
+
+fn component(old: Option<&Digest>, new: Option<&Digest>) -> Difference {
+    Difference {
+        what: "component".into(),
+        old: old.map(Digest::short),
+        new: new.map(Digest::short),
+    }
+}
+
+fn leads(station: &Station) -> Difference {
+    let ports = (station.next.iter()).map(|(port, to)| format!("{port} = {}", rules(to)));
+    Difference {
+        what: "next".into(),
+        old: None,
+        new: Some(ports.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn asset(change: &Change) -> Option<Difference> {
+    match &change.what {
+        What::Asset { guest, old, new } => Some(Difference {
+            what: format!("asset {guest}"),
+            old: old.as_ref().map(Digest::short),
+            new: new.as_ref().map(Digest::short),
+        }),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, from, to, .. } = self;
+        write!(f, "{line}: revision {from} -> {}", escaped(to))?;
+        if self.is_empty() {
+            return f.write_str("\n  nothing changes");
+        }
+        for difference in &self.settings {
+            write!(f, "\n  line    {difference}")?;
+        }
+        for plan in &self.stations {
+            let (mark, word) = match plan.change {
+                StationChange::Added => ('+', " (new)"),
+                StationChange::Removed => ('-', " (gone)"),
+                StationChange::Changed => ('~', ""),
+            };
+            write!(f, "\n  {mark} {}{word}", plan.station)?;
+            for difference in &plan.differences {
+                write!(f, "\n      {difference}")?;
+            }
+        }
+        for (word, list) in [("wider", &self.widened), ("narrower", &self.narrowed)] {
+            for grant in list {
+                write!(f, "\n  {word:<8} {}: {}", grant.station, Grant(grant))?;
+            }
+        }
+        for plan in &self.waiting {
+            let WaitingPlan { station, items, to } = plan;
+            write!(f, "\n  waiting  {station}: {items} unfinished, ")?;
+            match to {
+                Some(to) => write!(f, "moved to {to}")?,
+                None => f.write_str("nowhere to go")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A grant as it changes.
+struct Grant<'a>(&'a GrantPlan);
+
+impl fmt::Display for Grant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.old, &self.0.new) {
+            (Some(old), Some(new)) => write!(f, "{} -> {}", escaped(old), escaped(new)),
+            (None, Some(new)) => f.write_str(&escaped(new)),
+            (Some(old), None) => write!(f, "no more {}", escaped(old)),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escaped(&self.what))?;
+        if let Some(old) = &self.old {
+            write!(f, " {}", escaped(old))?;
+        }
+        f.write_str(" ->")?;
+        match &self.new {
+            Some(new) => {
+                f.write_char(' ')?;
+                f.write_str(&escaped(new))
+            }
+            None => f.write_str(" nothing"),
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! `andon serve` as a process: what commands and callers over TCP come to, and how it ends.
+
+use crate::ground::{Came, Ground, on_the_way};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::{Child, ChildStderr, ExitStatus, Stdio},
+};
+
+const LINE: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\n";
+const REJECTS: &str =
+    "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@rejects\"\nnext = \"done\"\n";
+const PARKS: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@parks.wat\"\nnext = \"done\"\nlimits = { wall = \"1h\" }\n";
+
+/// A daemon; killed with the test where it has not ended.
+struct Daemon {
+    child: Child,
+    said: BufReader<ChildStderr>,
+    /// Where it is reached over TCP.
+    address: String,
+}
+
+impl Daemon {
+    /// One that serves.
+    fn start(ground: &Ground, arguments: &[&str]) -> Self {
+        let mut child = ground
+            .command(&[&["serve"], arguments].concat())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let said = BufReader::new(child.stderr.take().expect("piped"));
+        let mut daemon = Self {
+            child,
+            said,
+            address: String::new(),
+        };
+        let serving = daemon.hears("serving ");
+        if let Some((_, address)) = serving.trim_end().split_once("http://") {
+            daemon.address = address.into();
+        }
+        daemon
+    }
+
+    /// The next line of its log that has this in it.
+    fn hears(&mut self, what: &str) -> String {
+        let mut all = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.said.read_line(&mut line).expect("readable");
+            assert!(read > 0, "it ended without `{what}`:\n{all}");
+            if line.contains(what) {
+                return line;
+            }
+            all.push_str(&line);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process"), signal).expect("it can be signalled");
+    }
+
+    /// What it came to, and what it said at last.
+    fn ended(mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        self.said.read_to_string(&mut rest).expect("readable");
+        (self.child.wait().expect("it ends"), rest)
+    }
+
+    /// What comes back of a request over TCP: status and body.
+    fn ask(&self, request: &str, headers: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let text = format!(
+            "{request} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+            self.address,
+            body.len()
+        );
+        stream.write_all(text.as_bytes()).expect("it takes it");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        (status.expect("a status"), body.into())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks until it is so; the daemon does what it was told on its own time.
+fn until(ground: &Ground, arguments: &[&str], fits: impl Fn(&Came) -> bool) -> Came {
+    loop {
+        let came = ground.andon(arguments);
+        if fits(&came) {
+            return came;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn from_a_submission_to_its_result() {
+    let ground = Ground::new();
+    ground
+        .line(LINE)
+        .write("a.txt", "a\n")
+        .write("b.txt", "b\n");
+    let daemon = Daemon::start(&ground, &["."]);
+    let waits = ["submit", "l", "a.txt", "--wait", "60s"];
+    assert_eq!(ground.andon(&waits).well(), "a\ns 1\n");
+    // The same file is the same item.
+    assert_eq!(ground.andon(&waits).well(), "a\ns 1\n");
+    let again = ground.andon(&["submit", "l", "a.txt", "--json"]).well();
+    assert!(again.contains("\"known\":true"), "{again}");
+    let items = ground.andon(&["items", "--json"]).well();
+    assert_eq!(items.matches("\"phase\":\"done\"").count(), 1, "{items}");
+    let came = ground.andon(&["show", &first(&ground)]);
+    assert!(came.stdout.contains("phase    done"), "{came:?}");
+    let status = ground.andon(&["status", "--watch"]).well();
+    assert!(status.starts_with("l  revision 1"), "{status}");
+    // A second process may not have the folder.
+    let run = ground.andon(&["run", ".", "b.txt"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("in use by another andon"), "{run:?}");
+    ground.andon(&["drain", "--within", "10s"]).well();
+    let (status, said) = daemon.ended();
+    assert!(status.success(), "{said}");
+    assert!(!ground.path(".andon/serve.sock").exists());
+    let status = ground.andon(&["status"]).well();
+    assert!(status.starts_with("no daemon runs these lines"), "{status}");
+    // What is submitted now is carried by the next daemon, which knows its lines.
+    let item = ground
+        .command(&["submit", "l", "b.txt"])
+        .output()
+        .expect("it runs");
+    let item = String::from_utf8(item.stdout)
+        .expect("text")
+        .trim()
+        .to_string();
+    let daemon = Daemon::start(&ground, &[]);
+    until(&ground, &["items", "--phase", "done", "--json"], |came| {
+        came.stdout.lines().count() == 2
+    });
+    let came = ground.andon(&["show", &item]);
+    assert!(came.stdout.contains("result   6 B"), "{came:?}");
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().0.success());
+}
+
+/// The id of the first item.
+fn first(ground: &Ground) -> String {
+    let items = ground.command(&["items"]).output().expect("it runs");
+    let items = String::from_utf8(items.stdout).expect("text");
+    let line = items.lines().nth(1).expect("an item");
+    line.split(' ').next().expect("its id").into()
+}
+
+#[test]
+fn jams_are_cleared_beside_the_daemon() {
+    let ground = Ground::new();
+    ground.line(REJECTS);
+    for name in ["a", "b", "c"] {
+        ground.write(&format!("in/{name}.txt"), name);
+    }
+    let mut daemon = Daemon::start(&ground, &[".", "--json"]);
+    ground
+        .andon(&["submit", "l", "in", "--priority", "high"])
+        .well();
+    let jam = daemon.hears("\"event\":\"jammed\"");
+    assert!(jam.contains("rejected"), "{jam}");
+    let jammed = ["items", "--jammed", "--json"];
+    until(&ground, &jammed, |came| came.stdout.lines().count() == 3);
+    let item = first(&ground);
+    let cleared = ground
+        .andon(&["clear", &item, "skip", "--why", "it is fine"])
+        .well();
+    assert_eq!(cleared, "ITEM is done at `s`\n");
+    let twice = ground.andon(&["clear", &item, "skip"]);
+    insta::assert_snapshot!(twice.whole());
+    let all = [
+        "clear", "--all", "scrap", "--reason", "reject", "--by", "ada",
+    ];
+    assert_eq!(ground.andon(&all).well().matches("is scrapped").count(), 2);
+    let none = ground.andon(&all);
+    assert_eq!((none.code, &*none.stderr), (Some(0), "no jams\n"));
+    for wrong in [
+        &["clear", "--all", "x", "retry"][..],
+        &["clear", "x"],
+        &["clear", "x", "wish"],
+        &["clear", "--all", "edit", "--file", "in/a.txt"],
+    ] {
+        assert_eq!(ground.andon(wrong).code, Some(1), "{wrong:?}");
+    }
+    let shown = ground.andon(&["show", &first(&ground)]).well();
+    assert!(
+        shown.contains("cleared by tester: skip by `pass` (it is fine)"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn stations_are_paused_and_items_run_again_or_cancelled() {
+    let ground = Ground::new();
+    ground
+        .line(LINE)
+        .write("a.txt", "a\n")
+        .write("b.txt", "b\n");
+    let _daemon = Daemon::start(&ground, &["."]);
+    ground
+        .andon(&["submit", "l", "a.txt", "--wait", "60s"])
+        .well();
+    ground.andon(&["pause", "s", "--why", "lunch"]).well();
+    let status = ground.andon(&["status"]).well();
+    assert!(status.contains("paused by tester: lunch"), "{status}");
+    let rerun = ["rerun", &first(&ground), "--from", "s", "--key", "once"];
+    ground.andon(&rerun).well();
+    let known = ground.andon(&rerun);
+    assert_eq!(known.stderr, "it was run again before with this key\n");
+    let waiting = ground
+        .andon(&["items", "--phase", "waiting", "--json"])
+        .well();
+    assert_eq!(waiting.lines().count(), 1, "{waiting}");
+    let waiting: serde_json::Value = serde_json::from_str(&waiting_of(&ground)).expect("JSON");
+    let item = waiting["item"].as_str().expect("an id");
+    assert_eq!(
+        ground.andon(&["cancel", item]).well(),
+        "ITEM is scrapped at `s`\n"
+    );
+    let again = ground.andon(&["cancel", item]);
+    assert_eq!(again.code, Some(1), "{again:?}");
+    ground.andon(&["resume", "s"]).well();
+    let submit = ["submit", "l", "b.txt", "--wait", "60s"];
+    assert_eq!(ground.andon(&submit).well(), "b\ns 1\n");
+    for wrong in [
+        &["pause", "gone"][..],
+        &["pause", "s", "--line", "gone"],
+        &["rerun", item, "--from", "gone"],
+        &["cancel", "gone"],
+        &["submit", "gone", "a.txt"],
+        &["submit", "l", "a.txt", "--deadline", "soon"],
+        &["answer", item, "yes"],
+        &["answer", item],
+        &["status", "gone"],
+    ] {
+        let came = ground.andon(wrong);
+        assert_eq!(came.code, Some(1), "{wrong:?}: {came:?}");
+        assert!(came.stderr.starts_with("error: "), "{wrong:?}: {came:?}");
+    }
+}
+
+/// What is listed of the item that waits, its id as it is.
+fn waiting_of(ground: &Ground) -> String {
+    let list = ["items", "--phase", "waiting", "--json"];
+    let items = ground.command(&list).output().expect("it runs");
+    String::from_utf8(items.stdout).expect("text")
+}
+
+#[test]
+fn callers_over_tcp_need_a_token() {
+    let ground = Ground::new();
+    ground.line(LINE);
+    let daemon = Daemon::start(&ground, &[".", "--listen", "127.0.0.1:0"]);
+    let token = |name: &str, role: &str| {
+        let made = ground.andon(&["token", "add", name, "--role", role]);
+        format!("authorization: Bearer {}\r\n", made.well().trim())
+    };
+    let (viewer, operator) = (token("ada", "viewer"), token("bot@ci", "operator"));
+    assert_eq!(daemon.ask("GET /v1/status", "", "").0, 401);
+    assert_eq!(daemon.ask("GET /v1/status", &viewer, "").0, 200);
+    let submit = "POST /v1/lines/l/items?wait=60s&source=x.txt&label=a=b";
+    assert_eq!(daemon.ask(submit, &viewer, "x\n").0, 403);
+    let key = format!("{operator}idempotency-key: 1\r\ncontent-type: text/plain\r\n");
+    let (status, first) = daemon.ask(submit, &key, "x\n");
+    assert_eq!(status, 200, "{first}");
+    let (status, second) = daemon.ask(submit, &key, "x\n");
+    assert_eq!(status, 200, "{second}");
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let (first, second) = (parsed(&first), parsed(&second));
+    assert_eq!(first["item"], second["item"]);
+    assert_eq!(
+        (&first["known"], &second["known"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(second["outcome"]["results"][0]["body"]["text"], "x\ns 1\n");
+    let (_, described) = daemon.ask("GET /openapi.json", &viewer, "");
+    let printed = ground.andon(&["schema", "--openapi"]).well();
+    assert_eq!(parsed(&described), parsed(&printed));
+    let (_, figures) = daemon.ask("GET /metrics", &viewer, "");
+    assert!(
+        figures.contains("andon_line_revision{line=\"l\"} 1.0"),
+        "{figures}"
+    );
+    assert!(
+        !figures.contains(first["item"].as_str().expect("an id")),
+        "{figures}"
+    );
+    // A daemon that runs knows of it at once.
+    ground.andon(&["token", "revoke", "ada"]).well();
+    assert_eq!(daemon.ask("GET /v1/status", &viewer, "").0, 401);
+    let list = ground.andon(&["token", "list"]).well();
+    assert_eq!(list, "bot@ci  operator  until it is revoked\n");
+    for wrong in [
+        &["token", "add", "bot@ci", "--role", "viewer"][..],
+        &["token", "add", "a b", "--role", "viewer"],
+        &["token", "add", "a", "--role", "king"],
+        &["token", "revoke", "ada"],
+    ] {
+        assert_eq!(ground.andon(wrong).code, Some(1), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_the_next_daemon_goes_on() {
+    let ground = Ground::new();
+    ground.line(PARKS).write("a.txt", "a\n");
+    let mut daemon = Daemon::start(&ground, &[".", "--drain", "1h"]);
+    ground.andon(&["submit", "l", "a.txt"]).well();
+    let works = ["items", "--phase", "working", "--json"];
+    until(&ground, &works, |came| came.stdout.lines().count() == 1);
+    daemon.signal(Signal::TERM);
+    daemon.hears("stopping");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended().0.code(), Some(130));
+    // Its socket is still there, and nobody listens.
+    assert!(ground.path(".andon/serve.sock").exists());
+    let status = ground.andon(&["status"]).well();
+    assert!(status.starts_with("no daemon runs these lines"), "{status}");
+    let daemon = Daemon::start(&ground, &["."]);
+    until(&ground, &works, |came| came.stdout.lines().count() == 1);
+    ground.andon(&["drain", "--within", "0s"]).well();
+    assert_eq!(daemon.ended().0.code(), Some(0));
+}
+
+#[test]
+fn daemons_that_do_not_begin() {
+    let ground = Ground::new();
+    ground.line(LINE);
+    let said = |arguments: &[&str]| {
+        let came = ground.andon(&[&["serve"], arguments].concat());
+        let lines: Vec<&str> = came
+            .stderr
+            .lines()
+            .filter(|line| !on_the_way(line))
+            .collect();
+        format!(
+            "{:?} {}\n{}\n",
+            came.code,
+            arguments.join(" "),
+            lines.join("\n")
+        )
+    };
+    let mut all = said(&[]);
+    all += &said(&["gone"]);
+    all += &said(&[".", "."]);
+    all += &said(&[".", "--listen", "0.0.0.0:80"]);
+    all += &said(&[".", "--listen", "localhost"]);
+    let deep = "d".repeat(120);
+    std::fs::create_dir(ground.path(&deep)).expect("made");
+    all += &said(&[".", "--state", &deep]).replace(&deep, "DEEP");
+    let daemon = Daemon::start(&ground, &["."]);
+    all += &said(&["."]);
+    insta::assert_snapshot!(all);
+    drop(daemon);
+    std::fs::remove_file(ground.path(".andon/serve.sock")).expect("a dead daemon's");
+    ground.write(".andon/serve.sock", "mine");
+    let came = said(&["."]);
+    assert!(came.contains("is no socket"), "{came}");
+}
