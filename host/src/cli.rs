@@ -28,6 +28,7 @@ mod new;
 mod pause;
 mod print;
 mod progress;
+mod replay;
 mod rerun;
 mod results;
 mod retool;
@@ -41,6 +42,7 @@ mod state;
 mod status;
 mod submit;
 mod terminal;
+mod test;
 mod token;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -75,6 +77,8 @@ enum Command {
     Items(items::Items),
     Show(show::Show),
     Diff(diff::Diff),
+    Replay(replay::Replay),
+    Test(test::Test),
     Audit(audit::Audit),
     Logs(logs::Logs),
     Clear(clear::Clear),
@@ -102,7 +106,7 @@ enum Command {
 
 /// The groups of the help text; a test holds them against the commands.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Author a station", &["new", "build", "schema"]),
+    ("Author a station", &["new", "build", "schema", "test"]),
     (
         "Run a line",
         &[
@@ -115,6 +119,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "items",
             "show",
             "diff",
+            "replay",
             "logs",
             "audit",
             "clear",
@@ -181,6 +186,8 @@ pub fn main() -> ExitCode {
         Command::Items(command) => command.execute(),
         Command::Show(command) => command.execute(),
         Command::Diff(command) => command.execute(),
+        Command::Replay(command) => command.execute(),
+        Command::Test(command) => command.execute(),
         Command::Audit(command) => command.execute(),
         Command::Clear(command) => command.execute(),
         Command::Retool(command) => command.execute(),

@@ -19,6 +19,7 @@ mod timers;
 pub use board::{Board, Came, Counts, Notice};
 pub use error::ConveyorError;
 pub use order::{Change, Changed, Handle, Order, Ramp, Reply, Revised, Submitted, Unable};
+pub(crate) use start::seed;
 
 use crate::{
     digest::Digest,

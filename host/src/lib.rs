@@ -37,6 +37,7 @@ pub mod conveyor;
 pub mod housekeeping;
 pub mod lines;
 pub mod notify;
+pub mod replay;
 pub mod retool;
 pub mod sinks;
 pub mod sources;

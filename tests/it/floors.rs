@@ -30,6 +30,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "housekeeping",
             "lines",
             "notify",
+            "replay",
             "retool",
             "sinks",
             "sources",

@@ -37,7 +37,7 @@ impl Daemon {
             said,
             address: String::new(),
         };
-        let serving = daemon.hears("serving ");
+        let serving = daemon.hears("serving");
         if let Some((_, address)) = serving.trim_end().split_once("http://") {
             daemon.address = address.into();
         }
@@ -234,7 +234,7 @@ fn stations_are_paused_and_items_run_again_or_cancelled() {
     let item = waiting["item"].as_str().expect("an id");
     assert_eq!(
         ground.andon(&["cancel", item]).well(),
-        "ITEM is scrapped at `s`\n"
+        "ITEM is scrapped\n"
     );
     let again = ground.andon(&["cancel", item]);
     assert_eq!(again.code, Some(1), "{again:?}");

@@ -65,6 +65,17 @@ impl Assembled {
     }
 }
 
+impl Assembled {
+    /// The line that runs, of a revision that was revived: all that it needs is in the state folder, and
+    /// nothing is written.
+    ///
+    /// # Errors
+    /// When an asset is gone.
+    pub fn kept_line(&self, stock: Stock<'_>) -> Result<Line, AssetError> {
+        self.placed(&stock.shelf())
+    }
+}
+
 impl Assembly<'_> {
     /// Assembles a revision from the state folder that it was kept in, whatever has become of the files
     /// that it was made from. It was held to the line's lock when it was kept; the ceiling is that of

@@ -133,7 +133,13 @@ impl Running {
 }
 
 /// The seed of an attempt's randomness: the same when it is run again, another for every other.
-fn seed(factory: &[u8; 16], item: &ItemId, station: &Name, nth: u32, attempt: u32) -> [u8; 32] {
+pub(crate) fn seed(
+    factory: &[u8; 16],
+    item: &ItemId,
+    station: &Name,
+    nth: u32,
+    attempt: u32,
+) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("andon 2026 seed of an attempt");
     hasher.update(factory);
     hasher.update(item.as_str().as_bytes());

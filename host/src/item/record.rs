@@ -369,10 +369,11 @@ impl Arrival {
 
 impl Record {
     /// The names of all kinds, as stores keep them beside the facts.
-    pub const KINDS: [&str; 16] = [
+    pub const KINDS: [&str; 17] = [
         "taken",
         "started",
         "interrupted",
+        "recalled",
         "moved",
         "split",
         "finished",

@@ -30,7 +30,7 @@ type Factory = (Option<PathBuf>, Vec<SocketAddr>);
 /// The gates of all lines.
 pub(super) struct Gates {
     journal: Arc<dyn Journal>,
-    content: Content,
+    log: Log,
     clock: fn() -> Millis,
     open: RwLock<Open>,
 }
@@ -48,8 +48,8 @@ struct Open {
 impl Gates {
     pub(super) fn new(journal: Arc<dyn Journal>, content: Content, clock: fn() -> Millis) -> Self {
         Self {
+            log: Log::new(journal.clone(), content),
             journal,
-            content,
             clock,
             open: RwLock::default(),
         }
@@ -89,10 +89,7 @@ impl Gates {
                     auditor: Arc::new(JournalAuditor(self.journal.clone())),
                     resolvers: key.1.clone(),
                     clock: self.clock,
-                    log: Some(Log {
-                        journal: self.journal.clone(),
-                        content: self.content.clone(),
-                    }),
+                    log: Some(self.log.clone()),
                 });
                 open.gates.insert(key, gate.clone());
                 gate

@@ -27,7 +27,7 @@ mod tcp;
 mod tests;
 mod unpack;
 
-pub use book::Log;
+pub use book::{Log, Played};
 pub use exchange::Exchange;
 pub use passage::Closed;
 
@@ -98,8 +98,6 @@ struct Inner {
     names: names::Names,
     dialler: dial::Dialler,
     under_way: Arc<Semaphore>,
-    /// The visits whose effects are under way.
-    recordings: Arc<book::Underway>,
     stations: RwLock<HashMap<Key, Arc<Outlet>>>,
 }
 
@@ -127,7 +125,6 @@ impl Gate {
             dialler: dial::Dialler::default(),
             means,
             under_way: Arc::new(Semaphore::new(OF_ALL as usize)),
-            recordings: Arc::default(),
             stations: RwLock::default(),
         }))
     }

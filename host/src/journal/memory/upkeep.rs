@@ -95,6 +95,7 @@ impl Upkeep for Memory {
                 for item in tree.into_iter().take(most - removed) {
                     kept.items.remove(&item);
                     kept.order.retain(|other| *other != item);
+                    kept.effects.remove(&item);
                     kept.deliveries.retain(|(other, _), _| *other != item);
                     kept.delivered.remove(&item);
                     kept.effects.remove(&item);

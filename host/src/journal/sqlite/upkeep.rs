@@ -20,6 +20,7 @@ const OF_ITEMS: &[&str] = &[
     "DELETE FROM records WHERE item = ?",
     "DELETE FROM effects WHERE item = ?",
     "DELETE FROM deliveries WHERE item = ?",
+    "DELETE FROM effects WHERE item = ?",
 ];
 
 /// Whether an item has ended. The index of those that may go is for just these words.

@@ -5,7 +5,7 @@ use super::{Inner, recording::Recording};
 use crate::{
     content::Content,
     effect::{Asked, Decision, Effect, Ended, Intent, Ledger, Slip, VisitKey, idempotency_key},
-    journal::Journal,
+    journal::{Journal, Memory},
     sandbox::way::{Failure, Refusal},
     visit::{Run, Visit},
 };
@@ -15,13 +15,58 @@ use std::{
 };
 use tokio::sync::{Notify, OnceCell};
 
-/// Where effects are kept.
+/// Where effects are kept. Cheap to clone; all gates of a state folder share one, so that a run knows
+/// what another gate's has under way.
 #[derive(Clone)]
 pub struct Log {
-    /// The journal.
-    pub journal: Arc<dyn Journal>,
+    pub(super) journal: Arc<dyn Journal>,
     /// Bodies that are too long for it.
-    pub content: Content,
+    pub(super) content: Content,
+    /// The visits whose effects are under way.
+    underway: Arc<Underway>,
+    /// Where nothing leaves: what calls are answered from.
+    pub(super) played: Option<Arc<Played>>,
+}
+
+impl Log {
+    /// A log in a journal, with the content store beside it.
+    pub fn new(journal: Arc<dyn Journal>, content: Content) -> Self {
+        Self {
+            journal,
+            content,
+            underway: Arc::default(),
+            played: None,
+        }
+    }
+
+    /// The log of a visit that is replayed offline: a call that is not in it ends the visit.
+    pub fn played(played: Arc<Played>, content: Content) -> Self {
+        Self {
+            played: Some(played),
+            ..Self::new(Arc::new(Memory::new()), content)
+        }
+    }
+}
+
+/// The effects of a visit that is replayed offline, and what it asked for.
+pub struct Played {
+    effects: Vec<Effect>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Played {
+    /// The recorded effects of a visit, in the order of runs and numbers.
+    pub fn new(effects: Vec<Effect>) -> Self {
+        Self {
+            effects,
+            asked: Mutex::default(),
+        }
+    }
+
+    /// What was asked for so far, in order, but for what an earlier attempt had done.
+    pub fn asked(&self) -> Vec<String> {
+        lock(&self.asked).clone()
+    }
 }
 
 /// The effects of one visit in its present run.
@@ -56,8 +101,21 @@ impl Book {
         gate: &Arc<Inner>,
         asked: Asked,
     ) -> Result<Ruled, Refusal> {
-        let ledger = self.ledger.get_or_try_init(|| self.read(gate)).await?;
-        let decision = lock(ledger).ask(asked);
+        let ledger = self.ledger.get_or_try_init(|| self.read()).await?;
+        let what = asked.what.clone();
+        let mut decision = lock(ledger).ask(asked);
+        if let Some(played) = &self.log.played {
+            if let Decision::Issue(_) = decision {
+                decision = Decision::Diverged(format!(
+                    "it asks for `{what}`, which is not recorded, and nothing leaves in a replay"
+                ));
+            }
+            // What an earlier attempt did is not among the calls of this one.
+            let earlier = matches!(&decision, Decision::Answer(one) if one.run < self.run.first);
+            if !earlier {
+                lock(&played.asked).push(what);
+            }
+        }
         match decision {
             Decision::Answer(effect) => Ok(Ruled::Answered(effect)),
             Decision::Issue(Slip { number, intent }) => {
@@ -68,7 +126,7 @@ impl Book {
                     intent,
                     end: None,
                 };
-                let underway = gate.recordings.enter(&self.visit);
+                let underway = self.log.underway.enter(&self.visit);
                 let recording = Recording::new(self.clone(), gate.clone(), effect, underway);
                 Ok(Ruled::Leaves(Box::new(recording)))
             }
@@ -78,10 +136,12 @@ impl Book {
     }
 
     /// What earlier runs recorded, when all that they began has ended.
-    async fn read(&self, gate: &Inner) -> Result<Mutex<Ledger>, Refusal> {
+    async fn read(&self) -> Result<Mutex<Ledger>, Refusal> {
         let mut past = Vec::new();
-        if self.run.number > 1 {
-            gate.recordings.settled(&self.visit).await;
+        if let Some(played) = &self.log.played {
+            past.clone_from(&played.effects);
+        } else if self.run.number > 1 {
+            self.log.underway.settled(&self.visit).await;
             let VisitKey { item, station, nth } = self.visit.clone();
             let read = self.log.journal.effects(item, Some((station, nth))).await;
             let read = read.map_err(|error| {
@@ -109,7 +169,7 @@ impl Book {
 
 /// How many effects of each visit are under way: they may outlast the run that began them.
 #[derive(Default)]
-pub(super) struct Underway {
+struct Underway {
     visits: Mutex<HashMap<VisitKey, usize>>,
     less: Notify,
 }

@@ -78,6 +78,11 @@ pub(super) async fn look_up(visiting: Arc<Visiting>, name: String) -> Result<Vec
         let denial = not_granted(&denied, &format!("{name}:PORT"), granted_at);
         return Err(visiting.deny(Deed::LookUp, what, denial));
     }
+    if (visiting.book.as_ref()).is_some_and(|book| book.log.played.is_some()) {
+        return Err(Refusal::Diverged(format!(
+            "it looks up `{name}`, which is not recorded, and nothing leaves in a replay"
+        )));
+    }
     if let Some(pinned) = visiting.pins.of(&name) {
         return Ok(pinned);
     }

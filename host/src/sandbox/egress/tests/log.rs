@@ -33,10 +33,7 @@ impl Desk {
             auditor: Arc::new(Notes::default()),
             resolvers: setting.resolvers,
             clock: || 1_000,
-            log: Some(Log {
-                journal: journal.clone(),
-                content: content.clone(),
-            }),
+            log: Some(Log::new(journal.clone(), content.clone())),
         });
         let terms = Terms {
             rights: Rights {
