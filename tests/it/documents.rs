@@ -7,7 +7,7 @@
 //! another kind after `<!-- file: NAME -->` is written to that file first.
 //!
 //! An item's id stands for whichever the item has, and for the same wherever it stands, in commands as
-//! well. `cd` holds for the commands after it. A command that ends with ` &` has shown when it has
+//! well; so does an address of this machine with its port. `cd` holds for the commands after it. A command that ends with ` &` has shown when it has
 //! printed what is below it, and goes on until its document ends. A command that only looks is given
 //! until it shows it, as a reader would look again.
 
@@ -20,6 +20,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -111,7 +112,7 @@ fn commands(block: &str) -> Vec<(String, String)> {
 struct Shell {
     ground: Ground,
     folder: PathBuf,
-    /// Which item each id of the document stands for.
+    /// Which item each id of the document stands for, and which address each address.
     ids: Ids,
     /// What goes on; each leads a process group.
     beside: Vec<Child>,
@@ -202,17 +203,21 @@ impl Shell {
             .expect("bash runs");
         let said = BufReader::new(child.stdout.take().expect("piped"));
         self.beside.push(child);
-        let mut lines = said.lines().map_while(Result::ok);
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            // What it says when nobody listens any more is read all the same: a full pipe would stop it.
+            said.lines().map_while(Result::ok).for_each(|line| {
+                let _ = tell.send(line);
+            });
+        });
         let mut printed = String::new();
-        for line in lines.by_ref() {
+        while let Ok(line) = told.recv_timeout(LONGEST) {
             if !ground::on_the_way(&line) {
                 printed += line.trim_end();
                 printed.push('\n');
             }
             if let Some(ids) = fits(shown, &printed, &self.ids) {
                 self.ids = ids;
-                // Nobody reads what else it says, and it says it all the same.
-                std::thread::spawn(move || lines.for_each(drop));
                 return Ok(());
             }
         }
@@ -233,6 +238,21 @@ impl Drop for Shell {
     }
 }
 
+/// The text without what is another each time, and that.
+fn without_names(text: &str) -> (String, Vec<String>) {
+    const HERE: &str = "127.0.0.1:";
+    let (text, mut names) = ground::without_ids(text);
+    let mut parts = text.split(HERE);
+    let mut plain = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        names.push(format!("{HERE}{}", &part[..part.len() - rest.len()]));
+        plain += HERE;
+        plain += rest;
+    }
+    (plain, names)
+}
+
 /// Whether what is printed is what is shown: then which item each id stands for.
 fn fits(shown: &str, printed: &str, ids: &Ids) -> Option<Ids> {
     fn lines(shown: &[&str], printed: &[&str], ids: &Ids) -> Option<Ids> {
@@ -243,8 +263,8 @@ fn fits(shown: &str, printed: &str, ids: &Ids) -> Option<Ids> {
             }
             [first, rest @ ..] => {
                 let (line, others) = printed.split_first()?;
-                let (shown, named) = ground::without_ids(first);
-                let (printed, items) = ground::without_ids(line);
+                let (shown, named) = without_names(first);
+                let (printed, items) = without_names(line);
                 if !one(&shown, &printed) {
                     return None;
                 }
@@ -358,6 +378,30 @@ fn references_are_complete_and_their_examples_are_sound() {
             assert_eq!(problems, "None", "{document}");
         }
     }
+}
+
+/// What systemd would run is a command line that `andon` takes, and is given the time that it asks for.
+#[test]
+fn the_unit_in_the_document_starts_a_daemon() {
+    let text = fs::read_to_string(root().join("host/SERVE.md")).expect("SERVE.md");
+    let unit = blocks(&text).into_iter().find_map(|block| match block {
+        Block::File { name, content } if name == "andon.service" => Some(content),
+        _ => None,
+    });
+    let unit = unit.expect("a unit");
+    let value = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("no `{key}`"))
+    };
+    let mut words = value("ExecStart").split(' ');
+    assert_eq!(words.next(), Some("/usr/local/bin/andon"));
+    let words: Vec<&str> = words.collect();
+    // With `--help` it says what it would take, unless it takes something of this not.
+    let ground = Ground::new();
+    ground.andon(&[&*words, &["--help"]].concat()).well();
+    let drain = words.iter().skip_while(|word| **word != "--drain").nth(1);
+    let seconds = |text: &str| text.strip_suffix('s').and_then(|n| n.parse::<u64>().ok());
+    assert!(seconds(value("TimeoutStopSec")) > drain.and_then(|drain| seconds(drain)));
 }
 
 /// The names of all properties in a schema.
