@@ -284,7 +284,7 @@ fn a_recorded_visit_is_replayed_without_a_network(worker: &'static str) {
     let diverged = ground.andon(&["test", "station"]);
     assert_eq!(diverged.code, Some(1), "{}", diverged.whole());
     assert!(
-        diverged.stdout.contains("which is not recorded"),
+        diverged.stdout.contains("jammed: diverged: it asks for"),
         "{}",
         diverged.whole()
     );
