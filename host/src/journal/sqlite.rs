@@ -9,6 +9,7 @@ mod lines;
 mod read;
 mod schema;
 mod sources;
+mod standing;
 mod upkeep;
 mod writer;
 
