@@ -5,6 +5,7 @@
 mod crossing;
 mod failing;
 mod orders;
+mod standing;
 
 use super::*;
 use crate::{
