@@ -20,8 +20,8 @@ mod timers;
 
 pub use board::{Board, Came, Counts, Notice};
 pub use error::ConveyorError;
-pub use standing::Room;
 pub use order::{Change, Changed, Handle, Order, Ramp, Reply, Revised, Submitted, Unable};
+pub use standing::Room;
 pub(crate) use start::seed;
 
 use crate::{
@@ -414,12 +414,9 @@ impl Running {
     /// Whether nothing can move without a person: nothing waits or works but at stations that are paused,
     /// no message is on its way, and no split waits for a time that will come by itself. A hold waits for
     /// a person, also where it does not wait for ever.
-    fn idle(&self) -> bool {
-        let bounded = || {
-            let split = |(_, phase): &(Millis, PhaseKind)| *phase == PhaseKind::Split;
-            self.shelf.waits_for(PhaseKind::Split) || self.until.values().any(split)
-        };
-        let still = self.working.is_empty() && self.is_quiet() && !bounded();
+    fn idle(&mut self) -> bool {
+        let split = |(_, phase): &(Millis, PhaseKind)| *phase == PhaseKind::Split;
+        let still = self.working.is_empty() && self.is_quiet() && !self.until.values().any(split);
         let held_up = || {
             let paused = |id: &ItemId| {
                 let station = self.live.get(id).and_then(Item::station);
@@ -429,7 +426,7 @@ impl Running {
                 && self.delayed.keys().all(paused)
                 && !self.belts.expects(self.shelf.room.window)
         };
-        still && (self.belts.is_empty() || held_up())
+        still && (self.belts.is_empty() || held_up()) && !self.shelf.may_wait_for_children()
     }
 
     /// Whether no message is on its way, and nothing is being read.

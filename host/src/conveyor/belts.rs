@@ -303,6 +303,7 @@ impl Belts {
     pub(super) fn expects(&self, size: usize) -> bool {
         let starting = self.belts.iter().filter(|belt| belt.starts());
         starting
+            .filter(|belt| belt.waiting > 0)
             .flat_map(|belt| &belt.windows)
             .any(|window| window.later.is_some() || window.more && window.is_low(size))
     }

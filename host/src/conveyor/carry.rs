@@ -2,8 +2,8 @@
 //! they are put where their state says that they belong.
 
 use super::{
-    Answer, ConveyorError, Input, Notice, Place, Receipt, Reply, Revised, Running, Unable, audit::Attempt,
-    belts::Belts, news, revisions,
+    Answer, ConveyorError, Input, Notice, Place, Receipt, Reply, Revised, Running, Unable,
+    audit::Attempt, belts::Belts, news, revisions,
 };
 use crate::{
     digest::Digest,
@@ -115,7 +115,12 @@ impl Running {
         Ok(())
     }
 
-    pub(super) fn report(&mut self, id: ItemId, visit: u64, report: Report) -> Result<(), ConveyorError> {
+    pub(super) fn report(
+        &mut self,
+        id: ItemId,
+        visit: u64,
+        report: Report,
+    ) -> Result<(), ConveyorError> {
         // A visit that was ended may have reported all the same.
         if self
             .working
@@ -252,6 +257,9 @@ impl Running {
             self.delayed.remove(id);
             self.until.remove(id);
             self.shelf.listed.remove(id);
+            if matches!(before, Wants::Children { until: Some(_) }) {
+                self.shelf.children_came();
+            }
         }
         self.shift(&place, &after);
         // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.

@@ -85,6 +85,8 @@ pub(super) struct Shelf {
     splits: VecDeque<ItemId>,
     /// When the first is due of those in a phase whose times are not remembered.
     later: BTreeMap<PhaseKind, Millis>,
+    /// Splits that wait for a time came or went since the first of their times was read.
+    unsure: bool,
     /// The clock was set back to before this time: what was to begin after it may.
     edge: Option<Millis>,
     left: Left,
@@ -120,9 +122,21 @@ impl Shelf {
         self.search.is_some()
     }
 
-    /// Whether items in a phase wait for times that are not remembered.
-    pub(super) fn waits_for(&self, phase: PhaseKind) -> bool {
-        self.later.contains_key(&phase)
+    /// Whether splits may wait for times that are not remembered. Where that is not sure, it is looked
+    /// for at once.
+    pub(super) fn may_wait_for_children(&mut self) -> bool {
+        let Some(first) = self.later.get_mut(&PhaseKind::Split) else {
+            return false;
+        };
+        if std::mem::take(&mut self.unsure) {
+            *first = 0;
+        }
+        true
+    }
+
+    /// A split that waited for a time does not wait any more.
+    pub(super) fn children_came(&mut self) {
+        self.unsure = true;
     }
 
     /// An item in a phase waits for a time that is not remembered.

@@ -231,7 +231,8 @@ impl Run {
         };
         let drain = self.drain.subscribe();
         let ended = runtime.block_on(async move {
-            let mut running = Box::pin(conveyor.run_within(room(), taken, mpsc::channel(1).1, drain));
+            let mut running =
+                Box::pin(conveyor.run_within(room(), taken, mpsc::channel(1).1, drain));
             std::future::poll_fn(move |context| {
                 if polls == 0 {
                     return std::task::Poll::Ready(None);

@@ -58,7 +58,8 @@ fn driven<F: Future<Output = ()>>(
     let (handle, orders) = Handle::new();
     let (_drain, drained) = watch::channel(false);
     runtime.block_on(async move {
-        let running = tokio::spawn(conveyor.run_within(room(), mpsc::channel(1).1, orders, drained));
+        let running =
+            tokio::spawn(conveyor.run_within(room(), mpsc::channel(1).1, orders, drained));
         give(handle, board).await;
         running.await.expect("no panics").expect("it runs")
     })

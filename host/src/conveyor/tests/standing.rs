@@ -167,9 +167,7 @@ impl Life {
 
 fn summaries(journal: &dyn Journal) -> Vec<crate::journal::Summary> {
     let all = journal.list(&Filter::default()).expect("it lists");
-    all.into_iter()
-        .filter(|item| !item.phase.ended())
-        .collect()
+    all.into_iter().filter(|item| !item.phase.ended()).collect()
 }
 
 fn by<T>(of: impl FnOnce(String, String) -> T) -> T {
@@ -355,7 +353,11 @@ fn through_anything(seed: u64, journal: &mut dyn FnMut() -> Arc<dyn Journal>) {
         });
         assert_eq!(ending, is_last.then_some(Ending::Idle));
         // What a process had in memory dies with it.
-        while kept.messages(&name("l")).now_or_never().is_some_and(|it| !it.is_empty()) {}
+        while kept
+            .messages(&name("l"))
+            .now_or_never()
+            .is_some_and(|it| !it.is_empty())
+        {}
         if !is_last {
             drop(std::mem::replace(&mut kept, Arc::new(Memory::new())));
             kept = journal();
@@ -376,7 +378,7 @@ fn nobody_is_forgotten_and_nothing_started_twice() {
 /// Where what was handed over can be read only later.
 #[test]
 fn nor_on_a_disk() {
-    for seed in 0..8 {
+    for seed in 0..2 {
         let folder = tempfile::tempdir().expect("a folder");
         through_anything(seed, &mut || {
             Arc::new(Sqlite::open(folder.path()).expect("it opens"))
@@ -427,7 +429,9 @@ fn a_long_queue_is_worked_off_in_its_order() {
         });
         let expected: Vec<ItemId> = expected.into_iter().flatten().collect();
         life().lead(&journal, async |line, board| {
-            let (_, counts) = board.counts().find(|(at, _)| *at == *"a").expect("it is");
+            // As soon as an order is carried out, it has begun.
+            line.pause(name("a"), true).await.expect("it is there");
+            let (_, counts) = board.counts().next().expect("a station");
             assert_eq!(counts.waiting, 120);
             line.pause(name("a"), false).await.expect("it goes on");
             true
@@ -462,7 +466,10 @@ fn a_clock_that_is_set_back_keeps_nobody_waiting() {
         tight(n);
         NOW.set(400 * 24 * 3_600_000);
         let journal: Arc<dyn Journal> = Arc::new(Memory::new());
-        let text = PLAIN.replace("queue", "retry = { attempts = 2, backoff = '30s..60s' }\nqueue");
+        let text = PLAIN.replace(
+            "queue",
+            "retry = { attempts = 2, backoff = '30s..60s' }\nqueue",
+        );
         let runner = Script::new(|visit| match visit.attempt {
             1 => retry("not yet"),
             _ => passed(visit, &["pass"]),
@@ -521,7 +528,10 @@ fn what_was_stopped_goes_on_as_it_began() {
                     };
                     line.submit(input).await.expect("there is room");
                 }
-                while board.counts().all(|(at, now)| at != *"b" || now.working == 0) {
+                while board
+                    .counts()
+                    .all(|(at, now)| at != *"b" || now.working == 0)
+                {
                     tokio::task::yield_now().await;
                 }
                 // Until it is really under way again.
@@ -532,7 +542,9 @@ fn what_was_stopped_goes_on_as_it_began() {
             });
             while journal.messages(&name("l")).now_or_never().is_some() {}
         }
-        let other = PLAIN.replace("'b'", "'c'").replace("stations.b", "stations.c");
+        let other = PLAIN
+            .replace("'b'", "'c'")
+            .replace("stations.b", "stations.c");
         let change = Change {
             older: BTreeMap::from([(1, revised(1, PLAIN))]),
             ..Change::to(revised(2, &other))
@@ -546,10 +558,7 @@ fn what_was_stopped_goes_on_as_it_began() {
             stopped: true,
             ..Life::by(change, runner)
         };
-        assert_eq!(
-            last.lead(&journal, async |_, _| true),
-            Some(Ending::Idle)
-        );
+        assert_eq!(last.lead(&journal, async |_, _| true), Some(Ending::Idle));
         assert!(summaries(&*journal).is_empty());
     }
 }
@@ -596,12 +605,9 @@ fn holds_and_joins_fall_due_that_are_not_in_memory() {
                 };
                 line.submit(input).await.expect("there is room");
             }
-            let roots = || {
-                let left = summaries(&*journal);
-                left.iter().filter(|it| it.item.parent().is_none()).count()
-            };
             for _ in 0..4000 {
-                if roots() == 0 {
+                let left = summaries(&*journal);
+                if left.iter().all(|it| it.phase == PhaseKind::Jammed) {
                     return true;
                 }
                 NOW.set(NOW.get() + 5);
@@ -610,6 +616,7 @@ fn holds_and_joins_fall_due_that_are_not_in_memory() {
             panic!("{:#?} by {:?}", summaries(&*journal), ROOM.get());
         });
         assert_eq!(ending, Some(Ending::Idle));
-        assert!(summaries(&*journal).iter().all(|it| it.phase == PhaseKind::Jammed));
+        let left = summaries(&*journal);
+        assert!(left.iter().all(|it| it.phase == PhaseKind::Jammed) && left.len() >= 10);
     }
 }

@@ -77,8 +77,20 @@ fn queues_are_read_in_their_order(journal: &dyn Journal) {
     check(20, None, 2, &["t1", "z"], Some(30));
     check(40, None, 6, &["t1", "t2", "t3", "z", "b", "c"], None);
     check(40, None, 1, &["t1"], None);
-    check(10, Some(30), 9, &["t1", "t3", "t4", "z", "b", "c"], Some(20));
-    check(9, Some(10), 9, &["t1", "t2", "t3", "t4", "z", "b", "c"], None);
+    check(
+        10,
+        Some(30),
+        9,
+        &["t1", "t3", "t4", "z", "b", "c"],
+        Some(20),
+    );
+    check(
+        9,
+        Some(10),
+        9,
+        &["t1", "t2", "t3", "t4", "z", "b", "c"],
+        None,
+    );
 
     let ripe = Ripe {
         until: 50,
