@@ -102,6 +102,7 @@ impl Lines {
                     line.state = state;
                     line.change = change;
                 }
+                self.changed.send_replace(());
                 let (lines, name) = (self.clone(), name.clone());
                 self.runtime.spawn_blocking(move || {
                     if let Err(error) = lines.let_go(&name) {
