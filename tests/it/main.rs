@@ -27,4 +27,5 @@ mod runners;
 mod secrets;
 mod serve;
 mod sockets;
+mod sources;
 mod stations;
