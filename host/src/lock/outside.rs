@@ -40,7 +40,8 @@ pub fn outside(line: &Line, placed: impl Fn(&Path) -> PathBuf) -> BTreeMap<Strin
         let text = match told {
             Told::Webhook(webhook) => called(webhook),
             Told::Command(words) => {
-                let words: Vec<String> = words.iter().map(|w| format!("{:?}", escaped(w))).collect();
+                let words: Vec<String> =
+                    words.iter().map(|w| format!("{:?}", escaped(w))).collect();
                 format!("command {}", words.join(" "))
             }
         };
