@@ -3,7 +3,7 @@
 use crate::ground::{Came, Ground, on_the_way};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Child, ChildStderr, ExitStatus, Stdio},
 };
@@ -14,7 +14,7 @@ const REJECTS: &str =
 const PARKS: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@parks.wat\"\nnext = \"done\"\nlimits = { wall = \"1h\" }\n";
 
 /// A daemon; killed with the test where it has not ended.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     said: BufReader<ChildStderr>,
     /// Where it is reached over TCP.
@@ -23,7 +23,7 @@ struct Daemon {
 
 impl Daemon {
     /// One that serves.
-    fn start(ground: &Ground, arguments: &[&str]) -> Self {
+    pub(crate) fn start(ground: &Ground, arguments: &[&str]) -> Self {
         let mut child = ground
             .command(&[&["serve"], arguments].concat())
             .stdin(Stdio::null())
@@ -46,16 +46,7 @@ impl Daemon {
 
     /// The next line of its log that has this in it.
     fn hears(&mut self, what: &str) -> String {
-        let mut all = String::new();
-        loop {
-            let mut line = String::new();
-            let read = self.said.read_line(&mut line).expect("readable");
-            assert!(read > 0, "it ended without `{what}`:\n{all}");
-            if line.contains(what) {
-                return line;
-            }
-            all.push_str(&line);
-        }
+        hears(&mut self.said, what)
     }
 
     fn signal(&self, signal: Signal) {
@@ -97,8 +88,22 @@ impl Drop for Daemon {
     }
 }
 
+/// The next line of a process's log that has this in it.
+pub(crate) fn hears(said: &mut impl BufRead, what: &str) -> String {
+    let mut all = String::new();
+    loop {
+        let mut line = String::new();
+        let read = said.read_line(&mut line).expect("readable");
+        assert!(read > 0, "it ended without `{what}`:\n{all}");
+        if line.contains(what) {
+            return line;
+        }
+        all.push_str(&line);
+    }
+}
+
 /// Asks until it is so; the daemon does what it was told on its own time.
-fn until(ground: &Ground, arguments: &[&str], fits: impl Fn(&Came) -> bool) -> Came {
+pub(crate) fn until(ground: &Ground, arguments: &[&str], fits: impl Fn(&Came) -> bool) -> Came {
     loop {
         let came = ground.andon(arguments);
         if fits(&came) {
