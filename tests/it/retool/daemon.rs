@@ -171,6 +171,36 @@ grants.fs = [{ host = "gate", guest = "/gate", access = "write" }]
     );
 }
 
+#[test]
+fn what_a_shadow_shows_is_accepted_by_its_name() {
+    let ground = Ground::new();
+    let text = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\n";
+    ground.line(text).write("a.txt", "a\n");
+    let daemon = Daemon::start(&ground, &["."]);
+    ground
+        .andon(&["submit", "l", "a.txt", "--wait", "60s"])
+        .well();
+    ground.line(&text.replace("@stamp", "@pass-on"));
+    let retool = |more: &[&str]| {
+        let came = ground.andon(&[&["retool", "l", "--shadow", "5"], more].concat());
+        // Digests of components are another with every tool chain.
+        let whole = came.whole();
+        let lines = whole.lines().filter(|line| !line.contains("component"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let told = [retool(&["--dry-run"]), retool(&["--yes"]), retool(&["--json"])];
+    insta::assert_snapshot!(told.join("\n\n"));
+    let taken = retool(&["--yes", "--accept", "shadow", "--reason", "plainer"]);
+    assert!(taken.starts_with("exit 0"), "{taken}");
+    // It is the same without a daemon.
+    drop(daemon);
+    let refused = retool(&["--yes", "--to", "1", "--accept", "shadows"]);
+    assert!(refused.starts_with("exit 1"), "{refused}");
+    let back = retool(&["--yes", "--to", "1"]);
+    assert!(back.contains("s: 1 replayed, none differs"), "{back}");
+    assert_eq!(kinds(&ground), ["apply", "rollback"]);
+}
+
 /// Puts a component in the place of another, as a tool chain does.
 fn save(ground: &Ground, bytes: &[u8]) {
     ground.write("new.tmp", bytes);
