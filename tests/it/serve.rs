@@ -3,7 +3,7 @@
 use crate::ground::{Came, Ground, on_the_way};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
 };
@@ -50,16 +50,7 @@ impl Daemon {
 
     /// The next line of its log that has this in it.
     pub(crate) fn hears(&mut self, what: &str) -> String {
-        let mut all = String::new();
-        loop {
-            let mut line = String::new();
-            let read = self.said.read_line(&mut line).expect("readable");
-            assert!(read > 0, "it ended without `{what}`:\n{all}");
-            if line.contains(what) {
-                return line;
-            }
-            all.push_str(&line);
-        }
+        hears(&mut self.said, what)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -98,6 +89,20 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The next line of a process's log that has this in it.
+pub(crate) fn hears(said: &mut impl BufRead, what: &str) -> String {
+    let mut all = String::new();
+    loop {
+        let mut line = String::new();
+        let read = said.read_line(&mut line).expect("readable");
+        assert!(read > 0, "it ended without `{what}`:\n{all}");
+        if line.contains(what) {
+            return line;
+        }
+        all.push_str(&line);
     }
 }
 

@@ -35,7 +35,7 @@ use futures::{FutureExt, channel::oneshot, future::BoxFuture};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::FlockOperation;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     fs::{self, File},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
@@ -253,6 +253,14 @@ impl Journal for Sqlite {
 
     fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
         self.read(|connection, path| read::counts(connection, path, line))
+    }
+
+    fn any(&self, filter: &Filter) -> Result<bool, JournalError> {
+        self.read(|connection, path| read::any(connection, path, filter))
+    }
+
+    fn begun(&self, line: &Name) -> Result<BTreeSet<u64>, JournalError> {
+        self.read(|connection, path| read::begun(connection, path, line))
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {

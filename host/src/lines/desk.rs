@@ -194,6 +194,7 @@ impl Control for Lines {
                 station: which.station,
                 root: which.tree.as_ref().map(ItemId::root),
                 most: which.most.filter(|_| all_at_once),
+                newest: false,
             })?;
             if let Some(top) = &which.tree {
                 let below = format!("{top}.");

@@ -1,6 +1,9 @@
 //! What a retool would change: the difference of two revisions, as data and as a text. Pure.
 
-use super::render::{difference, rules};
+use super::{
+    render::{difference, rules},
+    shadow::{self, ShadowPlan},
+};
 use crate::{
     assembly::Revision,
     digest::Digest,
@@ -43,6 +46,10 @@ pub struct Plan {
     /// What happens to unfinished items at stations that are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingPlan>,
+    /// What came of recorded visits that were replayed, for each station that changes; none where that was
+    /// not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Vec<ShadowPlan>>,
 }
 
 /// A value that is another.
@@ -124,6 +131,16 @@ pub enum Refusal {
     /// What was accepted is none of it.
     #[error("`--accept {}`: no grant that would be wider has this name\n  hint: `--dry-run` shows the names", escaped(.0))]
     NoGrant(String),
+    /// Replayed visits came out differently, and nobody accepted that.
+    #[error(
+        "{different} of {replayed} replayed visits come out differently, which has to be accepted\n  hint: `--dry-run` shows what differs, `--accept shadow` takes it as it is"
+    )]
+    Differs {
+        /// How many did.
+        different: u64,
+        /// Of how many.
+        replayed: u64,
+    },
     /// What is applied is not what was looked at.
     #[error(
         "what the line's file says is another than what was looked at\n  hint: look at the plan once more"
@@ -211,6 +228,7 @@ impl Plan {
             settings: settings(&old.line, &new.line),
             stations: stations(old, new, &grants),
             waiting: waiting.collect(),
+            shadow: None,
             widened,
             narrowed,
         }
@@ -252,7 +270,10 @@ impl Plan {
     /// # Errors
     /// What is not.
     pub fn accepted(&self, names: &[String]) -> Result<(), Refusal> {
-        let named = |name: &String| self.widened.iter().any(|g| g.accept.as_ref() == Some(name));
+        let named = |name: &String| {
+            self.widened.iter().any(|g| g.accept.as_ref() == Some(name))
+                || name == shadow::ACCEPT && self.shadow.is_some()
+        };
         if let Some(name) = names.iter().find(|name| !named(name)) {
             return Err(Refusal::NoGrant(name.clone()));
         }
@@ -261,8 +282,32 @@ impl Plan {
             .filter(|name| !names.contains(name))
             .collect();
         match open.is_empty() {
-            true => Ok(()),
+            true => self.alike(names),
             false => Err(Refusal::Widens(open)),
+        }
+    }
+
+    /// How many visits were replayed, and how many of them came out differently.
+    pub fn replayed(&self) -> (u64, u64) {
+        let all = self.shadow.iter().flatten();
+        all.fold((0, 0), |(all, different), it| {
+            (all + it.replayed, different + it.different)
+        })
+    }
+
+    /// Whether no replayed visit came out differently, or that is accepted.
+    ///
+    /// # Errors
+    /// How many did.
+    pub fn alike(&self, names: &[String]) -> Result<(), Refusal> {
+        match self.replayed() {
+            (replayed, different) if different > 0 && !names.iter().any(|n| n == shadow::ACCEPT) => {
+                Err(Refusal::Differs {
+                    different,
+                    replayed,
+                })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -474,6 +519,15 @@ impl fmt::Display for Plan {
             match to {
                 Some(to) => write!(f, "moved to {to}")?,
                 None => f.write_str("nowhere to go")?,
+            }
+        }
+        for plan in self.shadow.iter().flatten() {
+            write!(f, "\n  shadow   {plan}")?;
+            for visit in &plan.visits {
+                let what = visit.differences.iter().map(|it| it.what.as_str());
+                let what: Vec<_> = what.collect();
+                let (item, nth) = (&visit.item, visit.nth);
+                write!(f, "\n      {item}, visit {nth}: {}", what.join(", "))?;
             }
         }
         Ok(())
