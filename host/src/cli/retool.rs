@@ -65,7 +65,7 @@ pub(super) struct Retool {
     #[arg(long)]
     now: bool,
     /// Why, for whoever looks later.
-    #[arg(long, default_value = "")]
+    #[arg(long, visible_alias = "why", default_value = "")]
     reason: String,
     #[command(flatten)]
     by: ByArg,
