@@ -32,10 +32,10 @@ const LONGEST: Duration = Duration::from_secs(120);
 #[test]
 fn documents_show_what_happens() {
     let documents = [
+        "host/SERVE.md",
         "README.md",
         "examples/hostile/README.md",
         "examples/review/README.md",
-        "host/SERVE.md",
     ];
     for document in documents {
         let text = fs::read_to_string(root().join(document)).expect(document);
