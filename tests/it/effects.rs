@@ -1,10 +1,10 @@
 //! The effect log under real stations on real lines: what is done once stays done once, whatever ends
 //! between the call and its answer.
 
-mod counting;
-
-use crate::ground::{Came, Ground, in_both_workers, root};
-use counting::Counting;
+use crate::{
+    counting::Counting,
+    ground::{Came, Ground, in_both_workers, root},
+};
 use std::fs;
 
 in_both_workers! {

@@ -435,6 +435,7 @@ fn item_json(item: &Item, records: &[Record]) -> anyhow::Result<Value> {
             }
             match record {
                 Record::Taken { to, .. } => value["to"] = to_json(to),
+                Record::Started { revision, .. } => value["revision"] = json!(revision),
                 Record::Moved { port, to, .. } => {
                     value["port"] = json!(port);
                     value["to"] = to_json(to);
