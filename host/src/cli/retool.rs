@@ -15,7 +15,9 @@ use crate::{
     journal::Guard,
     lines::{Control, Fault},
     name::Name,
-    retool::{ACCEPT_SHADOW, Aim, GrantPlan, Plan, PlanFor, Promote, Refusal, Retool as Wanted, Retooled},
+    retool::{
+        ACCEPT_SHADOW, Aim, GrantPlan, Plan, PlanFor, Promote, Refusal, Retool as Wanted, Retooled,
+    },
 };
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -71,7 +73,7 @@ pub(super) struct Retool {
     #[arg(long, value_name = "N", conflicts_with_all = ["promote", "history", "watch"], value_parser = clap::value_parser!(u32).range(1..=1000))]
     shadow: Option<u32>,
     /// Why, for whoever looks later.
-    #[arg(long, default_value = "")]
+    #[arg(long, visible_alias = "why", default_value = "")]
     reason: String,
     #[command(flatten)]
     by: ByArg,
