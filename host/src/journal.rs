@@ -10,6 +10,7 @@ mod delivery;
 mod line_state;
 pub mod memory;
 pub mod sqlite;
+mod standing;
 mod upkeep;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use line_state::{
 };
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+pub use standing::{Awaited, Queue, Ripe, Standing, Standpoint};
 pub use upkeep::{Listed, Retired, Rewritten, Upkeep};
 
 use crate::{
@@ -39,10 +41,10 @@ use crate::{
 use audit::{AuditFilter, Chain, Flaw, Kept, Verified};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// A store of journals. Cheap to share; all methods may be called from any thread.
-pub trait Journal: Upkeep + Send + Sync + 'static {
+pub trait Journal: Upkeep + Standing + Send + Sync + 'static {
     /// All records of an item, oldest first; empty if there is no such item. Sees every append that
     /// was acknowledged before the call.
     ///
@@ -82,6 +84,19 @@ pub trait Journal: Upkeep + Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError>;
+
+    /// Whether any item fits; `most` and `newest` make no difference.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn any(&self, filter: &Filter) -> Result<bool, JournalError>;
+
+    /// The revisions on which attempts of a line's items began that are not over. Takes no longer when
+    /// many items wait.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn begun(&self, line: &Name) -> Result<BTreeSet<u64>, JournalError>;
 
     /// The bytes under `digest`, from the store's own table of small blobs. Sees the blobs of every
     /// append that was handed over, durable or not.
@@ -276,6 +291,8 @@ pub struct Filter {
     pub root: Option<ItemId>,
     /// At most so many.
     pub most: Option<usize>,
+    /// Those that came last, the last one first.
+    pub newest: bool,
 }
 
 /// What a store could not do.

@@ -11,12 +11,14 @@ mod plan;
 mod ramp;
 mod render;
 mod request;
+mod shadow;
 mod tend;
 
 pub use apply::Retools;
 pub use plan::{Difference, GrantPlan, Plan, Refusal, StationChange, StationPlan, WaitingPlan};
 pub use ramp::Tally;
 pub use request::{Aim, History, PlanFor, Promote, Retool, Retooled};
+pub use shadow::{ACCEPT as ACCEPT_SHADOW, ShadowDifference, ShadowPlan, ShadowVisit};
 pub(crate) use tend::tend;
 
 #[cfg(test)]

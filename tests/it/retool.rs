@@ -1,13 +1,19 @@
 //! Replacing revisions of lines while they run, with real stations.
 
+mod daemon;
+mod refused;
 mod running;
+mod shadow;
 
 use crate::ground::Ground;
 use andon::{
     assembly::{Assembled, Assembly, Revision, Stock},
     content::Content,
 };
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn assembly(say: &(dyn Fn(&str) + Sync)) -> Assembly<'_> {
     Assembly {
@@ -18,8 +24,16 @@ fn assembly(say: &(dyn Fn(&str) + Sync)) -> Assembly<'_> {
     }
 }
 
+/// The component of a test station.
+fn built(station: &Path) -> PathBuf {
+    let stations = crate::ground::root().join("tests/stations");
+    let options = andon_build::Options::default();
+    let built = andon_build::build(&stations.join(station), &options);
+    built.expect("it builds").component
+}
+
 /// The only file below a folder that is larger than nothing and fits.
-fn find(below: &Path, fits: &dyn Fn(&Path) -> bool) -> std::path::PathBuf {
+fn find(below: &Path, fits: &dyn Fn(&Path) -> bool) -> PathBuf {
     let mut folders = vec![below.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder").flatten() {
@@ -49,9 +63,7 @@ use = "two.wat"
 next = "done"
 "#;
     let stations = crate::ground::root().join("tests/stations");
-    let options = andon_build::Options::default();
-    let built = andon_build::build(&stations.join("stamp"), &options).expect("it builds");
-    fs::copy(built.component, ground.path("one.wasm")).expect("copied");
+    fs::copy(built(Path::new("stamp")), ground.path("one.wasm")).expect("copied");
     fs::copy(stations.join("spins.wat"), ground.path("two.wat")).expect("copied");
     ground
         .write("line.toml", text)

@@ -3,9 +3,9 @@
 use crate::ground::{Came, Ground, on_the_way};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     net::TcpStream,
-    process::{Child, ChildStderr, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
 };
 
 const LINE: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\n";
@@ -14,7 +14,7 @@ const REJECTS: &str =
 const PARKS: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@parks.wat\"\nnext = \"done\"\nlimits = { wall = \"1h\" }\n";
 
 /// A daemon; killed with the test where it has not ended.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     said: BufReader<ChildStderr>,
     /// Where it is reached over TCP.
@@ -23,9 +23,13 @@ struct Daemon {
 
 impl Daemon {
     /// One that serves.
-    fn start(ground: &Ground, arguments: &[&str]) -> Self {
-        let mut child = ground
-            .command(&[&["serve"], arguments].concat())
+    pub(crate) fn start(ground: &Ground, arguments: &[&str]) -> Self {
+        Self::of(ground.command(&[&["serve"], arguments].concat()))
+    }
+
+    /// The same of a command that is made ready.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -45,26 +49,17 @@ impl Daemon {
     }
 
     /// The next line of its log that has this in it.
-    fn hears(&mut self, what: &str) -> String {
-        let mut all = String::new();
-        loop {
-            let mut line = String::new();
-            let read = self.said.read_line(&mut line).expect("readable");
-            assert!(read > 0, "it ended without `{what}`:\n{all}");
-            if line.contains(what) {
-                return line;
-            }
-            all.push_str(&line);
-        }
+    pub(crate) fn hears(&mut self, what: &str) -> String {
+        hears(&mut self.said, what)
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process"), signal).expect("it can be signalled");
     }
 
     /// What it came to, and what it said at last.
-    fn ended(mut self) -> (ExitStatus, String) {
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
         self.said.read_to_string(&mut rest).expect("readable");
         (self.child.wait().expect("it ends"), rest)
@@ -97,8 +92,22 @@ impl Drop for Daemon {
     }
 }
 
+/// The next line of a process's log that has this in it.
+pub(crate) fn hears(said: &mut impl BufRead, what: &str) -> String {
+    let mut all = String::new();
+    loop {
+        let mut line = String::new();
+        let read = said.read_line(&mut line).expect("readable");
+        assert!(read > 0, "it ended without `{what}`:\n{all}");
+        if line.contains(what) {
+            return line;
+        }
+        all.push_str(&line);
+    }
+}
+
 /// Asks until it is so; the daemon does what it was told on its own time.
-fn until(ground: &Ground, arguments: &[&str], fits: impl Fn(&Came) -> bool) -> Came {
+pub(crate) fn until(ground: &Ground, arguments: &[&str], fits: impl Fn(&Came) -> bool) -> Came {
     loop {
         let came = ground.andon(arguments);
         if fits(&came) {
@@ -254,7 +263,10 @@ fn stations_are_paused_and_items_run_again_or_cancelled() {
         assert_eq!(came.code, Some(1), "{wrong:?}: {came:?}");
         assert!(came.stderr.starts_with("error: "), "{wrong:?}: {came:?}");
     }
-    assert!(!ground.path("gone").exists(), "looking makes no state folder");
+    assert!(
+        !ground.path("gone").exists(),
+        "looking makes no state folder"
+    );
 }
 
 /// What is listed of the item that waits, its id as it is.

@@ -72,6 +72,7 @@ impl Items {
             } else {
                 self.most
             },
+            newest: false,
         })?;
         if let Some(top) = &self.tree {
             let below = format!("{top}.");

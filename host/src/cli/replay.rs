@@ -152,16 +152,21 @@ pub(super) fn show(differences: &[Difference]) -> anyhow::Result<()> {
         after,
     } in differences
     {
-        let laid_out = |text: &str| print::block(&format!("{text}\n"));
-        let (before, after) = (laid_out(before), laid_out(after));
-        let text = TextDiff::from_lines(&before, &after)
-            .unified_diff()
-            .context_radius(2)
-            .header(&format!("{what}, recorded"), &format!("{what}, replayed"))
-            .to_string();
-        print::text(text.trim_end())?;
+        print::text(&difference(what, before, after))?;
     }
     Ok(())
+}
+
+/// One difference, as a person reads it.
+pub(super) fn difference(what: &str, before: &str, after: &str) -> String {
+    let laid_out = |text: &str| print::block(&format!("{text}\n"));
+    let (before, after) = (laid_out(before), laid_out(after));
+    let text = TextDiff::from_lines(&before, &after)
+        .unified_diff()
+        .context_radius(2)
+        .header(&format!("{what}, recorded"), &format!("{what}, replayed"))
+        .to_string();
+    text.trim_end().into()
 }
 
 /// The name of a folder, for messages.

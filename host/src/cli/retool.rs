@@ -7,6 +7,7 @@ use super::{
     Done,
     control::{Acting, ByArg},
     print,
+    replay::difference,
     state::StateArg,
     terminal,
 };
@@ -14,7 +15,9 @@ use crate::{
     journal::Guard,
     lines::{Control, Fault},
     name::Name,
-    retool::{Aim, GrantPlan, Plan, PlanFor, Promote, Refusal, Retool as Wanted, Retooled},
+    retool::{
+        ACCEPT_SHADOW, Aim, GrantPlan, Plan, PlanFor, Promote, Refusal, Retool as Wanted, Retooled,
+    },
 };
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -52,7 +55,8 @@ pub(super) struct Retool {
     /// End a ramp: all items take its revision.
     #[arg(long, conflicts_with_all = ["file", "to", "ramp", "accept", "moves", "drain", "now"])]
     promote: bool,
-    /// Accept that this grant becomes wider, by the name that is shown for it; once for each.
+    /// Accept that this grant becomes wider, by the name that is shown for it; once for each. `shadow`
+    /// accepts that replayed visits come out differently.
     #[arg(long, value_name = "STATION:GRANT")]
     accept: Vec<String>,
     /// Send items of a station that goes to another; once for each.
@@ -64,6 +68,10 @@ pub(super) struct Retool {
     /// Where a grant becomes narrower, stop the attempts under way and make them again.
     #[arg(long)]
     now: bool,
+    /// First replay the last N recorded visits of each station that changes against the new revision,
+    /// offline, and show what differs; that has to be accepted, with `--accept shadow`.
+    #[arg(long, value_name = "N", conflicts_with_all = ["promote", "history", "watch"], value_parser = clap::value_parser!(u32).range(1..=1000))]
+    shadow: Option<u32>,
     /// Why, for whoever looks later.
     #[arg(long, visible_alias = "why", default_value = "")]
     reason: String,
@@ -173,17 +181,26 @@ impl Retool {
         let wanted = PlanFor {
             aim: aim.clone(),
             moves: moves.clone(),
+            shadow: self.shadow,
         };
         let plan = control.plan(&self.line, wanted).await.map_err(said)?;
         if self.dry_run {
             match self.json {
                 true => print::json(&json!(plan))?,
-                false => print::text(&plan.to_string())?,
+                false => {
+                    print::text(&plan.to_string())?;
+                    for text in different(&plan) {
+                        print::text(&text)?;
+                    }
+                }
             }
             return Ok(Done::Well);
         }
         if !self.json {
             print::note(&plan.to_string());
+            for text in different(&plan) {
+                print::note(&text);
+            }
         }
         if plan.is_empty() && self.to.is_none() {
             return Ok(Done::Well);
@@ -201,6 +218,7 @@ impl Retool {
             moves,
             drain: self.drain,
             now: self.now,
+            shadow: self.shadow,
         };
         let retooled = control.retool(&by, &self.line, wanted).await;
         self.done(control, retooled.map_err(said)?).await
@@ -245,6 +263,19 @@ impl Retool {
                     let names = open(&accept).into_iter().filter_map(|grant| grant.accept);
                     bail!(Refusal::Widens(names.collect()));
                 }
+            }
+        }
+        if let Err(refusal) = plan.alike(&accept) {
+            let (replayed, different) = plan.replayed();
+            let question = format!("accept that {different} of {replayed} visits differ?");
+            let answer = match self.json {
+                true => None,
+                false => terminal::confirmed(&question)?,
+            };
+            match answer {
+                Some(true) => accept.push(ACCEPT_SHADOW.into()),
+                Some(false) => return Ok(None),
+                None => bail!(refusal),
             }
         }
         if self.yes || self.json {
@@ -316,6 +347,18 @@ impl Retool {
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+/// What differs in replayed visits, a text for each.
+fn different(plan: &Plan) -> impl Iterator<Item = String> {
+    let stations = plan.shadow.iter().flatten();
+    let visits = stations.flat_map(|it| it.visits.iter().map(|visit| (&it.station, visit)));
+    visits.flat_map(|(station, visit)| {
+        visit.differences.iter().map(move |it| {
+            let what = format!("{} {station} {}", visit.item, it.what);
+            difference(&what, &it.recorded, &it.replayed)
+        })
+    })
 }
 
 /// What came of a retool, for people.

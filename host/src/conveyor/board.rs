@@ -3,7 +3,7 @@
 
 use super::latest::Latest;
 use crate::{
-    item::{Item, ItemId},
+    item::{Item, ItemId, PhaseKind},
     journal::Summary,
     line::Line,
     name::Name,
@@ -75,7 +75,7 @@ pub struct Counts {
     pub jammed: u64,
     /// Attempts that gave their outputs, since the start.
     pub passed: u64,
-    /// Attempts that did not, since the start.
+    /// Attempts that did not, since the start; those that were recalled are neither.
     pub failed: u64,
     /// Whether no visits are started.
     pub paused: bool,
@@ -107,8 +107,9 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn ended(&self, report: &Report) {
-        let passed = matches!(report.outcome, Outcome::Passed(_));
-        if passed { &self.passed } else { &self.failed }.fetch_add(1, Relaxed);
+        if let Some(passed) = passed(report) {
+            add(if passed { &self.passed } else { &self.failed });
+        }
     }
 
     pub(super) fn jammed(&self) {
@@ -179,6 +180,16 @@ fn middle(bucket: usize) -> Duration {
     Duration::from_nanos(eighths * 125)
 }
 
+/// Whether an attempt gave its outputs; none of one that was taken back: it is made anew, and says
+/// nothing of its station.
+fn passed(report: &Report) -> Option<bool> {
+    match report.outcome {
+        Outcome::Passed(_) => Some(true),
+        Outcome::Recalled(_) => None,
+        _ => Some(false),
+    }
+}
+
 fn add(number: &AtomicU64) {
     number.fetch_add(1, Relaxed);
 }
@@ -191,6 +202,18 @@ fn take(number: &AtomicU64) {
 impl Live {
     pub(super) fn waits(&self, number: u64) {
         self.waiting.fetch_add(number, Relaxed);
+    }
+
+    /// So many are in a phase here.
+    pub(super) fn found(&self, phase: PhaseKind, number: u64) {
+        let count = match phase {
+            PhaseKind::Waiting => &self.waiting,
+            PhaseKind::Working => &self.working,
+            PhaseKind::Held => &self.held,
+            PhaseKind::Jammed => &self.jammed,
+            _ => return,
+        };
+        count.fetch_add(number, Relaxed);
     }
 
     pub(super) fn goes(&self) {
@@ -221,7 +244,7 @@ impl Live {
 
     /// An attempt ended.
     pub(super) fn ended(&self, report: &Report, now: Millis) {
-        let passed = matches!(report.outcome, Outcome::Passed(_));
+        let Some(passed) = passed(report) else { return };
         add(if passed { &self.passed } else { &self.failed });
         let minute = now / SLOT;
         let slot = &self.slots[(minute % SLOTS as u64) as usize];
@@ -339,5 +362,38 @@ impl Board {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         revisions.entry(number).or_default().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::visit::Usage;
+
+    #[test]
+    fn recalled_attempts_count_for_nothing() {
+        let report = |outcome| Report {
+            outcome,
+            log: Vec::new(),
+            usage: Usage::default(),
+            workspace: None,
+            blobs: Vec::new(),
+            denied: Vec::new(),
+            denied_more: 0,
+        };
+        let (live, tally) = (Live::default(), Tally::default());
+        for outcome in [
+            Outcome::Passed(Vec::new()),
+            Outcome::Trapped("a".into()),
+            Outcome::Recalled("b".into()),
+        ] {
+            let report = report(outcome);
+            live.ended(&report, 0);
+            tally.ended(&report);
+        }
+        let counts = live.counts();
+        assert_eq!((counts.passed, counts.failed), (1, 1));
+        assert_eq!(tally.passed.into_inner(), 1);
+        assert_eq!(tally.failed.into_inner(), 1);
     }
 }

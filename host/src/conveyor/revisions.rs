@@ -5,7 +5,7 @@
 
 use super::{Change, Changed, Revised, Running, Unable};
 use crate::{
-    item::{Item, ItemId, Phase},
+    item::{Item, ItemId},
     line::Line,
     name::Name,
 };
@@ -26,12 +26,7 @@ pub(super) struct Revisions {
 
 /// The revision on which an attempt began that is not over.
 pub(super) fn begun(item: &Item) -> Option<u64> {
-    match &item.phase {
-        Phase::Ready { course, .. }
-        | Phase::Working { course, .. }
-        | Phase::Held { course, .. } => course.began.map(|began| began.revision),
-        _ => None,
-    }
+    item.began()
 }
 
 impl Revisions {

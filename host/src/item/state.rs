@@ -352,6 +352,16 @@ impl Item {
         }
     }
 
+    /// The revision on which an attempt began that is not over.
+    pub fn began(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Ready { course, .. }
+            | Phase::Working { course, .. }
+            | Phase::Held { course, .. } => course.began.map(|began| began.revision),
+            Phase::Split(_) | Phase::Jammed { .. } | Phase::Ended { .. } => None,
+        }
+    }
+
     /// The time that it waits for: of its next attempt, of the end of a join's patience, of an answer.
     pub fn due(&self) -> Option<Millis> {
         match &self.phase {
@@ -443,6 +453,8 @@ impl Item {
             reason,
             priority: self.ticket.priority,
             due: self.due(),
+            // Of those before revisions were recorded it is not known.
+            began: self.began().filter(|revision| *revision > 0),
             taken: self.taken,
             changed: self.changed,
         }

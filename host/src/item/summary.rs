@@ -33,6 +33,9 @@ pub struct Summary {
     /// The time that it waits for, where it waits for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Millis>,
+    /// The revision on which an attempt began that is not over, where it is known; not told to callers.
+    #[serde(skip)]
+    pub began: Option<u64>,
     /// When it was taken.
     pub taken: Millis,
     /// When it last changed.

@@ -28,6 +28,7 @@ mod delivery;
 mod effects;
 mod lines;
 mod source;
+mod standing;
 mod upkeep;
 
 suite![
@@ -370,6 +371,14 @@ fn lists_are_filtered_and_ordered(journal: &dyn Journal) {
     );
     check(
         Filter {
+            most: Some(3),
+            newest: true,
+            ..filter()
+        },
+        &[&grandchild, &child, &jammed],
+    );
+    check(
+        Filter {
             most: Some(0),
             ..filter()
         },
@@ -467,6 +476,7 @@ fn a_listing_shows_the_newest_state(journal: &dyn Journal) {
             ),
             priority: crate::item::Priority::Normal,
             due: None,
+            began: None,
             taken: 1,
             changed: 3,
         }
@@ -479,8 +489,20 @@ fn items_are_counted_where_they_are(journal: &dyn Journal) {
         keep(journal, &id(key), vec![taken(1, "line")]);
     }
     keep(journal, &id("d"), vec![taken(1, "other")]);
+    assert!(journal.begun(&name("line")).unwrap().is_empty());
     let started = Record::Started { at: 2, revision: 1 };
     keep(journal, &id("c"), vec![started]);
+    assert_eq!(journal.begun(&name("line")).unwrap(), [1].into());
+    assert!(journal.begun(&name("other")).unwrap().is_empty());
+    let working = |line: &str| {
+        let filter = Filter {
+            line: Some(name(line)),
+            phases: vec![PhaseKind::Held, PhaseKind::Working],
+            ..Filter::default()
+        };
+        journal.any(&filter).unwrap()
+    };
+    assert!(working("line") && !working("other"));
     let mut counts = journal.counts(&name("line")).unwrap();
     counts.sort();
     let at = Some(name("a"));

@@ -1,6 +1,7 @@
 //! The journal in memory: for tests, benchmarks and dry runs. Plain, it is as fast as a store can be;
 //! unruly, it treats messages as badly as the trait allows any store to.
 
+mod standing;
 mod upkeep;
 
 use super::{
@@ -21,7 +22,7 @@ use crate::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
@@ -193,7 +194,10 @@ impl Journal for Memory {
             .filter(|summary| fits(filter, summary))
             .cloned()
             .collect();
-        all.sort_by_key(|summary| summary.taken);
+        match filter.newest {
+            true => all.reverse(),
+            false => all.sort_by_key(|summary| summary.taken),
+        }
         all.truncate(filter.most.unwrap_or(usize::MAX));
         Ok(all)
     }
@@ -211,6 +215,18 @@ impl Journal for Memory {
             }
         }
         Ok(all)
+    }
+
+    fn any(&self, filter: &Filter) -> Result<bool, JournalError> {
+        let kept = self.kept();
+        Ok((kept.items.values()).any(|life| fits(filter, &life.summary)))
+    }
+
+    fn begun(&self, line: &Name) -> Result<BTreeSet<u64>, JournalError> {
+        let kept = self.kept();
+        let theirs = kept.items.values().map(|life| &life.summary);
+        let theirs = theirs.filter(|summary| summary.line == *line);
+        Ok(theirs.filter_map(|summary| summary.began).collect())
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {

@@ -9,6 +9,7 @@ mod lines;
 mod read;
 mod schema;
 mod sources;
+mod standing;
 mod upkeep;
 mod writer;
 
@@ -34,7 +35,7 @@ use futures::{FutureExt, channel::oneshot, future::BoxFuture};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::FlockOperation;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     fs::{self, File},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
@@ -90,7 +91,7 @@ impl Sqlite {
     }
 
     /// The same, with a last word to the connection that writes.
-    fn open_with(
+    pub(crate) fn open_with(
         dir: &Path,
         tune: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, JournalError> {
@@ -252,6 +253,14 @@ impl Journal for Sqlite {
 
     fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
         self.read(|connection, path| read::counts(connection, path, line))
+    }
+
+    fn any(&self, filter: &Filter) -> Result<bool, JournalError> {
+        self.read(|connection, path| read::any(connection, path, filter))
+    }
+
+    fn begun(&self, line: &Name) -> Result<BTreeSet<u64>, JournalError> {
+        self.read(|connection, path| read::begun(connection, path, line))
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {

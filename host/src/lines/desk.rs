@@ -10,8 +10,8 @@ use crate::{
     digest::Digest,
     escape::shown,
     item::{
-        self, Body, Event, Item, ItemId, Labels, Payload, Phase, PhaseKind, Record, Summary, Taking,
-        Ticket,
+        self, Body, Event, Item, ItemId, Labels, Payload, Phase, PhaseKind, Record, Summary,
+        Taking, Ticket,
     },
     journal::{Filter, LineState, Paused},
     name::Name,
@@ -195,6 +195,7 @@ impl Control for Lines {
                 station: which.station,
                 root: which.tree.as_ref().map(ItemId::root),
                 most: which.most.filter(|_| all_at_once),
+                newest: false,
             })?;
             if let Some(top) = &which.tree {
                 let below = format!("{top}.");

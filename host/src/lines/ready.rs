@@ -10,8 +10,7 @@ use super::{
 use crate::{
     assembly::{Assembled, Assembly, AssemblyError, Revision, Stock, note_grants},
     conveyor::{Change, Ramp, Revised},
-    item::{Item, Phase},
-    journal::{Filter, JournalError, LineState, PhaseKind},
+    journal::{JournalError, LineState},
     line::{Line, Worker},
     name::Name,
     sandbox::{InProcess, OwnSettings, Runner, Settings},
@@ -454,35 +453,11 @@ impl Lines {
 
     /// Of a line's older revisions those on which an attempt began that has not ended.
     pub(super) fn needed(&self, state: &LineState) -> Result<BTreeSet<u64>, JournalError> {
-        let mut needed = BTreeSet::new();
         if state.older.is_empty() {
-            return Ok(needed);
+            return Ok(BTreeSet::new());
         }
-        let journal = &self.state.journal;
-        let unfinished = journal.list(&Filter {
-            line: Some(state.line.clone()),
-            phases: vec![PhaseKind::Waiting, PhaseKind::Working, PhaseKind::Held],
-            ..Filter::default()
-        })?;
-        for summary in unfinished {
-            let records = journal.load(&summary.item)?;
-            // One that cannot be read is the conveyor's to tell of.
-            let Ok(Some(item)) = Item::fold(summary.item, &records) else {
-                continue;
-            };
-            let (Phase::Ready { course, .. }
-            | Phase::Working { course, .. }
-            | Phase::Held { course, .. }) = &item.phase
-            else {
-                continue;
-            };
-            let began = course.began.map(|began| began.revision);
-            needed.extend(began.filter(|number| state.older.contains(number)));
-            if needed.len() == state.older.len() {
-                break;
-            }
-        }
-        Ok(needed)
+        let begun = self.state.journal.begun(&state.line)?;
+        Ok(begun.intersection(&state.older).copied().collect())
     }
 
     /// Keeps all that is ready of a line ready, for as long as this is held; none where it does not run.

@@ -42,6 +42,7 @@ fn jammed(line: &str, key: &str) -> Arc<LineNotice> {
         reason: Some("no".into()),
         priority: Priority::Normal,
         due: None,
+        began: None,
         taken: 1,
         changed: 7,
     };

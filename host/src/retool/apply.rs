@@ -3,7 +3,7 @@
 use super::{
     Aim, History, Plan, PlanFor, Promote, Refusal, Retool, Retooled, drain,
     draw::{Drawn, draw, state_of, wrong},
-    tend,
+    shadow, tend,
 };
 use crate::{
     assembly::Revision,
@@ -18,7 +18,7 @@ use std::{
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::{sync::Notify, task::spawn_blocking};
+use tokio::{runtime::Handle, sync::Notify, task::spawn_blocking};
 
 /// Which lines are being retooled, and which are tended until a retool is complete.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Lines {
         line: &Name,
         wanted: PlanFor,
     ) -> Result<Plan, Fault> {
-        let drawn = self.drawn(line, wanted.aim, wanted.moves).await?;
+        let drawn = (self.drawn(line, wanted.aim, wanted.moves, wanted.shadow)).await?;
         Ok(drawn.plan)
     }
 
@@ -208,9 +208,18 @@ impl Lines {
         line: &Name,
         aim: Aim,
         moves: BTreeMap<Name, Name>,
+        shadow: Option<u32>,
     ) -> Result<Drawn, Fault> {
-        let (lines, line) = (self.clone(), line.clone());
-        blocking(move || draw(&lines, &line, &aim, &moves)).await
+        shadow::permitted(shadow)?;
+        let (lines, line, runtime) = (self.clone(), line.clone(), Handle::current());
+        blocking(move || {
+            let mut drawn = draw(&lines, &line, &aim, &moves)?;
+            if let Some(most) = shadow {
+                drawn.plan.shadow = Some(shadow::replayed(&lines, &drawn, most, &runtime)?);
+            }
+            Ok(drawn)
+        })
+        .await
     }
 
     async fn retool_as(
@@ -221,7 +230,12 @@ impl Lines {
         by_itself: bool,
     ) -> Result<Retooled, Fault> {
         let drawn = self
-            .drawn(line, wanted.aim.clone(), wanted.moves.clone())
+            .drawn(
+                line,
+                wanted.aim.clone(),
+                wanted.moves.clone(),
+                wanted.shadow,
+            )
             .await?;
         let errand = errand(&drawn, &wanted, by_itself)?;
         permit(&drawn, &wanted, errand)?;
@@ -282,6 +296,11 @@ impl Lines {
             file,
             ..RetoolRecord::default()
         };
+        if plan.shadow.is_some() {
+            let (replayed, different) = plan.replayed();
+            let told = format!("{replayed} visits replayed, {different} different");
+            record.notes.insert("shadow".into(), told);
+        }
         let mut change = Change {
             moves: wanted.moves.clone(),
             ..Change::to(to.clone())
@@ -427,9 +446,12 @@ fn permit(drawn: &Drawn, wanted: &Retool, errand: Errand) -> Result<(), Fault> {
     if wanted.looked_at.is_some_and(|digest| digest != plan.digest) {
         return Err(refused(Refusal::Another));
     }
-    if errand == Errand::Wanted {
-        plan.accepted(&wanted.accept).map_err(refused)?;
+    match errand {
+        Errand::Wanted => plan.accepted(&wanted.accept),
+        // It was accepted when the ramp began.
+        Errand::Promote | Errand::Back { .. } => plan.alike(&wanted.accept),
     }
+    .map_err(refused)?;
     plan.housed(&old.line, &new.line, &wanted.moves, wanted.drain)
         .map_err(refused)
 }

@@ -27,7 +27,7 @@ pub(super) struct Drawn {
 }
 
 /// Phases in which an item is still somewhere.
-pub(super) const UNFINISHED: [PhaseKind; 5] = [
+const UNFINISHED: [PhaseKind; 5] = [
     PhaseKind::Waiting,
     PhaseKind::Working,
     PhaseKind::Split,
@@ -127,30 +127,27 @@ fn unfinished(
     old: &Revision,
     new: &Revision,
 ) -> Result<BTreeMap<Name, u64>, Fault> {
+    let goes = |station: &Name| {
+        old.line.stations.contains_key(station) && !new.line.stations.contains_key(station)
+    };
     let mut items = BTreeMap::new();
-    for station in old.line.stations.keys() {
-        if !new.line.stations.contains_key(station) {
-            items.insert(station.clone(), at(lines, line, station, None)?);
+    for (phase, station, count) in lines.state().journal.counts(line)? {
+        if let (true, Some(station)) = (UNFINISHED.contains(&phase), station.filter(|it| goes(it)))
+        {
+            *items.entry(station).or_default() += count;
         }
     }
     Ok(items)
 }
 
-/// How many unfinished items are at a station; no more than `most` are counted.
-pub(super) fn at(
-    lines: &Lines,
-    line: &Name,
-    station: &Name,
-    most: Option<usize>,
-) -> Result<u64, Fault> {
-    let found = lines.state().journal.list(&Filter {
+/// Whether an unfinished item is at a station.
+pub(super) fn is_at(lines: &Lines, line: &Name, station: &Name) -> Result<bool, Fault> {
+    Ok(lines.state().journal.any(&Filter {
         line: Some(line.clone()),
         station: Some(station.clone()),
         phases: UNFINISHED.to_vec(),
-        most,
         ..Filter::default()
-    })?;
-    Ok(found.len() as u64)
+    })?)
 }
 
 /// What is wrong with what was aimed at is the asker's, what is wrong with this machine is not.

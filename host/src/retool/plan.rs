@@ -1,13 +1,16 @@
 //! What a retool would change: the difference of two revisions, as data and as a text. Pure.
 
-use super::render::{difference, rules};
+use super::{
+    render::{difference, rules},
+    shadow::{self, ShadowPlan},
+};
 use crate::{
     assembly::Revision,
     digest::Digest,
     escape::line as escaped,
     grant::Grants,
     line::{Line, Station},
-    lock::{Change, Effect, Lock, Pin, What, changes},
+    lock::{Change, Effect, Lock, Pin, What, changes, outside},
     name::Name,
 };
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,10 @@ pub struct Plan {
     /// What happens to unfinished items at stations that are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingPlan>,
+    /// What came of recorded visits that were replayed, for each station that changes; none where that was
+    /// not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Vec<ShadowPlan>>,
 }
 
 /// A value that is another.
@@ -85,8 +92,10 @@ pub enum StationChange {
 /// A grant that would be another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantPlan {
-    /// Of which station.
-    pub station: Name,
+    /// Of which station; none where it is what the line has outside, whose text begins with its place:
+    /// `sinks.hook: webhook https://hooks.example.com/x`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub station: Option<Name>,
     /// As it is, where there is one for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
@@ -122,6 +131,16 @@ pub enum Refusal {
     /// What was accepted is none of it.
     #[error("`--accept {}`: no grant that would be wider has this name\n  hint: `--dry-run` shows the names", escaped(.0))]
     NoGrant(String),
+    /// Replayed visits came out differently, and nobody accepted that.
+    #[error(
+        "{different} of {replayed} replayed visits come out differently, which has to be accepted\n  hint: `--dry-run` shows what differs, `--accept shadow` takes it as it is"
+    )]
+    Differs {
+        /// How many did.
+        different: u64,
+        /// Of how many.
+        replayed: u64,
+    },
     /// What is applied is not what was looked at.
     #[error(
         "what the line's file says is another than what was looked at\n  hint: look at the plan once more"
@@ -173,18 +192,24 @@ impl Plan {
         let grants = changes(Some(&pins(old, new)), &pins(new, old));
         let (mut widened, mut narrowed) = (Vec::new(), Vec::new());
         for change in &grants {
-            if let (What::Grant { old, new }, Some(station)) = (&change.what, &change.station) {
-                let list = match change.effect {
-                    Effect::Widens | Effect::Replaces => &mut widened,
-                    Effect::Narrows | Effect::Neutral => &mut narrowed,
-                };
-                list.push(GrantPlan {
-                    station: station.clone(),
-                    old: old.clone(),
-                    new: new.clone(),
-                    accept: change.name(),
-                });
-            }
+            let (old, new) = match &change.what {
+                What::Grant { old, new } => (old.clone(), new.clone()),
+                What::Outside { place, old, new } => {
+                    let placed = |text: &String| format!("{place}: {text}");
+                    (old.as_ref().map(placed), new.as_ref().map(placed))
+                }
+                _ => continue,
+            };
+            let list = match change.effect {
+                Effect::Widens | Effect::Replaces => &mut widened,
+                Effect::Narrows | Effect::Neutral => &mut narrowed,
+            };
+            list.push(GrantPlan {
+                station: change.station.clone(),
+                old,
+                new,
+                accept: change.name(),
+            });
         }
         let gone = |name: &&Name| !new.line.stations.contains_key(*name);
         let waiting = old.line.stations.keys().filter(gone).filter_map(|name| {
@@ -203,6 +228,7 @@ impl Plan {
             settings: settings(&old.line, &new.line),
             stations: stations(old, new, &grants),
             waiting: waiting.collect(),
+            shadow: None,
             widened,
             narrowed,
         }
@@ -229,7 +255,7 @@ impl Plan {
     pub fn narrows(&self) -> BTreeSet<Name> {
         self.narrowed
             .iter()
-            .map(|grant| grant.station.clone())
+            .filter_map(|grant| grant.station.clone())
             .collect()
     }
 
@@ -244,7 +270,10 @@ impl Plan {
     /// # Errors
     /// What is not.
     pub fn accepted(&self, names: &[String]) -> Result<(), Refusal> {
-        let named = |name: &String| self.widened.iter().any(|g| g.accept.as_ref() == Some(name));
+        let named = |name: &String| {
+            self.widened.iter().any(|g| g.accept.as_ref() == Some(name))
+                || name == shadow::ACCEPT && self.shadow.is_some()
+        };
         if let Some(name) = names.iter().find(|name| !named(name)) {
             return Err(Refusal::NoGrant(name.clone()));
         }
@@ -253,8 +282,34 @@ impl Plan {
             .filter(|name| !names.contains(name))
             .collect();
         match open.is_empty() {
-            true => Ok(()),
+            true => self.alike(names),
             false => Err(Refusal::Widens(open)),
+        }
+    }
+
+    /// How many visits were replayed, and how many of them came out differently.
+    pub fn replayed(&self) -> (u64, u64) {
+        let all = self.shadow.iter().flatten();
+        all.fold((0, 0), |(all, different), it| {
+            (all + it.replayed, different + it.different)
+        })
+    }
+
+    /// Whether no replayed visit came out differently, or that is accepted.
+    ///
+    /// # Errors
+    /// How many did.
+    pub fn alike(&self, names: &[String]) -> Result<(), Refusal> {
+        match self.replayed() {
+            (replayed, different)
+                if different > 0 && !names.iter().any(|n| n == shadow::ACCEPT) =>
+            {
+                Err(Refusal::Differs {
+                    different,
+                    replayed,
+                })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -333,6 +388,12 @@ fn pins(revision: &Revision, other: &Revision) -> Lock {
     };
     Lock {
         vars: BTreeMap::new(),
+        outside: outside(&revision.line, |path| {
+            match revision.folder == other.folder {
+                true => path.to_path_buf(),
+                false => revision.folder.join(path),
+            }
+        }),
         stations: revision.line.stations.iter().map(pin).collect(),
     }
 }
@@ -447,7 +508,11 @@ impl fmt::Display for Plan {
         }
         for (word, list) in [("wider", &self.widened), ("narrower", &self.narrowed)] {
             for grant in list {
-                write!(f, "\n  {word:<8} {}: {}", grant.station, Grant(grant))?;
+                write!(f, "\n  {word:<8} ")?;
+                if let Some(station) = &grant.station {
+                    write!(f, "{station}: ")?;
+                }
+                write!(f, "{}", Grant(grant))?;
             }
         }
         for plan in &self.waiting {
@@ -456,6 +521,15 @@ impl fmt::Display for Plan {
             match to {
                 Some(to) => write!(f, "moved to {to}")?,
                 None => f.write_str("nowhere to go")?,
+            }
+        }
+        for plan in self.shadow.iter().flatten() {
+            write!(f, "\n  shadow   {plan}")?;
+            for visit in &plan.visits {
+                let what = visit.differences.iter().map(|it| it.what.as_str());
+                let what: Vec<_> = what.collect();
+                let (item, nth) = (&visit.item, visit.nth);
+                write!(f, "\n      {item}, visit {nth}: {}", what.join(", "))?;
             }
         }
         Ok(())

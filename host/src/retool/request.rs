@@ -33,6 +33,10 @@ pub struct PlanFor {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, String>)]
     pub moves: BTreeMap<Name, Name>,
+    /// Replays the last recorded visits of each station that changes against it, at most so many of each, 1
+    /// to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<u32>,
 }
 
 /// A retool.
@@ -45,7 +49,7 @@ pub struct Retool {
     /// Why, for whoever looks later.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
-    /// The names of the grants that may become wider.
+    /// The names of the grants that may become wider; `shadow` where replayed visits may come out differently.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accept: Vec<String>,
     /// The digest of the plan that was looked at; another one is refused.
@@ -67,6 +71,10 @@ pub struct Retool {
     /// Stops attempts under way at stations whose grants narrow, and makes them again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub now: bool,
+    /// Replays the last recorded visits of each station that changes against it, at most so many of each, 1
+    /// to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<u32>,
 }
 
 /// Ends a ramp: all items take its revision.

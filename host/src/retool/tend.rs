@@ -70,7 +70,7 @@ async fn wait(lines: Weak<Lines>, line: Name, record: RetoolRecord, drains: Drai
                 matches!(lines.lead_to(&line, &stations), Ok(false))
                     && stations
                         .iter()
-                        .all(|station| matches!(draw::at(&lines, &line, station, Some(1)), Ok(0)))
+                        .all(|station| matches!(draw::is_at(&lines, &line, station), Ok(false)))
             }
         });
         if !empty.await.unwrap_or(false) {

@@ -111,9 +111,10 @@ const OF_ALL: u32 = 1024;
 struct Outlet {
     under_way: Arc<Semaphore>,
     terms: Terms,
-    requests: Paced,
-    connections: Paced,
-    bytes: Paced,
+    // Shared by all revisions on which the station has the same pace.
+    requests: Arc<Paced>,
+    connections: Arc<Paced>,
+    bytes: Arc<Paced>,
     pool: Pool,
 }
 
@@ -135,21 +136,34 @@ impl Gate {
         drop(self.0.under_way.acquire_many(OF_ALL).await);
     }
 
-    /// Lets a station through on these terms. Visits that are under way go on as they began.
+    /// Lets a station through on these terms. Visits that are under way go on as they began. What another
+    /// revision used up of the same pace stays used up.
     pub fn admit(&self, line: &Name, revision: u64, station: &Name, terms: Terms) {
+        let mut stations = (self.0.stations.write()).unwrap_or_else(PoisonError::into_inner);
+        let others = (stations.iter())
+            .filter(|((of, _, name), _)| of == line && name == station)
+            .map(|(_, outlet)| outlet);
+        let rate = &terms.rate;
+        let (mut requests, mut connections, mut bytes) = (None, None, None);
+        for other in others {
+            let theirs = &other.terms.rate;
+            let same = |same: bool, paced: &Arc<Paced>| same.then(|| paced.clone());
+            requests = requests.or(same(theirs.requests == rate.requests, &other.requests));
+            connections = connections.or(same(
+                theirs.connections == rate.connections,
+                &other.connections,
+            ));
+            bytes = bytes.or(same(theirs.bytes == rate.bytes, &other.bytes));
+        }
         let outlet = Outlet {
             under_way: Arc::new(Semaphore::new(OF_STATION)),
-            requests: Paced::new(terms.rate.requests),
-            connections: Paced::new(terms.rate.connections),
-            bytes: Paced::new(terms.rate.bytes),
+            requests: requests.unwrap_or_else(|| Arc::new(Paced::new(rate.requests))),
+            connections: connections.unwrap_or_else(|| Arc::new(Paced::new(rate.connections))),
+            bytes: bytes.unwrap_or_else(|| Arc::new(Paced::new(rate.bytes))),
             pool: Pool::default(),
             terms,
         };
-        self.0
-            .stations
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((line.clone(), revision, station.clone()), Arc::new(outlet));
+        stations.insert((line.clone(), revision, station.clone()), Arc::new(outlet));
     }
 }
 

@@ -21,23 +21,23 @@ use std::{
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
 /// Long enough for whatever has to come.
-const BOUND: Duration = Duration::from_secs(60);
+pub(super) const BOUND: Duration = Duration::from_secs(60);
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     text.parse().expect("a name")
 }
 
 /// A state folder whose lines run in this process.
-struct Factory {
-    ground: Ground,
-    lines: Arc<Lines>,
-    line: Name,
-    runtime: Runtime,
+pub(super) struct Factory {
+    pub(super) ground: Ground,
+    pub(super) lines: Arc<Lines>,
+    pub(super) line: Name,
+    pub(super) runtime: Runtime,
 }
 
 impl Factory {
     /// Runs this line.
-    fn run(text: &str, worker: Option<Worker>) -> Self {
+    pub(super) fn run(text: &str, worker: Option<Worker>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let ground = Ground::new();
         ground.line(text);
@@ -55,7 +55,7 @@ impl Factory {
     }
 
     /// The line by what `text` says.
-    fn wanted(&self, text: &str) -> Retool {
+    pub(super) fn wanted(&self, text: &str) -> Retool {
         self.ground.line(text);
         Retool {
             why: "a test".into(),
@@ -63,7 +63,7 @@ impl Factory {
         }
     }
 
-    async fn retool(&self, wanted: Retool) -> Result<Retooled, Fault> {
+    pub(super) async fn retool(&self, wanted: Retool) -> Result<Retooled, Fault> {
         let done = timeout(BOUND, self.lines.retool("anna", &self.line, wanted)).await;
         done.expect("it comes to an end")
     }
@@ -91,7 +91,7 @@ impl Factory {
         (stop, task)
     }
 
-    fn count(&self, phase: PhaseKind) -> usize {
+    pub(super) fn count(&self, phase: PhaseKind) -> usize {
         let found = self.lines.state().journal.list(&Filter {
             line: Some(self.line.clone()),
             phases: vec![phase],
@@ -101,7 +101,7 @@ impl Factory {
     }
 
     /// Waits until something is so.
-    async fn until(&self, what: &str, so: impl Fn() -> bool) {
+    pub(super) async fn until(&self, what: &str, so: impl Fn() -> bool) {
         let mut notices = self.lines.notices();
         let wait = async {
             while !so() {
@@ -138,7 +138,7 @@ impl Factory {
         .collect()
     }
 
-    async fn feed(&self, keys: std::ops::Range<usize>) {
+    pub(super) async fn feed(&self, keys: std::ops::Range<usize>) {
         let inputs = self.lines.line(&self.line).expect("it runs").inputs;
         for key in keys {
             inputs
@@ -148,7 +148,7 @@ impl Factory {
         }
     }
 
-    fn kinds(&self) -> Vec<RetoolKind> {
+    pub(super) fn kinds(&self) -> Vec<RetoolKind> {
         let history = self
             .lines
             .state()
@@ -159,7 +159,7 @@ impl Factory {
     }
 
     /// The revisions of all attempts, each item done once, each visit in one attempt.
-    fn revisions(&self, items: usize) -> BTreeSet<u64> {
+    pub(super) fn revisions(&self, items: usize) -> BTreeSet<u64> {
         let journal = &self.lines.state().journal;
         let all = journal.list(&Filter::default()).expect("it lists");
         assert_eq!(all.len(), items);
@@ -227,7 +227,7 @@ fn to(revision: u64) -> Retool {
     }
 }
 
-const LINE: &str = r#"
+pub(super) const LINE: &str = r#"
 line = "l"
 entry = "first"
 [stations.first]

@@ -100,6 +100,7 @@ async fn retool(control: &dyn Control, asked: &Retool, aim: &Aim) -> anyhow::Res
         let wanted = PlanFor {
             aim: aim.clone(),
             moves: asked.moves(),
+            shadow: None,
         };
         let plan = control.plan(&asked.line, wanted).await.map_err(said)?;
         accept.retain(|name| plan.widened.iter().any(|g| g.accept.as_ref() == Some(name)));

@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
-use std::{path::Path, str::FromStr};
+use std::{collections::BTreeSet, path::Path, str::FromStr};
 
 pub(super) fn load(
     connection: &Connection,
@@ -116,6 +116,64 @@ pub(super) fn list(
     filter: &Filter,
 ) -> Result<Vec<Summary>, JournalError> {
     let fail = |error: rusqlite::Error| problem(path, &error);
+    let (conditions, mut values) = conditions(filter);
+    let most = filter
+        .most
+        .map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
+    values.push(Box::new(most));
+    let order = match filter.newest {
+        true => "id DESC",
+        false => "taken, id",
+    };
+    let sql = format!(
+        "SELECT {} FROM items WHERE {conditions} ORDER BY {order} LIMIT ?",
+        columns(connection, path)?
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(fail)?;
+    let mut rows = statement
+        .query(rusqlite::params_from_iter(values))
+        .map_err(fail)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        all.push(summary(row, path)?);
+    }
+    Ok(all)
+}
+
+pub(super) fn any(
+    connection: &Connection,
+    path: &Path,
+    filter: &Filter,
+) -> Result<bool, JournalError> {
+    let (conditions, values) = conditions(filter);
+    let sql = format!("SELECT 1 FROM items WHERE {conditions} LIMIT 1");
+    (connection.prepare_cached(&sql))
+        .and_then(|mut statement| statement.exists(rusqlite::params_from_iter(values)))
+        .map_err(|error| problem(path, &error))
+}
+
+pub(super) fn begun(
+    connection: &Connection,
+    path: &Path,
+    line: &Name,
+) -> Result<BTreeSet<u64>, JournalError> {
+    let fail = |error: rusqlite::Error| problem(path, &error);
+    if schema::format(connection, path)? < schema::PRIORITY {
+        return Ok(BTreeSet::new());
+    }
+    let mut statement = connection
+        .prepare_cached("SELECT DISTINCT began FROM items WHERE line = ? AND began IS NOT NULL")
+        .map_err(fail)?;
+    let mut rows = statement.query([line.as_str()]).map_err(fail)?;
+    let mut all = BTreeSet::new();
+    while let Some(row) = rows.next().map_err(fail)? {
+        all.insert(number(row, 0, path)?);
+    }
+    Ok(all)
+}
+
+/// What a filter says, as a condition and its values.
+fn conditions(filter: &Filter) -> (String, Vec<Box<dyn ToSql>>) {
     let mut conditions = vec!["1"];
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     if let Some(line) = &filter.line {
@@ -141,24 +199,7 @@ pub(super) fn list(
                 .map(|phase| Box::new(phase.key()) as Box<dyn ToSql>),
         );
     }
-    let most = filter
-        .most
-        .map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
-    values.push(Box::new(most));
-    let sql = format!(
-        "SELECT {} FROM items WHERE {} ORDER BY taken, id LIMIT ?",
-        columns(connection, path)?,
-        conditions.join(" AND ")
-    );
-    let mut statement = connection.prepare_cached(&sql).map_err(fail)?;
-    let mut rows = statement
-        .query(rusqlite::params_from_iter(values))
-        .map_err(fail)?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.next().map_err(fail)? {
-        all.push(summary(row, path)?);
-    }
-    Ok(all)
+    (conditions.join(" AND "), values)
 }
 
 pub(super) fn counts(
@@ -194,12 +235,15 @@ fn station(row: &Row<'_>, column: usize, path: &Path) -> Result<Option<Name>, Jo
         .map_err(|error| damaged(path, error.to_string()))
 }
 
+/// How many columns [`summary`] reads.
+pub(super) const COLUMNS: usize = 13;
+
 /// What [`summary`] reads.
 pub(super) fn columns(connection: &Connection, path: &Path) -> Result<String, JournalError> {
-    // An older format, which is only looked at, has neither.
+    // An older format, which is only looked at, has none of them.
     let extra = match schema::format(connection, path)? < schema::PRIORITY {
-        true => "1, NULL",
-        false => "priority, due",
+        true => "1, NULL, NULL",
+        false => "priority, due, began",
     };
     Ok(format!(
         "item, line, revision, source, phase, station, result, reason, taken, changed, {extra}"
@@ -227,6 +271,10 @@ pub(super) fn summary(row: &Row<'_>, path: &Path) -> Result<Summary, JournalErro
             .get::<_, Option<i64>>(11)
             .map_err(fail)?
             .map(|due| due.max(0).unsigned_abs()),
+        began: row
+            .get::<_, Option<i64>>(12)
+            .map_err(fail)?
+            .map(|began| began.max(0).unsigned_abs()),
         taken: number(row, 8, path)?,
         changed: number(row, 9, path)?,
     })

@@ -64,7 +64,7 @@ impl Upkeep for Sqlite {
             let mut all = Vec::new();
             while let Some(row) = rows.next().map_err(fail)? {
                 all.push(Listed {
-                    position: read::number(row, 12, path)?,
+                    position: read::number(row, read::COLUMNS, path)?,
                     item: read::parsed(row, 0, path),
                     summary: read::summary(row, path),
                 });
@@ -494,7 +494,8 @@ fn list(connection: &Connection, summary: &Summary) -> rusqlite::Result<u64> {
     let changed = connection
         .prepare_cached(
             "UPDATE items SET line = ?, revision = ?, source = ?, phase = ?, station = ?, \
-             result = ?, reason = ?, taken = ?, changed = ?, priority = ?, due = ? WHERE item = ?",
+             result = ?, reason = ?, taken = ?, changed = ?, priority = ?, due = ?, \
+             began = ? WHERE item = ?",
         )?
         .execute(params![
             summary.line.as_str(),
@@ -508,6 +509,7 @@ fn list(connection: &Connection, summary: &Summary) -> rusqlite::Result<u64> {
             int(summary.changed),
             summary.priority as i64,
             summary.due.map(int),
+            summary.began.map(int),
             summary.item.as_str(),
         ])?;
     Ok(changed as u64)

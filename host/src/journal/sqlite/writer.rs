@@ -426,7 +426,7 @@ impl<'a> Batch<'a> {
     fn list(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut update = connection.prepare_cached(
             "UPDATE items SET revision = ?, phase = ?, station = ?, result = ?, reason = ?, \
-             changed = ?, due = ? WHERE id = ?",
+             changed = ?, due = ?, began = ? WHERE id = ?",
         )?;
         for (row, summary) in std::mem::take(&mut self.summaries) {
             update.execute(params![
@@ -437,6 +437,7 @@ impl<'a> Batch<'a> {
                 summary.reason,
                 int(summary.changed),
                 summary.due.map(int),
+                summary.began.map(int),
                 row
             ])?;
         }

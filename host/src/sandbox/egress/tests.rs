@@ -12,6 +12,7 @@ use crate::{
     item::ItemId,
     limits::{Limit, Limits},
     line::OnViolation,
+    name::Name,
     sandbox::way::{Egress as _, Failure, Patience, Refusal, Vault, Way, WayBody},
     visit::Visit,
 };
@@ -555,6 +556,43 @@ async fn a_station_keeps_its_pace() {
         () = others => {}
     }
     assert_eq!(server.requests().len(), 22);
+}
+
+#[test]
+fn a_pace_goes_on_over_another_revision() {
+    let gate = Gate::new(Means {
+        vault: Arc::new(OneSecret),
+        auditor: Arc::new(Notes::default()),
+        resolvers: Vec::new(),
+        clock: || 7,
+        log: None,
+    });
+    let visit = visit();
+    let admitted = |revision: u64, station: &Name, rate: Rates| {
+        let terms = Terms {
+            rights: Rights::default(),
+            rate,
+            limits: Limits::default(),
+            violation: OnViolation::Jam,
+            component: Digest::of("component"),
+            granted_at: "l/line.toml:9".into(),
+        };
+        gate.admit(&visit.line, revision, station, terms);
+        let stations = gate.0.stations.read().unwrap();
+        stations[&(visit.line.clone(), revision, station.clone())].clone()
+    };
+    let first = admitted(1, &visit.station, Rates::default());
+    let mut slower = Rates::default();
+    slower.requests.amount = 1;
+    let second = admitted(2, &visit.station, slower);
+    assert!(!Arc::ptr_eq(&first.requests, &second.requests));
+    assert!(Arc::ptr_eq(&first.connections, &second.connections));
+    assert!(Arc::ptr_eq(&first.bytes, &second.bytes));
+    let other = admitted(2, &"other".parse().unwrap(), Rates::default());
+    assert!(!Arc::ptr_eq(&first.bytes, &other.bytes));
+    gate.dismiss(&visit.line, 1);
+    let third = admitted(3, &visit.station, Rates::default());
+    assert!(Arc::ptr_eq(&second.bytes, &third.bytes));
 }
 
 #[tokio::test]
