@@ -25,15 +25,13 @@ impl Running {
         if self.timers.is_empty() && self.belts.later().is_none() {
             return Ok(());
         }
-        let now = (self.conveyor.clock)();
-        self.follow(now);
-        while self
-            .timers
-            .peek()
-            .is_some_and(|Reverse((at, _))| *at <= now)
-        {
-            let Some(Reverse((at, id))) = self.timers.pop() else {
-                break;
+        loop {
+            // Read anew each time: an item may be read back for a while, and the clock be set meanwhile.
+            let now = (self.conveyor.clock)();
+            self.follow(now);
+            let due = matches!(self.timers.peek(), Some(Reverse((at, _))) if *at <= now);
+            let Some(Reverse((at, id))) = due.then(|| self.timers.pop()).flatten() else {
+                return Ok(());
             };
             // What was left behind by something that came otherwise is in neither of these.
             if self.delayed.get(&id) == Some(&at) {
@@ -44,7 +42,6 @@ impl Running {
                 self.fall_due(&id).await?;
             }
         }
-        Ok(())
     }
 
     /// Where the clock was set back, attempts wait no longer for it than they would have: only what is a

@@ -195,24 +195,20 @@ next = "done"
 #[test]
 fn what_is_not_there_yet() {
     let line = one(
-        "grants.udp = [\"ns.example.com:53\"]\nclock = \"real\"\ninstance = \"warm\"\n[stations.t]\nuse = \"oci://example.com/t\"\nnext = \"done\"\n[sources.nightly]\ncron = \"0 2 * * *\"",
+        "grants.udp = [\"ns.example.com:53\"]\ninstance = \"warm\"\n[stations.t]\nuse = \"oci://example.com/t\"\nnext = \"done\"",
     );
     assert_snapshot!(check(&line), @r#"
     exit 1
     -- stderr
     line.toml:7:8: `udp` is not supported yet
       hint: it will be for datagrams; take it out for now
-    line.toml:8:1: `clock` is not supported yet
-      hint: it will be for the real clock; take it out for now
-    line.toml:9:1: `instance` is not supported yet
+    line.toml:8:1: `instance` is not supported yet
       hint: it will be for instances that are used again; take it out for now
-    line.toml:10:11: nothing leads to station `t`
+    line.toml:9:11: nothing leads to station `t`
       hint: name it in the `next` of a station that `s` leads to, or take it out
-    line.toml:11:7: `use = "oci://example.com/t"`: registries are not supported yet
+    line.toml:10:7: `use = "oci://example.com/t"`: registries are not supported yet
       hint: name a station's folder, a `.wasm` or a `.wat` file; a path may begin with `./`
-    line.toml:13:2: `sources` is not supported yet
-      hint: it will be for where items come from by themselves; take it out for now
-    6 problems
+    4 problems
     "#);
 }
 

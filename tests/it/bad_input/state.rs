@@ -68,13 +68,13 @@ fn written_by_a_newer_andon() {
     assert_snapshot!(ground.andon(&["run", ".", "a.txt"]).whole(), @r"
     exit 1
     -- stderr
-    error: `.andon/journal.sqlite` was written by a newer andon (format 9; this one knows up to 2)
+    error: `.andon/journal.sqlite` was written by a newer andon (format 9; this one knows up to 7)
       hint: use that andon, or another folder with `--state DIR`
     ");
     assert_snapshot!(ground.andon(&["items"]).whole(), @r"
     exit 1
     -- stderr
-    error: `DIR/.andon/journal.sqlite` was written by a newer andon (format 9; this one knows up to 2)
+    error: `DIR/.andon/journal.sqlite` was written by a newer andon (format 9; this one knows up to 7)
       hint: use that andon, or another folder with `--state DIR`
     ");
 }
