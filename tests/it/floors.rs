@@ -78,12 +78,16 @@ fn imports_point_down_and_only_the_sandbox_names_wasmtime() {
             continue;
         };
         let text = fs::read_to_string(&path).expect("readable");
+        let tests = text.find("#[cfg(test)]");
+        let mut next = 0;
         for (number, line) in text.lines().enumerate() {
+            let at = next;
+            next += line.len() + 1;
             let code = line.split("//").next().unwrap_or_default();
             let place = format!("{}:{}", inside.display(), number + 1);
             for (other, &theirs) in &floors {
                 let names =
-                    code.contains(&format!("crate::{other}")) || imported(&text, number, other);
+                    code.contains(&format!("crate::{other}")) || imported(&text, (at, line), other);
                 if names && theirs > floor {
                     wrong.push(format!(
                         "{place}: floor {floor} imports `{other}` of floor {theirs}"
@@ -93,10 +97,8 @@ fn imports_point_down_and_only_the_sandbox_names_wasmtime() {
             if code.contains("wasmtime") && module != "sandbox" && !code.contains('"') {
                 wrong.push(format!("{place}: names wasmtime outside the sandbox"));
             }
-            let tests = text[..]
-                .find("#[cfg(test)]")
-                .is_some_and(|at| at < offset(&text, number));
-            if floor == 0 && !tests && NO_IO.iter().any(|name| code.contains(name)) {
+            let in_tests = tests.is_some_and(|tests| tests < at);
+            if floor == 0 && !in_tests && NO_IO.iter().any(|name| code.contains(name)) {
                 wrong.push(format!("{place}: floor 0 does no IO"));
             }
         }
@@ -104,23 +106,18 @@ fn imports_point_down_and_only_the_sandbox_names_wasmtime() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether a line names `module` at the first level of a `use crate::{…}` block.
-fn imported(text: &str, number: usize, module: &str) -> bool {
-    let line = text.lines().nth(number).unwrap_or_default();
+/// Whether a line, which begins at `at`, names `module` at the first level of a `use crate::{…}` block.
+fn imported(text: &str, (at, line): (usize, &str), module: &str) -> bool {
     let first = line
         .trim_start()
         .split([':', ',', ' '])
         .next()
         .unwrap_or_default();
     let first_level = line.starts_with("    ") && !line.starts_with("     ");
-    let opened = text[..offset(text, number)].rfind("use crate::{");
+    let opened = || text[..at].rfind("use crate::{");
     first == module
         && first_level
-        && opened.is_some_and(|at| !text[at..offset(text, number)].contains("};"))
-}
-
-fn offset(text: &str, number: usize) -> usize {
-    text.split_inclusive('\n').take(number).map(str::len).sum()
+        && opened().is_some_and(|opened| !text[opened..at].contains("};"))
 }
 
 fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
