@@ -1,0 +1,715 @@
+//! The reference model: what is held true of a line, written without looking at how the host does it. It
+//! hears of every append that is handed to the journal, of every visit that begins and ends, and of every
+//! notice, and keeps the first thing that cannot be.
+
+use andon::{
+    conveyor::{Change, Notice, Revised},
+    item::{Clearing, Destination, End, Item, ItemId, PhaseKind, Priority, Record},
+    journal::{Append, Journal, Summary},
+    name::Name,
+    visit::{Millis, Visit},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// Where an item is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum At {
+    Waits { not_before: Option<Millis> },
+    Works,
+    Held { until: Option<Millis> },
+    Jammed,
+    /// For these of its children.
+    Split { until: Option<Millis>, waits: BTreeSet<u32> },
+    /// The same, jammed.
+    Stuck { waits: BTreeSet<u32> },
+    Ended(End),
+}
+
+/// What the model knows of an item.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) at: At,
+    pub(crate) station: Option<Name>,
+    pub(crate) nth: u32,
+    pub(crate) attempt: u32,
+    priority: Priority,
+    result: bool,
+    visits: BTreeMap<Name, u32>,
+    /// Visits beyond the bound that a person or a retool gave it, by station.
+    extra: BTreeMap<Name, u32>,
+    /// Children of whose end it has not heard, also those that it went on without.
+    out: BTreeSet<u32>,
+    /// The join of the split that it waits for, by all names that it had.
+    joins: Vec<Name>,
+    arrived: Vec<(Name, BTreeMap<Name, u32>)>,
+    /// The revision on which the attempt began that is not over.
+    pub(crate) began: Option<u64>,
+    clearings: u32,
+    interruptions: u32,
+    seq: u64,
+    /// How many records it had when it ended.
+    ended: u64,
+    /// What people said when they acted on it.
+    pub(crate) said: Vec<String>,
+}
+
+#[derive(Default)]
+pub(crate) struct Model {
+    pub(crate) items: BTreeMap<ItemId, Known>,
+    /// How many records of each are durable.
+    durable: HashMap<ItemId, u64>,
+    /// The first thing that cannot be.
+    pub(crate) fault: Option<String>,
+    /// Counts everything that happens.
+    pub(crate) moved: u64,
+    pub(crate) revisions: BTreeMap<u64, Arc<Revised>>,
+    /// What runs, and what was asked for and may run already.
+    pub(crate) runs: Vec<Change>,
+    /// Stations that were told to start nothing, and said so.
+    pub(crate) paused: BTreeSet<Name>,
+    pub(crate) at_rest: bool,
+    begun: HashMap<(ItemId, Name, u32, u32, u32), u64>,
+    told: HashMap<ItemId, u32>,
+    /// Visits under way in the runner.
+    under: HashSet<ItemId>,
+    /// Results that were handed over for good; and those of which a crash may have taken that back.
+    given: BTreeSet<ItemId>,
+    perhaps: BTreeSet<ItemId>,
+    /// The process is going.
+    pub(crate) crashing: bool,
+    pub(crate) now: Millis,
+    /// The clock was set back in this process: times before the next attempt are shorter then.
+    pub(crate) jumped_back: bool,
+}
+
+impl Known {
+    fn taken(record: &Record) -> Result<Self, String> {
+        let Record::Taken { to, visits, ticket, payload: _, .. } = record else {
+            return Err("it does not begin with `Taken`".into());
+        };
+        let mut known = Self {
+            at: At::Jammed,
+            station: None,
+            nth: 0,
+            attempt: 1,
+            priority: ticket.priority,
+            result: false,
+            visits: visits.clone(),
+            extra: BTreeMap::new(),
+            out: BTreeSet::new(),
+            joins: Vec::new(),
+            arrived: Vec::new(),
+            began: None,
+            clearings: 0,
+            interruptions: 0,
+            seq: 1,
+            ended: 0,
+            said: Vec::new(),
+        };
+        known.enter(to);
+        Ok(known)
+    }
+
+    fn enter(&mut self, to: &Destination) {
+        self.began = None;
+        self.interruptions = 0;
+        match to {
+            Destination::Station(station) => self.wait_at(station),
+            Destination::Join(_) => self.end(End::Joined),
+            Destination::Done => {
+                self.result = true;
+                self.end(End::Done);
+            }
+            Destination::Scrap => self.end(End::Scrapped),
+            Destination::Nowhere(jam) => {
+                use andon::item::Jam;
+                if let Jam::Exhausted(station) | Jam::Homeless(station) = jam {
+                    self.wait_at(station);
+                }
+                self.at = At::Jammed;
+            }
+        }
+    }
+
+    fn wait_at(&mut self, station: &Name) {
+        self.station = Some(station.clone());
+        self.nth = self.visits.get(station).copied().unwrap_or(0) + 1;
+        self.attempt = 1;
+        self.began = None;
+        self.interruptions = 0;
+        self.at = At::Waits { not_before: None };
+    }
+
+    fn end(&mut self, end: End) {
+        self.ended = self.seq;
+        self.began = None;
+        self.at = At::Ended(end);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.at, At::Ended(_))
+    }
+
+    pub(crate) fn waits_for(&self) -> &BTreeSet<u32> {
+        static NOBODY: BTreeSet<u32> = BTreeSet::new();
+        match &self.at {
+            At::Split { waits, .. } | At::Stuck { waits } => waits,
+            _ => &NOBODY,
+        }
+    }
+
+    /// Somebody may let it come once more than it may.
+    fn once_more(&mut self) {
+        if let Some(station) = self.station.clone() {
+            *self.extra.entry(station).or_default() += 1;
+        }
+    }
+
+    /// Adds a record, or says why it cannot be. `cleared` where a clearing stands before it in the same
+    /// append.
+    fn add(&mut self, record: &Record, now: Millis, cleared: bool) -> Result<(), String> {
+        self.seq += 1;
+        let here = self.at.clone();
+        let wrong = || Err(format!("`{}` where it is {here:?}", record.kind()));
+        if self.has_ended() && !matches!(record, Record::ChildEnded { .. }) {
+            return wrong();
+        }
+        match (record, &here) {
+            (Record::Started { revision, .. }, At::Waits { .. }) => {
+                self.began = self.began.or(Some(*revision));
+                if let Some(station) = &self.station {
+                    self.visits.insert(station.clone(), self.nth);
+                }
+                self.at = At::Works;
+            }
+            (Record::Interrupted { stopped, .. }, At::Works) => {
+                self.interruptions += u32::from(!stopped);
+                self.at = At::Waits { not_before: None };
+            }
+            (Record::Recalled { .. }, At::Works) => {
+                self.began = None;
+                self.at = At::Waits { not_before: None };
+            }
+            (Record::Moved { to, .. }, At::Works | At::Waits { .. }) => self.enter(to),
+            (Record::Split { children, until, join, .. }, At::Works | At::Waits { .. }) => {
+                let waits: BTreeSet<u32> = children.iter().map(|child| child.n).collect();
+                if waits.is_empty() || waits.iter().any(|n| self.out.contains(n)) {
+                    return Err(format!("it is split into {waits:?}"));
+                }
+                self.out.extend(&waits);
+                self.joins = join.iter().cloned().collect();
+                self.arrived.clear();
+                self.began = None;
+                self.at = At::Split { until: *until, waits };
+            }
+            (Record::Finished { .. }, At::Works) => self.end(End::Done),
+            (Record::Failed { again, .. }, At::Works) => {
+                self.attempt += 1;
+                self.began = None;
+                self.at = At::Waits { not_before: Some(*again) };
+            }
+            (Record::Jammed { .. }, At::Works | At::Waits { .. } | At::Held { .. }) => {
+                self.at = At::Jammed;
+            }
+            (Record::Jammed { .. }, At::Split { waits, until }) => {
+                if until.is_none_or(|until| now < until) {
+                    return Err(format!("it jams for want of children before {until:?}"));
+                }
+                self.at = At::Stuck { waits: waits.clone() };
+            }
+            (Record::ChildEnded { child, end, .. }, _) => {
+                if !self.out.remove(child) {
+                    return Err(format!("it is told twice of the end of its child {child}"));
+                }
+                if let At::Split { waits, .. } | At::Stuck { waits } = &mut self.at
+                    && waits.remove(child)
+                {
+                    let came = end.arrivals.iter();
+                    let came = came.map(|it| (it.join.clone(), it.visits.clone()));
+                    self.arrived.extend(came);
+                }
+            }
+            (Record::Gathered { join, .. }, At::Split { until, waits }) => {
+                let over = until.is_some_and(|until| now >= until);
+                if !waits.is_empty() && !over && !cleared {
+                    return Err(format!("it goes on without its children {waits:?}"));
+                }
+                match join {
+                    None => self.end(End::Done),
+                    Some(join) => {
+                        for (at, visits) in std::mem::take(&mut self.arrived) {
+                            if !self.joins.contains(&at) {
+                                continue;
+                            }
+                            for (station, times) in visits {
+                                let most = self.visits.entry(station).or_default();
+                                *most = times.max(*most);
+                            }
+                        }
+                        self.wait_at(join);
+                        // where the visits of those that came go over the bound, it leaves at once
+                        self.once_more();
+                    }
+                }
+            }
+            (Record::Cleared { how, why, .. }, At::Jammed | At::Stuck { .. }) => {
+                self.said.push(why.clone());
+                self.clearings += 1;
+                self.interruptions = 0;
+                match (how, here) {
+                    (Clearing::Scrap, _) => self.end(End::Scrapped),
+                    (Clearing::Retry, At::Stuck { waits }) => {
+                        self.at = At::Split { until: None, waits };
+                    }
+                    (_, At::Stuck { waits }) => {
+                        return Err(format!("it is cleared while {waits:?} are missing"));
+                    }
+                    _ => {
+                        self.once_more();
+                        self.attempt = 1;
+                        self.began = None;
+                        self.at = At::Waits { not_before: None };
+                    }
+                }
+            }
+            (Record::Asked { hold, facts, .. }, At::Works | At::Waits { .. }) => {
+                if facts.is_none() != matches!(self.at, At::Waits { .. }) {
+                    return wrong();
+                }
+                if facts.is_none()
+                    && let Some(station) = &self.station
+                {
+                    self.visits.insert(station.clone(), self.nth);
+                }
+                self.at = At::Held { until: hold.until };
+            }
+            (Record::Answered { why, answer }, At::Held { until }) => {
+                let over = until.is_some_and(|until| now >= until);
+                if over != answer.by.is_empty() {
+                    return Err(format!("it is answered by `{}` at {now}, and waits until {until:?}", answer.by));
+                }
+                self.said.push(why.clone());
+                self.at = At::Waits { not_before: None };
+            }
+            (Record::Cancelled { why, .. }, _) => {
+                self.said.push(why.clone());
+                self.end(End::Scrapped);
+            }
+            (Record::Relocated { to, .. }, At::Waits { .. } | At::Held { .. } | At::Jammed) => {
+                self.wait_at(to);
+                self.once_more();
+            }
+            (Record::Relocated { to, .. }, At::Split { .. } | At::Stuck { .. }) => {
+                self.joins.push(to.clone());
+            }
+            _ => return wrong(),
+        }
+        Ok(())
+    }
+
+    fn kind(&self) -> PhaseKind {
+        match &self.at {
+            At::Waits { .. } => PhaseKind::Waiting,
+            At::Works => PhaseKind::Working,
+            At::Held { .. } => PhaseKind::Held,
+            At::Jammed | At::Stuck { .. } => PhaseKind::Jammed,
+            At::Split { .. } => PhaseKind::Split,
+            At::Ended(End::Done) => PhaseKind::Done,
+            At::Ended(End::Scrapped) => PhaseKind::Scrapped,
+            At::Ended(End::Joined) => PhaseKind::Joined,
+        }
+    }
+
+    fn agrees(&self, summary: &Summary) -> Result<(), String> {
+        let here = matches!(self.at, At::Waits { .. } | At::Works | At::Held { .. });
+        let station = !here || self.station == summary.station;
+        if self.kind() == summary.phase && station && summary.result == self.result {
+            return Ok(());
+        }
+        Err(format!(
+            "it is listed as {} at {:?} and is {:?} at {:?}",
+            summary.phase, summary.station, self.at, self.station
+        ))
+    }
+}
+
+impl Model {
+    pub(crate) fn found(&mut self, fault: impl FnOnce() -> String) {
+        if self.fault.is_none() {
+            self.fault = Some(fault());
+        }
+    }
+
+    /// The conveyor hands an append to the journal.
+    pub(crate) fn handed(&mut self, append: &Append) {
+        self.moved += 1;
+        if let Err(fault) = self.try_handed(append) {
+            self.found(|| format!("item `{}`: {fault}", append.item));
+        }
+    }
+
+    fn try_handed(&mut self, append: &Append) -> Result<(), String> {
+        let id = &append.item;
+        let known = self.items.get(id).map_or(0, |known| known.seq);
+        if known != append.expected {
+            return Err(format!(
+                "appends at {} where it has {known} records",
+                append.expected
+            ));
+        }
+        let mut cleared = false;
+        for record in &append.records {
+            self.may(id, record)?;
+            match self.items.get_mut(id) {
+                None => {
+                    self.items.insert(id.clone(), Known::taken(record)?);
+                }
+                Some(known) => known.add(record, self.now, cleared)?,
+            }
+            cleared |= matches!(record, Record::Cleared { .. });
+            if let Record::Started { .. } = record {
+                self.begins(id)?;
+            }
+        }
+        self.items[id].agrees(&append.summary)
+    }
+
+    /// What a record needs of others than its item.
+    fn may(&self, id: &ItemId, record: &Record) -> Result<(), String> {
+        match record {
+            Record::Taken { .. } => {
+                let Some((parent, n)) = id.parent() else {
+                    return Ok(());
+                };
+                let parent = self.items.get(&parent).ok_or("its parent does not exist")?;
+                if !parent.out.contains(&n) {
+                    return Err("its parent does not wait for it".into());
+                }
+            }
+            Record::ChildEnded { child, .. } => {
+                let child = id.child(*child).ok_or("no such child can be")?;
+                let known = self.items.get(&child).ok_or("its child does not exist")?;
+                let durable = self.durable.get(&child).copied().unwrap_or(0);
+                if !known.has_ended() || durable < known.ended {
+                    return Err(format!("its child is {:?}, {durable} records durable", known.at));
+                }
+            }
+            Record::Started { revision, .. } => self.may_start(id, *revision)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether new attempts may begin at a station by any revision that runs, now or perhaps.
+    fn open(&self, station: &Name) -> bool {
+        let lines = self.runs.iter().map(|change| {
+            [&change.current]
+                .into_iter()
+                .chain(change.ramp.as_ref().map(|ramp| &ramp.to))
+                .any(|revised| revised.line.stations.contains_key(station))
+        });
+        lines.into_iter().all(|has| has)
+    }
+
+    fn most(&self, station: &Name, of: impl Fn(&andon::line::Station) -> u32) -> u32 {
+        let stations = self.revisions.values();
+        let stations = stations.filter_map(|revised| revised.line.stations.get(station));
+        stations.map(of).max().unwrap_or(u32::MAX)
+    }
+
+    fn may_start(&self, id: &ItemId, revision: u64) -> Result<(), String> {
+        let known = self.items.get(id).ok_or("it does not exist")?;
+        let station = known.station.as_ref().ok_or("it is at no station")?;
+        if self.at_rest {
+            return Err("it starts a visit while the line is at rest".into());
+        }
+        if let At::Waits { not_before: Some(at) } = known.at
+            && at > self.now
+            && !self.jumped_back
+        {
+            return Err(format!("it starts at {} and was to wait until {at}", self.now));
+        }
+        let right = match known.began {
+            Some(began) => began == revision,
+            None => self.runs.iter().any(|change| {
+                let ramp = change.ramp.as_ref().filter(|ramp| ramp.takes(id));
+                ramp.map_or(&change.current, |ramp| &ramp.to).number == revision
+            }),
+        };
+        if !right {
+            return Err(format!("it starts on revision {revision}, and began on {:?}", known.began));
+        }
+        if self.open(station) {
+            if self.paused.contains(station) {
+                return Err(format!("it starts at `{station}`, which is paused"));
+            }
+            let busy = self.items.values().filter(|other| {
+                matches!(other.at, At::Works) && other.station.as_ref() == Some(station)
+            });
+            let (busy, most) = (busy.count() as u32, self.most(station, |it| it.workers));
+            if busy >= most {
+                return Err(format!("it is the {}th at `{station}`, with {most} workers", busy + 1));
+            }
+        }
+        let before = self.items.iter().find(|(_, other)| {
+            other.station.as_ref() == Some(station)
+                && other.at == (At::Waits { not_before: None })
+                && other.priority < known.priority
+        });
+        if let Some((other, _)) = before {
+            return Err(format!("it starts before `{other}`, which is more urgent"));
+        }
+        let attempts = self.most(station, |it| it.retry.attempts);
+        if known.attempt > attempts {
+            return Err(format!("attempt {} of {attempts}", known.attempt));
+        }
+        let bound = self.most(station, |it| it.visits.unwrap_or(u32::MAX));
+        let extra = known.extra.get(station).copied().unwrap_or(0);
+        if known.nth > bound.saturating_add(extra) {
+            return Err(format!("visit {} to `{station}`, of {bound}", known.nth));
+        }
+        if known.interruptions >= 3 {
+            return Err(format!("the host ended {} times in this visit", known.interruptions));
+        }
+        Ok(())
+    }
+
+    /// No attempt is made on two revisions.
+    fn begins(&mut self, id: &ItemId) -> Result<(), String> {
+        let known = &self.items[id];
+        let (Some(station), Some(revision)) = (known.station.clone(), known.began) else {
+            return Err("it begins nowhere".into());
+        };
+        let key = (id.clone(), station, known.nth, known.attempt, known.clearings);
+        match self.begun.insert(key, revision) {
+            Some(other) if other != revision => {
+                Err(format!("the same attempt on the revisions {other} and {revision}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The runner is given a visit.
+    pub(crate) fn visited(&mut self, visit: &Visit) {
+        self.moved += 1;
+        let id = visit.item.clone();
+        if !self.under.insert(id.clone()) {
+            self.found(|| format!("item `{id}` is at work twice"));
+        }
+        let Some(known) = self.items.get(&id) else {
+            return self.found(|| format!("item `{id}` is at work and does not exist"));
+        };
+        let as_known = known.at == At::Works
+            && known.station.as_ref() == Some(&visit.station)
+            && (known.nth, known.attempt) == (visit.nth, visit.attempt)
+            && known.began == Some(visit.revision);
+        if !as_known {
+            let known = known.clone();
+            self.found(|| format!("item `{id}` is at work as {visit:?}, and is {known:?}"));
+        }
+    }
+
+    /// A visit is over, or was dropped.
+    pub(crate) fn left(&mut self, item: &ItemId) {
+        self.moved += 1;
+        self.under.remove(item);
+    }
+
+    pub(crate) fn parted(&mut self, item: &ItemId) {
+        if self.under.contains(item) {
+            self.found(|| format!("item `{item}` is let go of during its visit"));
+        }
+    }
+
+    pub(crate) fn written(&mut self, item: &ItemId, seq: u64) {
+        self.moved += 1;
+        self.durable.insert(item.clone(), seq);
+    }
+
+    /// Whether an item is durable with what somebody said.
+    pub(crate) fn is_durable(&self, item: &ItemId) -> bool {
+        self.durable.contains_key(item)
+    }
+
+    pub(crate) fn noticed(&mut self, notice: &Notice) {
+        self.moved += 1;
+        match notice {
+            Notice::Taken { item, .. } if !self.is_durable(item) => {
+                self.found(|| format!("item `{item}` is said to be taken, and is not durable"));
+            }
+            Notice::Ended { item } => {
+                let times = self.told.entry(item.id.clone()).or_default();
+                *times += 1;
+                let times = *times;
+                let durable = self.durable.get(&item.id).copied().unwrap_or(0);
+                let known = self.items.get(&item.id);
+                let ended = known.is_some_and(|known| known.has_ended() && durable >= known.ended);
+                if times > 1 || !ended {
+                    self.found(|| format!("the end of `{}` is told {times} times, durable: {ended}", item.id));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The process is gone: what is known is what the journal has.
+    pub(crate) fn crashed(&mut self, journal: &dyn Journal) {
+        self.under.clear();
+        self.begun.clear();
+        let before = std::mem::take(&mut self.items);
+        let durable = std::mem::take(&mut self.durable);
+        let found = journal.list(&andon::journal::Filter::default());
+        for summary in found.unwrap_or_default() {
+            let id = summary.item.clone();
+            let records = journal.load(&id).unwrap_or_default();
+            let seq = records.len() as u64;
+            match self.again(&id, &records) {
+                Ok(known) => {
+                    if let Err(fault) = known.agrees(&summary) {
+                        self.found(|| format!("item `{id}` after a crash: {fault}"));
+                    }
+                    self.items.insert(id.clone(), known);
+                }
+                Err(fault) => self.found(|| format!("item `{id}` after a crash: {fault}")),
+            }
+            if let Err(fault) = Item::fold(id.clone(), &records) {
+                self.found(|| fault.to_string());
+            }
+            self.durable.insert(id, seq);
+        }
+        for (id, seq) in durable {
+            let now = self.durable.get(&id).copied().unwrap_or(0);
+            if now < seq {
+                self.found(|| format!("item `{id}` had {seq} durable records, and has {now}"));
+            }
+        }
+        for (id, known) in &self.items {
+            let begun = known.began.zip(known.station.clone());
+            if let Some((revision, station)) = begun {
+                let key = (id.clone(), station, known.nth, known.attempt, known.clearings);
+                self.begun.insert(key, revision);
+            }
+        }
+        drop(before);
+    }
+
+    fn again(&self, _: &ItemId, records: &[Record]) -> Result<Known, String> {
+        let (first, rest) = records.split_first().ok_or("it has no records")?;
+        let mut known = Known::taken(first)?;
+        let mut cleared = false;
+        for record in rest {
+            // when each was is said by the record itself here
+            known.add(record, record.at(), cleared)?;
+            cleared = matches!(record, Record::Cleared { .. });
+        }
+        Ok(known)
+    }
+
+    /// Results are handed over for good.
+    pub(crate) fn given(&mut self, items: &[ItemId]) {
+        let to = match self.crashing {
+            true => &mut self.perhaps,
+            false => &mut self.given,
+        };
+        to.extend(items.iter().cloned());
+    }
+
+    /// What a store says it has to hand over is what ended with a result and was not handed over.
+    pub(crate) fn owed(&mut self, undelivered: &[ItemId]) {
+        let ended = self.items.iter().filter(|(id, known)| {
+            let durable = self.durable.get(*id).copied().unwrap_or(0);
+            known.has_ended() && known.result && durable >= known.ended
+        });
+        let mut owed: BTreeSet<ItemId> = ended.map(|(id, _)| id.clone()).collect();
+        owed.retain(|id| !self.given.contains(id));
+        let said: BTreeSet<ItemId> = undelivered.iter().cloned().collect();
+        let given: Vec<ItemId> = owed.difference(&said).cloned().collect();
+        if !said.is_subset(&owed) || given.iter().any(|id| !self.perhaps.contains(id)) {
+            let text = format!("owed are the results {owed:?}, and the journal says {said:?}");
+            self.found(|| text);
+        }
+        self.given.extend(given);
+        self.perhaps.clear();
+    }
+
+    /// The latest time that somebody waits for, after now.
+    pub(crate) fn latest(&self) -> Option<Millis> {
+        let times = self.items.values().filter_map(|known| match known.at {
+            At::Waits { not_before } => not_before,
+            At::Held { until } | At::Split { until, .. } => until,
+            _ => None,
+        });
+        times.filter(|at| *at > self.now).max()
+    }
+
+    /// Nothing moves any more, and no time is left to wait for: whether that is right.
+    pub(crate) fn rests(&self) -> Result<(), String> {
+        for (id, known) in &self.items {
+            let wrong = |why: String| Err(format!("item `{id}` {why}: {known:?}"));
+            match &known.at {
+                At::Works => return wrong("works, and nobody works on it".into()),
+                At::Waits { .. } if self.at_rest => {}
+                At::Waits { .. } => {
+                    let station = known.station.as_ref();
+                    if !station.is_some_and(|station| self.kept_back(station)) {
+                        return wrong("waits, and nothing keeps it".into());
+                    }
+                }
+                At::Held { until: Some(until) } if !self.at_rest => {
+                    return wrong(format!("is held past {until}"));
+                }
+                At::Split { until: Some(until), .. } if !self.at_rest => {
+                    return wrong(format!("waits for children past {until}"));
+                }
+                At::Split { waits, .. } if waits.is_empty() => {
+                    return wrong("waits for no child".into());
+                }
+                _ => {}
+            }
+            for n in known.waits_for() {
+                let child = id.child(*n).and_then(|child| self.items.get(&child));
+                if child.is_none_or(Known::has_ended) {
+                    return wrong(format!("waits for its child {n}, which is {:?}", child.map(|it| &it.at)));
+                }
+            }
+            if let Some((parent, n)) = id.parent()
+                && known.has_ended()
+                && let Some(parent) = self.items.get(&parent)
+                && parent.out.contains(&n)
+                // whoever is held or has ended need not hear of those that it went on without
+                && !matches!(parent.at, At::Held { .. } | At::Ended(_))
+            {
+                return wrong("has ended, and its parent has not heard".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a station that is paused keeps items from starting here: this one, or one behind it before
+    /// which some wait.
+    pub(crate) fn kept_back(&self, station: &Name) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![station.clone()];
+        while let Some(at) = open.pop() {
+            if self.paused.contains(&at) {
+                let waits = |known: &Known| {
+                    matches!(known.at, At::Waits { .. }) && known.station.as_ref() == Some(&at)
+                };
+                if self.items.values().any(waits) {
+                    return true;
+                }
+            }
+            if !seen.insert(at.clone()) {
+                continue;
+            }
+            for revised in self.revisions.values() {
+                let station = revised.line.stations.get(&at);
+                open.extend(station.iter().flat_map(|it| it.downstream()).cloned());
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,809 @@
+//! Runs a history: the real conveyor over the simulated disk, with the scripted runner and a clock that goes
+//! as the history says, all on one thread, so that the same history always runs the same way. After every
+//! moment the model says whether something was that cannot be.
+
+use crate::{
+    dice::Dice,
+    disk::{Disk, Fault, locked},
+    history::{History, Step},
+    model::Model,
+    plant::{NAMES, Plant, named},
+    script::{Script, payload},
+    store::{Kind, Store},
+};
+use andon::{
+    conveyor::{
+        Board, Change, Changed, Conveyor, ConveyorError, Ending, Input, Notice, Order, Ramp,
+        Revised, Submitted, Unable,
+    },
+    item::{Clear, Event, Given, ItemId, Priority, Record, Summary, Taking, Ticket},
+    journal::{Filter, Journal},
+    line::Line,
+    name::Name,
+    visit::Millis,
+};
+use futures::{FutureExt, future::BoxFuture};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, oneshot, watch},
+};
+
+thread_local! {
+    static NOW: Cell<Millis> = const { Cell::new(0) };
+}
+
+fn clock() -> Millis {
+    NOW.get()
+}
+
+/// Where the clock begins: there is room to set it back.
+const BEGINNING: Millis = 1_000_000_000;
+
+/// As often the conveyor may go on by itself before it is taken to spin.
+const ROUNDS: usize = 2000;
+
+/// What a history came to.
+#[derive(Debug, Default)]
+pub(crate) struct Came {
+    /// Every item with all its records.
+    pub(crate) items: String,
+    /// How many writes were there after each crash.
+    pub(crate) survived: Vec<usize>,
+    /// How many visits and records there were.
+    pub(crate) moved: u64,
+}
+
+/// A process that runs the line.
+struct Process {
+    running: BoxFuture<'static, Result<Ending, ConveyorError>>,
+    runner: Arc<Script>,
+    inputs: mpsc::Sender<Input>,
+    orders: mpsc::Sender<Order>,
+    drain: watch::Sender<bool>,
+    /// Results that were told and not handed over.
+    results: Arc<Mutex<Vec<ItemId>>>,
+    runtime: Runtime,
+}
+
+type Answer<T> = oneshot::Receiver<Result<T, Unable>>;
+
+/// An order that was given and not answered.
+enum Unanswered {
+    Submit(ItemId, Answer<Submitted>),
+    Act(ItemId, String, Answer<Summary>),
+    Pause(Name, bool, Answer<()>),
+    Retool(Answer<Changed>),
+}
+
+struct World<'a> {
+    history: &'a History,
+    line: Name,
+    model: Arc<Mutex<Model>>,
+    disk: Arc<Disk>,
+    store: Store,
+    process: Option<Process>,
+    /// It was told to end.
+    ending: bool,
+    at_rest: bool,
+    /// What comes after the end: whether it is at rest then.
+    next_at_rest: bool,
+    change: Change,
+    asked: Option<Change>,
+    paused: BTreeSet<Name>,
+    open: Vec<Unanswered>,
+    /// Items that were said to be new.
+    fresh: BTreeSet<ItemId>,
+    words: u32,
+    fault: Option<Fault>,
+}
+
+/// Runs a history over a store.
+///
+/// # Errors
+/// What cannot be.
+pub(crate) fn run(
+    history: &History,
+    kind: Kind,
+    script: Option<Vec<usize>>,
+    fault: Option<Fault>,
+    look: bool,
+) -> Result<Came, String> {
+    let Some(line) = Plant::of(history.seed, &history.without) else {
+        return Ok(Came::default());
+    };
+    NOW.set(BEGINNING);
+    let model = Arc::new(Mutex::new(Model::default()));
+    let (store, journal) = Store::new(kind, script);
+    let first = revised(1, &line);
+    locked(&model).revisions.insert(1, first.clone());
+    let mut world = World {
+        history,
+        line: line.name.clone(),
+        disk: Arc::new(Disk::new(
+            journal,
+            line.name.clone(),
+            model.clone(),
+            history.seed,
+            fault,
+        )),
+        model,
+        store,
+        process: None,
+        ending: false,
+        at_rest: false,
+        next_at_rest: false,
+        change: Change::to(first),
+        asked: None,
+        paused: BTreeSet::new(),
+        open: Vec::new(),
+        fresh: BTreeSet::new(),
+        words: 0,
+        fault,
+    };
+    world.start(false)?;
+    for step in &history.steps {
+        world.step(step)?;
+    }
+    world.finish()?;
+    let items = if look { world.items()? } else { String::new() };
+    let moved = locked(&world.model).moved;
+    Ok(Came {
+        items,
+        survived: world.store.survived,
+        moved,
+    })
+}
+
+fn revised(number: u64, line: &Line) -> Arc<Revised> {
+    Arc::new(Revised {
+        number,
+        line: line.clone(),
+        components: BTreeMap::new(),
+    })
+}
+
+impl World<'_> {
+    fn fault(&self) -> Result<(), String> {
+        match locked(&self.model).fault.take() {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    /// A process begins with what the journal has and what is kept of the line.
+    fn start(&mut self, stopped: bool) -> Result<(), String> {
+        // a retool is kept before it is carried out
+        if let Some(asked) = self.asked.take() {
+            self.change = asked;
+        }
+        self.open.clear();
+        let mut model = locked(&self.model);
+        model.at_rest = self.at_rest;
+        model.jumped_back = false;
+        model.now = clock();
+        let needed: BTreeSet<u64> = (model.items.values())
+            .filter(|known| !known.has_ended())
+            .filter_map(|known| known.began)
+            .collect();
+        let running = |number: u64| {
+            let ramp = self.change.ramp.as_ref().map(|ramp| ramp.to.number);
+            number == self.change.current.number || Some(number) == ramp
+        };
+        let older = model.revisions.iter();
+        self.change.older = older
+            .filter(|(number, _)| needed.contains(number) && !running(**number))
+            .map(|(number, revised)| (*number, revised.clone()))
+            .collect();
+        model.runs = vec![self.change.clone()];
+        model.paused = self.paused.clone();
+        let undelivered = self.disk.undelivered(&self.line).map_err(|e| e.to_string())?;
+        model.owed(&undelivered);
+        drop(model);
+        drop(self.disk.delivered(undelivered));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|e| e.to_string())?;
+        let (inputs, taken) = mpsc::channel(64);
+        let (orders, given) = mpsc::channel(256);
+        let (drain, drained) = watch::channel(self.at_rest);
+        let runner = Arc::new(Script::new(self.history.seed, self.model.clone()));
+        let results: Arc<Mutex<Vec<ItemId>>> = Arc::default();
+        let (model, told) = (self.model.clone(), results.clone());
+        let conveyor = Conveyor {
+            journal: self.disk.clone(),
+            runner: runner.clone(),
+            change: self.change.clone(),
+            paused: self.paused.clone(),
+            board: Arc::new(Board::new(&self.change.current.line)),
+            notify: Box::new(move |notice| {
+                locked(&model).noticed(&notice);
+                if let Notice::Ended { item } = notice
+                    && item.result().is_some()
+                {
+                    locked(&told).push(item.id);
+                }
+            }),
+            clock,
+            stopped,
+        };
+        self.ending = false;
+        self.process = Some(Process {
+            running: conveyor.run(taken, given, drained).boxed(),
+            runner,
+            inputs,
+            orders,
+            drain,
+            results,
+            runtime,
+        });
+        self.fault()
+    }
+
+    /// The process is gone, and what it had in memory.
+    fn kill(&mut self) {
+        self.open.clear();
+        self.process = None;
+        let mut model = locked(&self.model);
+        model.fault = None;
+    }
+
+    fn crash(&mut self, keep: u8) -> Result<(), String> {
+        self.fault()?;
+        self.kill();
+        locked(&self.model).crashing = true;
+        let store = &mut self.store;
+        self.disk
+            .crash(|journal, works| store.crashed(journal, works, keep));
+        let mut model = locked(&self.model);
+        model.crashing = false;
+        model.crashed(&*self.disk.inner());
+        drop(model);
+        self.fault()?;
+        self.at_rest = false;
+        self.start(false)
+    }
+
+    /// Lets the conveyor go on until it waits for something.
+    fn poll(&mut self) -> Result<(), String> {
+        for _ in 0..ROUNDS {
+            let before = {
+                let mut model = locked(&self.model);
+                model.now = clock();
+                model.moved
+            };
+            let Some(process) = &mut self.process else {
+                return Ok(());
+            };
+            // An order that does nothing, so that the conveyor looks at the clock.
+            let nobody: Name = "nobody".parse().expect("a name");
+            let nudge = Order::Pause(nobody, true, oneshot::channel().0);
+            let _ = process.orders.try_send(nudge);
+            let polled = {
+                let _entered = process.runtime.enter();
+                let mut context = Context::from_waker(Waker::noop());
+                let running = &mut process.running;
+                catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut context)))
+            };
+            let polled = polled.map_err(|_| "the conveyor panicked".to_string())?;
+            if let Poll::Ready(ended) = polled {
+                self.fault()?;
+                return self.ended(ended);
+            }
+            process.runtime.block_on(tokio::task::yield_now());
+            let results = std::mem::take(&mut *locked(&process.results));
+            if !results.is_empty() {
+                drop(self.disk.delivered(results));
+            }
+            self.answers()?;
+            self.fault()?;
+            if locked(&self.model).moved == before {
+                return Ok(());
+            }
+        }
+        Err("the conveyor does not come to rest".into())
+    }
+
+    /// The process ended by itself.
+    fn ended(&mut self, ended: Result<Ending, ConveyorError>) -> Result<(), String> {
+        let was_at_rest = self.at_rest;
+        self.process = None;
+        self.open.clear();
+        match ended {
+            Err(ConveyorError::Journal(error)) if error.is_full() && self.disk.has_failed() => {
+                self.disk.empty();
+                let mut model = locked(&self.model);
+                model.crashed(&*self.disk.inner());
+                drop(model);
+                self.fault()?;
+                self.start(true)
+            }
+            Ok(Ending::Drained) if self.ending || was_at_rest => {
+                let model = locked(&self.model);
+                let works = model.items.iter().find(|(_, known)| {
+                    matches!(known.at, crate::model::At::Works)
+                });
+                if let Some((item, _)) = works.filter(|_| !was_at_rest) {
+                    return Err(format!("it is drained, and item `{item}` is at work"));
+                }
+                drop(model);
+                self.disk.write(usize::MAX.min(100_000));
+                self.disk.acknowledge(100_000);
+                let model = self.model.clone();
+                locked(&model).crashed(&*self.disk.inner());
+                self.fault()?;
+                self.at_rest = self.next_at_rest;
+                self.start(false)
+            }
+            other => Err(format!("the conveyor ends: {other:?}")),
+        }
+    }
+
+    /// What was answered to orders.
+    fn answers(&mut self) -> Result<(), String> {
+        let mut open = Vec::new();
+        for given in std::mem::take(&mut self.open) {
+            match self.answer(given)? {
+                Some(given) => open.push(given),
+                None => {}
+            }
+        }
+        self.open = open;
+        self.tell_paused();
+        Ok(())
+    }
+
+    /// Stations that start nothing for sure: no order about them is on its way.
+    fn tell_paused(&self) {
+        let asked = |name: &Name| {
+            let about = |given: &Unanswered| matches!(given, Unanswered::Pause(at, ..) if at == name);
+            self.open.iter().any(about)
+        };
+        let sure = self.paused.iter().filter(|name| !asked(name));
+        locked(&self.model).paused = sure.cloned().collect();
+    }
+
+    fn answer(&mut self, given: Unanswered) -> Result<Option<Unanswered>, String> {
+        use oneshot::error::TryRecvError::Empty;
+        match given {
+            Unanswered::Submit(item, mut answer) => match answer.try_recv() {
+                Err(Empty) => return Ok(Some(Unanswered::Submit(item, answer))),
+                Ok(Ok(submitted)) => {
+                    if submitted.item != item || !locked(&self.model).is_durable(&item) {
+                        return Err(format!("submitted `{item}`, said {submitted:?}, not durable"));
+                    }
+                    if !submitted.known && !self.fresh.insert(item.clone()) {
+                        return Err(format!("item `{item}` is said to be new twice"));
+                    }
+                }
+                Ok(Err(Unable::Full { .. } | Unable::Stopping | Unable::Failed(_))) | Err(_) => {}
+                Ok(Err(other)) => return Err(format!("submitted `{item}`: {other}")),
+            },
+            Unanswered::Act(item, why, mut answer) => match answer.try_recv() {
+                Err(Empty) => return Ok(Some(Unanswered::Act(item, why, answer))),
+                Ok(Ok(_)) => {
+                    let records = self.disk.load(&item).map_err(|e| e.to_string())?;
+                    let times = records.iter().filter(|record| says(record, &why)).count();
+                    if times != 1 {
+                        return Err(format!("`{why}` is acknowledged for `{item}`, and {times} times there"));
+                    }
+                }
+                Ok(Err(Unable::Refused(refused))) => {
+                    let model = locked(&self.model);
+                    let known = model.items.get(&item);
+                    if known.is_some_and(|known| known.said.contains(&why)) {
+                        return Err(format!("`{why}` is refused for `{item}` ({refused}), and there"));
+                    }
+                }
+                Ok(Err(_)) | Err(_) => {}
+            },
+            Unanswered::Pause(station, paused, mut answer) => match answer.try_recv() {
+                Err(Empty) => return Ok(Some(Unanswered::Pause(station, paused, answer))),
+                Ok(Ok(())) if paused => drop(self.paused.insert(station)),
+                Ok(Ok(())) => drop(self.paused.remove(&station)),
+                Ok(Err(Unable::NoStation(_))) | Err(_) => {}
+                Ok(Err(other)) => return Err(format!("pausing `{station}`: {other}")),
+            },
+            Unanswered::Retool(mut answer) => match answer.try_recv() {
+                Err(Empty) => return Ok(Some(Unanswered::Retool(answer))),
+                Ok(Ok(_)) => {
+                    if let Some(asked) = self.asked.take() {
+                        self.change = asked;
+                    }
+                    locked(&self.model).runs = vec![self.change.clone()];
+                }
+                Ok(Err(_)) | Err(_) => {
+                    self.asked = None;
+                    locked(&self.model).runs = vec![self.change.clone()];
+                }
+            },
+        }
+        Ok(None)
+    }
+
+    fn order(&mut self, order: Order, given: Unanswered) {
+        if let Some(process) = &self.process
+            && process.orders.try_send(order).is_ok()
+        {
+            self.open.push(given);
+        }
+    }
+
+    fn input(&self, key: u8, priority: u8, within: Option<u16>) -> Input {
+        Input {
+            key: key.to_string(),
+            taking: Taking {
+                ticket: Ticket {
+                    by: Some("somebody".into()),
+                    priority: Priority::ALL[usize::from(priority) % 3],
+                    deadline: within.map(|within| clock() + Millis::from(within)),
+                    rerun: None,
+                },
+                ..Taking::plain(key.to_string(), payload(key.to_string()))
+            },
+            blobs: Vec::new(),
+        }
+    }
+
+    fn act(&mut self, item: ItemId, event: impl FnOnce(String) -> Event) {
+        self.words += 1;
+        let why = format!("word {}", self.words);
+        let (reply, answer) = oneshot::channel();
+        let event = Box::new(event(why.clone()));
+        self.order(
+            Order::Act(item.clone(), event, reply),
+            Unanswered::Act(item, why, answer),
+        );
+    }
+
+    fn picked(&self, which: u8, fits: impl Fn(&crate::model::Known) -> bool) -> Option<ItemId> {
+        let model = locked(&self.model);
+        let all: Vec<&ItemId> = (model.items.iter())
+            .filter(|(_, known)| fits(known))
+            .map(|(id, _)| id)
+            .collect();
+        let number = all.len();
+        all.get(usize::from(which) % number.max(1)).map(|id| (*id).clone())
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        use crate::model::At;
+        let by = || "a person".to_string();
+        match *step {
+            Step::Submit(key, priority, within) => {
+                let input = self.input(key, priority, within);
+                let item = ItemId::input(&self.disk.factory(), &self.line, &input.key);
+                let (reply, answer) = oneshot::channel();
+                self.order(
+                    Order::Submit(Box::new(input), reply),
+                    Unanswered::Submit(item, answer),
+                );
+            }
+            Step::Offer(key) => {
+                let input = self.input(key, 1, None);
+                if let Some(process) = self.process.as_ref().filter(|_| !self.at_rest) {
+                    let _ = process.inputs.try_send(input);
+                }
+            }
+            Step::Run(seed, moments) => {
+                let mut dice = Dice::of(&[self.history.seed, u64::from(seed), 2]);
+                for _ in 0..moments {
+                    self.moment(&mut dice)?;
+                }
+            }
+            Step::Clear(which, how) => {
+                let jammed = |known: &crate::model::Known| {
+                    matches!(known.at, At::Jammed | At::Stuck { .. })
+                };
+                if let Some(item) = self.picked(which, jammed) {
+                    let port = |port: &str| port.parse().expect("a name");
+                    let how = match how {
+                        0 => Clear::Retry,
+                        1 => Clear::Edit(payload("edited".into())),
+                        2 => Clear::Skip(port("pass")),
+                        3 => Clear::Skip(port("other")),
+                        _ => Clear::Scrap,
+                    };
+                    self.act(item, |why| Event::Cleared { by: by(), why, how });
+                }
+            }
+            Step::Answer(which, what) => {
+                let held = |known: &crate::model::Known| matches!(known.at, At::Held { .. });
+                if let Some(item) = self.picked(which, held) {
+                    let given = Given {
+                        choice: ["pass", "other", "nonsense"][usize::from(what) % 3].into(),
+                        text: String::new(),
+                        payload: None,
+                    };
+                    self.act(item, |why| Event::Answered { by: by(), why, given });
+                }
+            }
+            Step::Cancel(which) => {
+                if let Some(item) = self.picked(which, |known| !known.has_ended()) {
+                    self.act(item, |why| Event::Cancelled { by: by(), why });
+                }
+            }
+            Step::Pause(station, paused) => {
+                let station = named(NAMES[usize::from(station) % NAMES.len()]);
+                let (reply, answer) = oneshot::channel();
+                if self.fault == Some(Fault::Deaf) && paused {
+                    let _ = reply.send(Ok(()));
+                    self.open.push(Unanswered::Pause(station, paused, answer));
+                } else {
+                    self.order(
+                        Order::Pause(station.clone(), paused, reply),
+                        Unanswered::Pause(station, paused, answer),
+                    );
+                }
+                self.tell_paused();
+            }
+            Step::Ahead(ms) => NOW.set(clock() + Millis::from(ms)),
+            Step::Back(ms) => {
+                NOW.set(clock().saturating_sub(Millis::from(ms)));
+                locked(&self.model).jumped_back = true;
+            }
+            Step::Crash(keep) => self.crash(keep)?,
+            Step::Full(room) => self.disk.fill(room),
+            Step::Drain => self.drain(false)?,
+            Step::Rest => self.drain(!self.at_rest)?,
+            Step::Retool(variant, share) => self.retool(variant, share),
+            Step::Settle => {
+                self.settle()?;
+                self.look()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One moment, whatever it is.
+    fn moment(&mut self, dice: &mut Dice) -> Result<(), String> {
+        NOW.set(clock() + 1);
+        match dice.below(100) {
+            0..35 => return self.poll(),
+            35..60 => self.disk.write(1 + dice.below(4)),
+            60..82 => self.disk.acknowledge(1 + dice.below(3)),
+            _ => {
+                if let Some(process) = &self.process {
+                    process.runner.end(dice.next() as usize);
+                    process.runtime.block_on(tokio::task::yield_now());
+                }
+            }
+        }
+        self.fault()
+    }
+
+    fn retool(&mut self, variant: u8, share: u8) {
+        if self.asked.is_some() {
+            return;
+        }
+        let of = Plant::retooled(self.history.seed, &self.history.without, variant);
+        let Some((line, moves)) = of else { return };
+        let mut model = locked(&self.model);
+        let number = model.revisions.len() as u64 + 1;
+        let to = revised(number, &line);
+        model.revisions.insert(number, to.clone());
+        let (current, ramp) = match share {
+            0 => (to, None),
+            percent => {
+                let percent = percent.min(99);
+                (self.change.current.clone(), Some(Ramp { to, percent }))
+            }
+        };
+        let mut change = Change {
+            current,
+            ramp,
+            moves,
+            older: model.revisions.clone(),
+        };
+        change.older.remove(&change.current.number);
+        if let Some(ramp) = &change.ramp {
+            change.older.remove(&ramp.to.number);
+        }
+        model.runs = vec![self.change.clone(), change.clone()];
+        drop(model);
+        let (reply, answer) = oneshot::channel();
+        if self.fault == Some(Fault::Lagging) {
+            let moved = Changed {
+                pause: std::time::Duration::ZERO,
+                moved: 0,
+            };
+            let _ = reply.send(Ok(moved));
+            self.asked = Some(change);
+            self.open.push(Unanswered::Retool(answer));
+            return;
+        }
+        let given = self.process.as_ref().map(|process| {
+            let order = Order::Retool(Box::new(change.clone()), reply);
+            process.orders.try_send(order).is_ok()
+        });
+        if given == Some(true) {
+            self.asked = Some(change);
+            self.open.push(Unanswered::Retool(answer));
+        } else {
+            locked(&self.model).runs = vec![self.change.clone()];
+        }
+    }
+
+    /// The line ends in order, and begins again.
+    fn drain(&mut self, next_at_rest: bool) -> Result<(), String> {
+        self.next_at_rest = next_at_rest;
+        self.ending = true;
+        if let Some(process) = &mut self.process {
+            match self.at_rest {
+                false => drop(process.drain.send(true)),
+                true => process.orders = mpsc::channel(1).0,
+            }
+        }
+        // until it has ended, `ending` stays
+        for _ in 0..ROUNDS {
+            self.poll()?;
+            if !self.ending {
+                return Ok(());
+            }
+            self.pass()?;
+        }
+        Err("the line does not end when it is drained".into())
+    }
+
+    /// Everything that is on its way arrives, and every visit ends.
+    fn pass(&mut self) -> Result<(), String> {
+        self.disk.write(self.disk.unwritten());
+        self.disk.acknowledge(100_000);
+        if let Some(process) = &self.process {
+            for _ in 0..process.runner.under_way() {
+                process.runner.end(0);
+            }
+            process.runtime.block_on(tokio::task::yield_now());
+        }
+        self.fault()
+    }
+
+    /// Everything goes on until nothing can, the clock included.
+    fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..ROUNDS {
+            let before = locked(&self.model).moved;
+            self.poll()?;
+            self.pass()?;
+            self.poll()?;
+            let works = self.process.as_ref().is_some_and(|it| it.runner.under_way() > 0);
+            if works || !self.disk.is_still() || locked(&self.model).moved != before {
+                continue;
+            }
+            let mut model = locked(&self.model);
+            model.now = clock();
+            match model.latest().filter(|_| !self.at_rest) {
+                Some(latest) => NOW.set(latest + 1),
+                None => return Ok(()),
+            }
+        }
+        Err("the line does not come to rest".into())
+    }
+
+    /// Nothing moves: whether that is right.
+    fn look(&mut self) -> Result<(), String> {
+        self.fault()?;
+        let model = locked(&self.model);
+        model.rests()?;
+        if !self.open.is_empty() {
+            return Err(format!("{} orders are not answered", self.open.len()));
+        }
+        let entry = &self.change.current.line.entry;
+        if let Some(process) = &self.process
+            && process.inputs.capacity() < process.inputs.max_capacity()
+            && !self.at_rest
+            && !model.kept_back(entry)
+            && self.paused.is_empty()
+        {
+            return Err("inputs wait, and there is room".into());
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        self.settle()?;
+        self.look()?;
+        if self.at_rest {
+            self.drain(false)?;
+        }
+        for station in self.paused.clone() {
+            let (reply, answer) = oneshot::channel();
+            self.order(
+                Order::Pause(station.clone(), false, reply),
+                Unanswered::Pause(station, false, answer),
+            );
+        }
+        self.tell_paused();
+        self.settle()?;
+        // stations that the line does not have any more are of no account
+        let line = self.change.clone();
+        self.paused.retain(|station| {
+            let ramp = line.ramp.as_ref();
+            line.current.line.stations.contains_key(station)
+                || ramp.is_some_and(|ramp| ramp.to.line.stations.contains_key(station))
+        });
+        if !self.paused.is_empty() {
+            return Err(format!("{:?} are still paused", self.paused));
+        }
+        self.look()?;
+        let left = |known: &crate::model::Known| !known.has_ended();
+        while let Some(item) = self.picked(0, left) {
+            self.act(item.clone(), |why| Event::Cancelled {
+                by: "a person".into(),
+                why,
+            });
+            self.settle()?;
+            self.look()?;
+            let model = locked(&self.model);
+            if model.items.get(&item).is_some_and(left) {
+                return Err(format!("item `{item}` is cancelled and has not ended"));
+            }
+            let tree = model.items.iter().find(|(id, known)| id.root() == item && left(known));
+            if let Some((id, known)) = tree.filter(|_| item.parent().is_none()) {
+                return Err(format!("the tree of `{item}` is cancelled, and `{id}` is {known:?}"));
+            }
+        }
+        if let Some(process) = &mut self.process {
+            process.inputs = mpsc::channel(1).0;
+            process.orders = mpsc::channel(1).0;
+        }
+        for _ in 0..ROUNDS {
+            let Some(process) = &mut self.process else {
+                break;
+            };
+            let polled = {
+                let _entered = process.runtime.enter();
+                let mut context = Context::from_waker(Waker::noop());
+                process.running.as_mut().poll(&mut context)
+            };
+            match polled {
+                Poll::Ready(Ok(Ending::Idle)) => self.process = None,
+                Poll::Ready(other) => return Err(format!("the conveyor ends: {other:?}")),
+                Poll::Pending => self.pass()?,
+            }
+        }
+        if self.process.is_some() {
+            return Err("all has ended, and the line does not".into());
+        }
+        self.disk.write(self.disk.unwritten());
+        let undelivered = self.disk.undelivered(&self.line).map_err(|e| e.to_string())?;
+        locked(&self.model).owed(&undelivered);
+        if !undelivered.is_empty() {
+            return Err(format!("nobody got the results {undelivered:?}"));
+        }
+        self.fault()
+    }
+
+    /// Every item, as it is kept.
+    fn items(&self) -> Result<String, String> {
+        let journal = self.disk.inner();
+        let wrong = journal.integrity().map_err(|e| e.to_string())?;
+        let verified = journal.verify(None).map_err(|e| e.to_string())?;
+        if !wrong.is_empty() || verified.is_err() {
+            return Err(format!("the store is damaged: {wrong:?} {verified:?}"));
+        }
+        let mut text = String::new();
+        let mut all = journal.list(&Filter::default()).map_err(|e| e.to_string())?;
+        all.sort_by(|a, b| a.item.cmp(&b.item));
+        for summary in all {
+            let records = journal.load(&summary.item).map_err(|e| e.to_string())?;
+            text += &format!("{summary:?} {records:?}\n");
+        }
+        Ok(text)
+    }
+}
+
+fn says(record: &Record, word: &str) -> bool {
+    match record {
+        Record::Cleared { why, .. } | Record::Answered { why, .. } | Record::Cancelled { why, .. } => {
+            why == word
+        }
+        _ => false,
+    }
+}
