@@ -3,8 +3,9 @@
 
 mod counting;
 
-use crate::ground::{Came, Ground, in_both_workers};
+use crate::ground::{Came, Ground, in_both_workers, root};
 use counting::Counting;
+use std::fs;
 
 in_both_workers! {
     what_was_answered_before_a_kill_is_not_asked_again
@@ -16,6 +17,7 @@ in_both_workers! {
     a_station_that_changes_its_mind_jams
     models_are_asked_anew
     long_answers_come_back_whole
+    a_recorded_visit_is_replayed_without_a_network
 }
 
 const RETRY: &str = "retry = { attempts = 3, backoff = \"1ms..2ms\" }";
@@ -219,4 +221,71 @@ fn long_answers_come_back_whole(worker: &'static str) {
     script(&ground, &server, "POST $/long\nagain 2");
     assert_eq!(run(&ground).well(), "POST: 200 and 300000 bytes\n");
     server.saw(&[("POST /long", 1)]);
+}
+
+fn a_recorded_visit_is_replayed_without_a_network(worker: &'static str) {
+    let server = Counting::start();
+    let ground = ground(worker, &server, "");
+    let steps = "clock\nrandom\nPOST $/a one\nGET $/long\nsleep 20\nclock\nagain 2\nPOST $/a one";
+    script(&ground, &server, steps);
+    run(&ground).well();
+    let item = raw_item(&ground);
+    server.saw(&[("GET /long", 2), ("POST /a", 2)]);
+    server.stop();
+    ground.andon(&["replay", &item, "act"]).well();
+    // A copy of the station, so that nothing is written beside the one of the tests.
+    let acts = root().join("tests/stations/acts");
+    for file in ["Cargo.toml", "station.toml", "src/lib.rs"] {
+        let text = fs::read_to_string(acts.join(file)).expect("readable");
+        let sdk = root().join("sdk/rust").display().to_string();
+        let text = text
+            .replace("../../../sdk/rust", &sdk)
+            .replace(".workspace = true", " = \"0.1.0\"");
+        let text = text.replace("edition = \"0.1.0\"", "edition = \"2024\"");
+        let text = match file {
+            "Cargo.toml" => {
+                let fields = ["license", "publish"];
+                let kept = |line: &&str| !fields.iter().any(|field| line.starts_with(field));
+                text.lines().filter(kept).collect::<Vec<_>>().join("\n") + "\n[workspace]\n"
+            }
+            _ => text,
+        };
+        ground.write(&format!("station/{file}"), text);
+    }
+    ground
+        .andon(&[
+            "test", "station", "--record", &item, "--at", "act", "--name", "one",
+        ])
+        .well();
+    assert_eq!(ground.andon(&["test", "station"]).well(), "one: the same\n");
+    // Another version that says something else, and one that calls something else.
+    let source = ground.path("station/src/lib.rs");
+    let text = fs::read_to_string(&source).expect("readable");
+    fs::write(&source, text.replace("slept", "rested")).expect("written");
+    let different = ground.andon(&["test", "station"]);
+    assert_eq!(different.code, Some(1), "{}", different.whole());
+    assert!(
+        different.stdout.contains("+sleep: rested"),
+        "{}",
+        different.whole()
+    );
+    let replayed = ground.andon(&["replay", &item, "act", "--with", "station"]);
+    assert_eq!(replayed.code, Some(1), "{}", replayed.whole());
+    assert_eq!(
+        ground.andon(&["test", "station", "--update"]).well(),
+        "one: updated\n"
+    );
+    assert_eq!(ground.andon(&["test", "station"]).well(), "one: the same\n");
+    fs::write(
+        &source,
+        text.replace("(method, url)", "(method, url.trim_end_matches('a'))"),
+    )
+    .expect("written");
+    let diverged = ground.andon(&["test", "station"]);
+    assert_eq!(diverged.code, Some(1), "{}", diverged.whole());
+    assert!(
+        diverged.stdout.contains("which is not recorded"),
+        "{}",
+        diverged.whole()
+    );
 }

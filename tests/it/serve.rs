@@ -37,7 +37,7 @@ impl Daemon {
             said,
             address: String::new(),
         };
-        let serving = daemon.hears("serving ");
+        let serving = daemon.hears("serving");
         if let Some((_, address)) = serving.trim_end().split_once("http://") {
             daemon.address = address.into();
         }
@@ -232,10 +232,7 @@ fn stations_are_paused_and_items_run_again_or_cancelled() {
     assert_eq!(waiting.lines().count(), 1, "{waiting}");
     let waiting: serde_json::Value = serde_json::from_str(&waiting_of(&ground)).expect("JSON");
     let item = waiting["item"].as_str().expect("an id");
-    assert_eq!(
-        ground.andon(&["cancel", item]).well(),
-        "ITEM is scrapped at `s`\n"
-    );
+    assert_eq!(ground.andon(&["cancel", item]).well(), "ITEM is scrapped\n");
     let again = ground.andon(&["cancel", item]);
     assert_eq!(again.code, Some(1), "{again:?}");
     ground.andon(&["resume", "s"]).well();

@@ -5,7 +5,8 @@ use super::{
     state::{FactoryArg, State, StateArg, choose},
 };
 use crate::{
-    assembly::{Assembled, Assembly, Revision, Stock},
+    assembly::{Assembly, Part, Revision, Stock},
+    grant::Rights,
     journal::Filter,
     line::Line,
     name::Name,
@@ -65,7 +66,13 @@ impl Replay {
             .transpose()?;
         let stage = Stage::new()?;
         case.bring(state.workspaces.snapshots(), stage.content())?;
-        let after = play(&stage, &case, &line, &as_it_was, other.as_ref())?;
+        let rights = as_it_was.rights(&self.station);
+        let part = match &other {
+            Some(other) => other.parts.values().next(),
+            None => as_it_was.parts.get(&self.station),
+        };
+        let part = part.with_context(|| format!("station `{}` has no component", self.station))?;
+        let after = play(&stage, &case, &line, rights, part)?;
         let before = case.told();
         let differences = before.differences(&after);
         if self.json {
@@ -111,13 +118,13 @@ pub(super) fn revision(state: &State, case: &Case) -> Result<Revision, ReplayErr
     })
 }
 
-/// Plays a case with the component of its line, or with the only one of `other`.
+/// Plays a case of a line with this component and these rights.
 pub(super) fn play(
     stage: &Stage,
     case: &Case,
     line: &Line,
-    of_line: &Assembled,
-    other: Option<&Assembled>,
+    rights: Rights,
+    part: &Part,
 ) -> anyhow::Result<Told> {
     let name = &case.visit.station;
     let no_station = || ReplayError::NoStation {
@@ -125,14 +132,9 @@ pub(super) fn play(
         station: name.clone(),
     };
     let station = line.stations.get(name).ok_or_else(no_station)?;
-    let part = match other {
-        Some(other) => other.parts.values().next(),
-        None => of_line.parts.get(name),
-    };
-    let part = part.with_context(|| format!("station `{name}` has no component"))?;
     let cast = Cast {
         station,
-        rights: of_line.rights(name),
+        rights,
         code: (part.component.digest, &part.compiled),
     };
     let runtime = tokio::runtime::Runtime::new()?;

@@ -60,6 +60,11 @@ impl Lines {
         });
         let mut older = before.revisions();
         older.remove(&change.current.number);
+        if let (false, Some(line)) = (self.resting, self.running().get(name)) {
+            // What was let go of, nothing goes by any more.
+            let ready = line.revisions.numbers();
+            older.retain(|number| ready.contains(number));
+        }
         if let Some(ramp) = ramp {
             older.remove(&ramp.to);
         }

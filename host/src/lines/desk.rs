@@ -418,25 +418,29 @@ impl Lines {
                 *waits.entry((phase, station)).or_default() += count;
             }
         }
-        let (running, failed, board, revised) = match self.running().get(&name) {
+        let (running, failed, board, change) = match self.running().get(&name) {
             Some(line) => (
                 line.run.is_some() && !self.resting,
                 line.failed.clone(),
                 Some(line.board.clone()),
-                Some(line.change.current.clone()),
+                Some(line.change.clone()),
             ),
             None => (false, None, None, None),
         };
         let kept;
-        let line = match &revised {
-            Some(revised) => &revised.line,
+        let line = match &change {
+            Some(change) => &change.current.line,
             None => {
                 kept = self.revision(&name, state.current)?.line;
                 &kept
             }
         };
         let counted: BTreeMap<Name, Counts> = board.iter().flat_map(|it| counts(it)).collect();
-        let stations = (line.stations.iter()).map(|(station, about)| {
+        // Those of a ramp as well, which the current revision need not have.
+        let ramp = change.iter().filter_map(|change| change.ramp.as_ref());
+        let mut all: BTreeMap<_, _> = ramp.flat_map(|ramp| &ramp.to.line.stations).collect();
+        all.extend(&line.stations);
+        let stations = all.into_iter().map(|(station, about)| {
             let of = |phase| waits.get(&(phase, station.clone())).copied();
             let counted = counted.get(station).filter(|_| running);
             StationStatus {

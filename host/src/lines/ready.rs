@@ -23,6 +23,7 @@ use std::{
     path::Path,
     sync::Arc,
 };
+use tokio::sync::OwnedRwLockReadGuard;
 
 /// What runs under a revision's number, as it is kept.
 pub(super) struct Kept {
@@ -483,8 +484,41 @@ impl Lines {
         Ok(needed)
     }
 
+    /// Keeps all that is ready of a line ready, for as long as this is held; none where it does not run.
+    pub(crate) async fn steady(&self, name: &Name) -> Option<OwnedRwLockReadGuard<()>> {
+        let readying = self.running().get(name)?.readying.clone();
+        Some(readying.read_owned().await)
+    }
+
+    /// Whether attempts that have not ended began on an older revision with one of these stations, so that
+    /// they may still lead there. Blocks.
+    pub(crate) fn lead_to(
+        &self,
+        name: &Name,
+        stations: &BTreeSet<Name>,
+    ) -> Result<bool, LinesError> {
+        let Some(state) = self.runs_by(name) else {
+            return Ok(false);
+        };
+        block_on(self.state.journal.delivered(Vec::new()))?;
+        for number in self.needed(&state)? {
+            let line = self.revision(name, number)?.line;
+            if stations
+                .iter()
+                .any(|station| line.stations.contains_key(station))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Lets go of what is ready of a line and that no visit needs any more. Blocks.
     pub(super) fn let_go(&self, name: &Name) -> Result<(), JournalError> {
+        let Some(readying) = (self.running().get(name)).map(|line| line.readying.clone()) else {
+            return Ok(());
+        };
+        let _nobody_readies = readying.blocking_write();
         let (state, revisions) = match self.running().get(name) {
             Some(line) => (line.state.clone(), line.revisions.clone()),
             None => return Ok(()),

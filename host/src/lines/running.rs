@@ -29,6 +29,9 @@ pub(super) struct Running {
     pub(super) revisions: Arc<Revisions>,
     /// Held by whoever changes `state`.
     pub(super) changing: Arc<tokio::sync::Mutex<()>>,
+    /// Held for reading from when a revision is made ready until the line runs by it: what is ready is
+    /// not let go of meanwhile.
+    pub(super) readying: Arc<tokio::sync::RwLock<()>>,
     /// Its conveyor; none before it begins, and while all lines wait for the journal.
     pub(super) run: Option<Run>,
     /// How often a conveyor was started.
@@ -82,6 +85,7 @@ impl Running {
             change,
             revisions,
             changing: Arc::default(),
+            readying: Arc::default(),
             run: None,
             runs: 0,
             failed: None,

@@ -140,7 +140,10 @@ impl Case {
     pub fn told(&self) -> Told {
         let mut effects: Vec<&Effect> = self.effects.iter().collect();
         effects.retain(|effect| {
-            effect.run >= self.visit.run.first && effect.intent.kind == EffectKind::Http
+            let end = effect.end.as_ref();
+            let told = end.is_some_and(|end| end.answer.is_some() || end.failure.is_some());
+            let http = effect.intent.kind == EffectKind::Http;
+            told && http && effect.run >= self.visit.run.first
         });
         let heard = effects.iter().map(|effect| effect.intent.what.clone());
         told(&self.ended, heard.collect())

@@ -13,16 +13,27 @@ use crate::{
     name::Name,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::absolute,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::Notify, task::spawn_blocking};
 
 /// Which lines are being retooled, and which are tended until a retool is complete.
 #[derive(Debug, Default)]
 pub struct Retools {
-    busy: Mutex<BTreeSet<Name>>,
+    busy: Mutex<BTreeMap<Name, Holder>>,
+    freed: Notify,
+}
+
+/// Who retools a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// Somebody wants it.
+    Somebody,
+    /// It is done by itself, which takes a moment only.
+    Itself,
 }
 
 /// A line's turn to be retooled, given back when dropped.
@@ -34,12 +45,13 @@ struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.lines.retools().busy().remove(&self.line);
+        self.lines.retools().freed.notify_waiters();
     }
 }
 
 impl Retools {
-    fn busy(&self) -> MutexGuard<'_, BTreeSet<Name>> {
-        // A set is whole whoever panicked.
+    fn busy(&self) -> MutexGuard<'_, BTreeMap<Name, Holder>> {
+        // A map is whole whoever panicked.
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -80,7 +92,7 @@ impl Lines {
         line: &Name,
         wanted: Retool,
     ) -> Result<Retooled, Fault> {
-        let _turn = self.turn(line)?;
+        let _turn = self.turn(line, Holder::Somebody).await?;
         self.retool_as(by, line, wanted, false).await
     }
 
@@ -94,7 +106,7 @@ impl Lines {
         line: &Name,
         wanted: Promote,
     ) -> Result<Retooled, Fault> {
-        let _turn = self.turn(line)?;
+        let _turn = self.turn(line, Holder::Somebody).await?;
         let state = state_of(self, line)?;
         let Some(ramp) = state.ramp else {
             return Err(Fault::conflict(format!(
@@ -128,7 +140,7 @@ impl Lines {
 
     /// Ends a ramp whose revision jams more than the other.
     pub(super) async fn roll_back(self: &Arc<Self>, line: &Name, why: String) -> Result<(), Fault> {
-        let _turn = self.turn(line)?;
+        let _turn = self.turn(line, Holder::Itself).await?;
         let wanted = Retool {
             aim: Aim {
                 revision: Some(state_of(self, line)?.current),
@@ -148,11 +160,12 @@ impl Lines {
         record: &RetoolRecord,
         drains: &Drains,
     ) -> Result<(), Fault> {
-        let _turn = self.turn(line)?;
+        let _turn = self.turn(line, Holder::Itself).await?;
         let state = state_of(self, line)?;
         if state.current != record.current || state.ramp.is_some() {
             return Ok(());
         }
+        let _steady = self.steady(line).await;
         let to = self.ready_kept(line, drains.to).await?;
         let record = RetoolRecord {
             at: wall_clock(),
@@ -164,16 +177,30 @@ impl Lines {
         self.apply(line, Change::to(to), record).await.map(drop)
     }
 
-    fn turn(self: &Arc<Self>, line: &Name) -> Result<Turn, Fault> {
-        if !self.retools().busy().insert(line.clone()) {
-            return Err(Fault::conflict(format!(
-                "line `{line}` is being retooled already\n  hint: try again when that is done"
-            )));
+    /// Takes the turn to retool a line. What somebody else wants is not waited for; what is done by itself
+    /// is.
+    async fn turn(self: &Arc<Self>, line: &Name, holder: Holder) -> Result<Turn, Fault> {
+        loop {
+            let mut freed = pin!(self.retools().freed.notified());
+            // What is freed from here on is heard.
+            freed.as_mut().enable();
+            match self.retools().busy().entry(line.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(holder);
+                    return Ok(Turn {
+                        lines: self.clone(),
+                        line: line.clone(),
+                    });
+                }
+                Entry::Occupied(taken) if *taken.get() == Holder::Somebody => {
+                    return Err(Fault::conflict(format!(
+                        "line `{line}` is being retooled already\n  hint: try again when that is done"
+                    )));
+                }
+                Entry::Occupied(_) => {}
+            }
+            freed.await;
         }
-        Ok(Turn {
-            lines: self.clone(),
-            line: line.clone(),
-        })
     }
 
     async fn drawn(
@@ -201,16 +228,13 @@ impl Lines {
         if errand == Errand::Wanted && drawn.plan.is_empty() {
             return Ok(Retooled::nothing(drawn.plan));
         }
-        let left: BTreeSet<Name> = match wanted.drain {
-            true => drawn
-                .plan
-                .waiting
-                .iter()
-                .filter(|w| w.to.is_none())
-                .map(|w| w.station.clone())
-                .collect(),
-            false => BTreeSet::new(),
-        };
+        // Attempts under way may still lead to stations that go, also where nobody waits there yet.
+        let stays = |station: &&Name| !wanted.moves.contains_key(*station);
+        let mut left: BTreeSet<Name> = drawn.plan.removed().filter(stays).cloned().collect();
+        if self.rests() {
+            let waits = |name: &Name| drawn.plan.waiting.iter().any(|plan| plan.station == *name);
+            left.retain(waits);
+        }
         if !left.is_empty() && self.rests() {
             return Err(Fault::of(
                 FaultKind::Unavailable,
@@ -231,6 +255,7 @@ impl Lines {
             (None, Some(Ok(file))) => file.to_str().map(Into::into),
             _ => None,
         };
+        let _steady = self.steady(line).await;
         let to = match number {
             Some(number) => self.ready_kept(line, number).await?,
             None => {
@@ -361,6 +386,14 @@ fn errand(drawn: &Drawn, wanted: &Retool, by_itself: bool) -> Result<Errand, Fau
 /// Whether the plan may be carried out.
 fn permit(drawn: &Drawn, wanted: &Retool, errand: Errand) -> Result<(), Fault> {
     let Drawn { plan, old, new, .. } = drawn;
+    let gone = plan
+        .removed()
+        .find(|station| !wanted.moves.contains_key(*station));
+    if let (Some(station), true) = (gone, wanted.ramp.is_some()) {
+        return Err(Fault::invalid(format!(
+            "a ramp takes no station away, and the new revision has no station `{station}`\n  hint: `--move {station}=OTHER` sends its items of the ramp to another station"
+        )));
+    }
     let refused = |refusal: Refusal| {
         let message = refusal.to_string();
         match refusal {

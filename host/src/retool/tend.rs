@@ -66,8 +66,11 @@ async fn wait(lines: Weak<Lines>, line: Name, record: RetoolRecord, drains: Drai
         let empty = tokio::task::spawn_blocking({
             let (lines, line, stations) = (lines.clone(), line.clone(), drains.stations.clone());
             move || {
-                let mut stations = stations.iter();
-                stations.all(|station| matches!(draw::at(&lines, &line, station, Some(1)), Ok(0)))
+                // In this order: what is on its way comes there before it is looked.
+                matches!(lines.lead_to(&line, &stations), Ok(false))
+                    && stations
+                        .iter()
+                        .all(|station| matches!(draw::at(&lines, &line, station, Some(1)), Ok(0)))
             }
         });
         if !empty.await.unwrap_or(false) {

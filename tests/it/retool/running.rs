@@ -110,7 +110,32 @@ impl Factory {
             }
         };
         let waited = timeout(BOUND, wait).await;
-        waited.unwrap_or_else(|_| panic!("{what}: it never came to that"));
+        waited.unwrap_or_else(|_| panic!("{what}: it never came to that{}", self.stuck()));
+    }
+
+    /// What is not done, for whoever reads a failure.
+    fn stuck(&self) -> String {
+        let all = self.lines.state().journal.list(&Filter {
+            line: Some(self.line.clone()),
+            phases: PhaseKind::ALL
+                .into_iter()
+                .filter(|phase| *phase != PhaseKind::Done)
+                .collect(),
+            most: Some(20),
+            ..Filter::default()
+        });
+        let told = all.expect("it lists").into_iter().map(|summary| {
+            let records = self.lines.state().journal.load(&summary.item);
+            format!(
+                "\n{summary:?} {:?}",
+                records.map(|all| all.into_iter().next_back())
+            )
+        });
+        told.chain([format!(
+            "\n{:?}",
+            self.lines.line(&self.line).map(|line| line.state)
+        )])
+        .collect()
     }
 
     async fn feed(&self, keys: std::ops::Range<usize>) {

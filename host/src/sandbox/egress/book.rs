@@ -63,7 +63,7 @@ impl Played {
         }
     }
 
-    /// What was asked for so far, in order.
+    /// What was asked for so far, in order, but for what an earlier attempt had done.
     pub fn asked(&self) -> Vec<String> {
         lock(&self.asked).clone()
     }
@@ -110,7 +110,11 @@ impl Book {
                     "it asks for `{what}`, which is not recorded, and nothing leaves in a replay"
                 ));
             }
-            lock(&played.asked).push(what);
+            // What an earlier attempt did is not among the calls of this one.
+            let earlier = matches!(&decision, Decision::Answer(one) if one.run < self.run.first);
+            if !earlier {
+                lock(&played.asked).push(what);
+            }
         }
         match decision {
             Decision::Answer(effect) => Ok(Ruled::Answered(effect)),
