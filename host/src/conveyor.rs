@@ -108,6 +108,8 @@ struct Receipt {
     result: Result<(), JournalError>,
     notice: Option<Notice>,
     answer: Option<Answer>,
+    /// The input that left memory with it.
+    left: Option<ItemId>,
 }
 
 type Receipts = FuturesUnordered<BoxFuture<'static, Receipt>>;
@@ -119,6 +121,8 @@ struct Underway {
     receipts: Receipts,
     /// Children whose end is on its way to their parent.
     going: HashSet<ItemId>,
+    /// Inputs that are not in memory any more, and perhaps not in the journal yet.
+    leaving: HashSet<ItemId>,
 }
 
 /// A visit under way.
@@ -300,9 +304,13 @@ impl Conveyor {
         {
             underway.going.insert(item.id.clone());
         }
+        let stays = matches!(item.wants(), Wants::Visit { .. } | Wants::Outcome { .. } | Wants::Children { .. });
+        let left = (!stays && item.id.parent().is_none()).then(|| item.id.clone());
+        underway.leaving.extend(left.clone());
         // An attempt's start may be lost with the attempt itself; everything that somebody hears of
         // waits for the disk. A failed append fails all later ones, so watching those is enough.
-        let watched = notice.is_some() || answer.is_some() || !messages.is_empty();
+        let watched =
+            notice.is_some() || answer.is_some() || left.is_some() || !messages.is_empty();
         let receipt = self.journal.append(Append {
             item: item.id.clone(),
             expected,
@@ -316,6 +324,7 @@ impl Conveyor {
                 result: result.map(|_| ()),
                 notice,
                 answer,
+                left,
             });
             underway.receipts.push(receipt.boxed());
         }
@@ -359,7 +368,11 @@ impl Running {
             result,
             notice,
             answer,
+            left,
         } = receipt;
+        if let Some(left) = left {
+            self.underway.leaving.remove(&left);
+        }
         if let Some(answer) = answer {
             answer(match &result {
                 Ok(()) => Ok(()),
@@ -402,7 +415,8 @@ impl Running {
     }
 
     fn knows(&self, id: &ItemId) -> Result<bool, ConveyorError> {
-        Ok(self.live.contains_key(id) || self.conveyor.journal.knows(id)?)
+        let here = self.live.contains_key(id) || self.underway.leaving.contains(id);
+        Ok(here || self.conveyor.journal.knows(id)?)
     }
 
     fn take(
@@ -663,6 +677,7 @@ impl Running {
                 result: Ok(()),
                 notice: None,
                 answer: None,
+                left: None,
             }
         });
         self.underway.receipts.push(over.boxed());

@@ -275,6 +275,7 @@ impl Running {
             result,
             notice: None,
             answer: Some(answer),
+            left: None,
         });
         self.underway.receipts.push(receipt.boxed());
     }

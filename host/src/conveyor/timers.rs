@@ -23,18 +23,17 @@ impl Running {
 
     /// Lets what waited for a time go on whose time has come.
     pub(super) async fn fire_timers(&mut self) -> Result<(), ConveyorError> {
-        if self.timers.is_empty() {
-            return Ok(());
-        }
-        let now = (self.conveyor.clock)();
-        self.follow(now);
-        while self
-            .timers
-            .peek()
-            .is_some_and(|Reverse((at, _))| *at <= now)
-        {
-            let Some(Reverse((at, id))) = self.timers.pop() else {
-                break;
+        loop {
+            if self.timers.is_empty() {
+                return Ok(());
+            }
+            // Read anew each time: an item may be read back for a while, and the clock be set meanwhile.
+            let now = (self.conveyor.clock)();
+            self.follow(now);
+            let next = self.timers.peek().map(|Reverse((at, _))| *at);
+            let Some(Reverse((at, id))) = next.filter(|at| *at <= now).and_then(|_| self.timers.pop())
+            else {
+                return Ok(());
             };
             // What was left behind by something that came otherwise is in none of these.
             if self.delayed.get(&id) == Some(&at) {
@@ -58,7 +57,6 @@ impl Running {
                 self.happen(&id, Event::Due, Vec::new())?;
             }
         }
-        Ok(())
     }
 
     /// Where the clock was set back, attempts wait no longer for it than they would have: only what is a
