@@ -192,6 +192,11 @@ impl Disk {
         self.state().room = Some(room);
     }
 
+    /// There will be room after all.
+    pub(crate) fn spare(&self) {
+        self.state().room = None;
+    }
+
     /// There is room again; whoever was refused something does not go on.
     pub(crate) fn empty(&self) {
         let mut state = self.state();

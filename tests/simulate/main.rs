@@ -11,9 +11,11 @@ mod shorten;
 mod store;
 mod world;
 
+use andon::item::Record;
 use disk::Fault;
 use history::History;
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
     sync::{
@@ -30,6 +32,21 @@ const HISTORIES: u64 = 10_000;
 
 /// One of so many runs over both stores.
 const BOTH: u64 = 33;
+
+/// What has to happen in so many histories, beside every kind of record.
+const HAPPENINGS: [&str; 11] = [
+    "a crash",
+    "a drain",
+    "a full disk",
+    "a pause",
+    "a refusal",
+    "a retool",
+    "a retool that cannot be",
+    "a retool that moves items",
+    "an end of a rest",
+    "an input that is known",
+    "an input without room",
+];
 
 /// Within so many seeds every fault that is made on purpose has to be found.
 const FOUND_WITHIN: u64 = 3000;
@@ -84,11 +101,24 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let began = Instant::now();
-    let (run, moved, failed) = simulate(&args);
+    let (run, seen, failed) = simulate(&args);
     let seconds = began.elapsed().as_secs_f64();
-    println!("{run} histories with {moved} happenings in {seconds:.1} s");
+    println!("{run} histories in {seconds:.1} s, with");
+    for (what, times) in &seen {
+        println!("{times:>9} {what}");
+    }
     match failed {
-        None => ExitCode::SUCCESS,
+        None => {
+            // nobody erases anything here
+            let kinds = Record::KINDS.iter().filter(|kind| **kind != "erased");
+            let never = kinds.chain(&HAPPENINGS);
+            let never: Vec<_> = never.filter(|what| !seen.contains_key(**what)).collect();
+            if run >= HISTORIES && !never.is_empty() {
+                println!("there is never {never:?}");
+                return ExitCode::FAILURE;
+            }
+            ExitCode::SUCCESS
+        }
         Some((history, why)) => {
             println!("seed {}: {why}", history.seed);
             println!("{} happenings: {history}", history.steps.len());
@@ -116,9 +146,13 @@ fn told(history: &History, why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// How often what happened.
+type Seen = BTreeMap<&'static str, u64>;
+
 /// Runs histories until they are through, the time is over, or one fails.
-fn simulate(args: &Args) -> (u64, u64, Option<(History, String)>) {
-    let (next, moved) = (AtomicU64::new(args.first), AtomicU64::new(0));
+fn simulate(args: &Args) -> (u64, Seen, Option<(History, String)>) {
+    let next = AtomicU64::new(args.first);
+    let seen: Mutex<Seen> = Mutex::default();
     let run = AtomicU64::new(0);
     let over = AtomicBool::new(false);
     let failed: Mutex<Option<(History, String)>> = Mutex::new(None);
@@ -142,7 +176,10 @@ fn simulate(args: &Args) -> (u64, u64, Option<(History, String)>) {
                     match attempt(&history, args.stores, None) {
                         Ok(came) => {
                             run.fetch_add(1, Relaxed);
-                            moved.fetch_add(came.moved, Relaxed);
+                            let mut seen = seen.lock().expect("nobody panics with it");
+                            for (what, times) in came.seen {
+                                *seen.entry(what).or_default() += times;
+                            }
                         }
                         Err(why) => {
                             over.store(true, Relaxed);
@@ -157,7 +194,8 @@ fn simulate(args: &Args) -> (u64, u64, Option<(History, String)>) {
         }
     });
     let failed = failed.into_inner().expect("nobody panics with it");
-    (run.into_inner(), moved.into_inner(), failed)
+    let seen = seen.into_inner().expect("nobody panics with it");
+    (run.into_inner(), seen, failed)
 }
 
 fn fails(history: &History, stores: Stores, fault: Option<Fault>) -> Option<String> {

@@ -47,7 +47,8 @@ pub(crate) struct Known {
     arrived: Vec<(Name, BTreeMap<Name, u32>)>,
     /// The revision on which the attempt began that is not over.
     pub(crate) began: Option<u64>,
-    clearings: u32,
+    /// Attempts that are counted anew, or made anew.
+    generation: u32,
     interruptions: u32,
     seq: u64,
     /// How many records it had when it ended.
@@ -65,6 +66,8 @@ pub(crate) struct Model {
     pub(crate) fault: Option<String>,
     /// Counts everything that happens.
     pub(crate) moved: u64,
+    /// How often what happened: records of each kind, and what people and the world do.
+    pub(crate) seen: BTreeMap<&'static str, u64>,
     pub(crate) revisions: BTreeMap<u64, Arc<Revised>>,
     /// What runs, and what was asked for and may run already.
     pub(crate) runs: Vec<Change>,
@@ -103,7 +106,7 @@ impl Known {
             joins: Vec::new(),
             arrived: Vec::new(),
             began: None,
-            clearings: 0,
+            generation: 0,
             interruptions: 0,
             seq: 1,
             ended: 0,
@@ -190,6 +193,8 @@ impl Known {
                 self.at = At::Waits { not_before: None };
             }
             (Record::Recalled { .. }, At::Works) => {
+                // the same attempt, and perhaps on another revision
+                self.generation += 1;
                 self.began = None;
                 self.at = At::Waits { not_before: None };
             }
@@ -232,8 +237,9 @@ impl Known {
                     self.arrived.extend(came);
                 }
             }
-            (Record::Gathered { join, .. }, At::Split { until, waits }) => {
-                let over = until.is_some_and(|until| now >= until);
+            (Record::Gathered { join, .. }, At::Split { .. } | At::Stuck { .. }) => {
+                let over = matches!(here, At::Split { until: Some(until), .. } if now >= until);
+                let waits = self.waits_for();
                 if !waits.is_empty() && !over && !cleared {
                     return Err(format!("it goes on without its children {waits:?}"));
                 }
@@ -257,7 +263,7 @@ impl Known {
             }
             (Record::Cleared { how, why, .. }, At::Jammed | At::Stuck { .. }) => {
                 self.said.push(why.clone());
-                self.clearings += 1;
+                self.generation += 1;
                 self.interruptions = 0;
                 match (how, here) {
                     (Clearing::Scrap, _) => self.end(End::Scrapped),
@@ -343,6 +349,10 @@ impl Model {
         }
     }
 
+    pub(crate) fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
     /// The conveyor hands an append to the journal.
     pub(crate) fn handed(&mut self, append: &Append) {
         self.moved += 1;
@@ -362,6 +372,7 @@ impl Model {
         }
         let mut cleared = false;
         for record in &append.records {
+            self.saw(record.kind());
             self.may(id, record)?;
             match self.items.get_mut(id) {
                 None => {
@@ -483,7 +494,7 @@ impl Model {
         let (Some(station), Some(revision)) = (known.station.clone(), known.began) else {
             return Err("it begins nowhere".into());
         };
-        let key = (id.clone(), station, known.nth, known.attempt, known.clearings);
+        let key = (id.clone(), station, known.nth, known.attempt, known.generation);
         match self.begun.insert(key, revision) {
             Some(other) if other != revision => {
                 Err(format!("the same attempt on the revisions {other} and {revision}"))
@@ -589,7 +600,7 @@ impl Model {
         for (id, known) in &self.items {
             let begun = known.began.zip(known.station.clone());
             if let Some((revision, station)) = begun {
-                let key = (id.clone(), station, known.nth, known.attempt, known.clearings);
+                let key = (id.clone(), station, known.nth, known.attempt, known.generation);
                 self.begun.insert(key, revision);
             }
         }

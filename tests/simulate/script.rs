@@ -163,6 +163,7 @@ fn outcome(seed: u64, visit: &Visit, ports: &[Name]) -> Outcome {
             limit: Limit::Wall,
             value: "30s".into(),
         },
+        98 if visit.run.number == 1 => Outcome::Recalled("another revision".into()),
         98 => Outcome::Invalid("nonsense".into()),
         _ => Outcome::Violation(Violation {
             what: "GET https://example.com/".into(),

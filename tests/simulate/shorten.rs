@@ -47,6 +47,9 @@ impl Search<'_> {
         let Some(why) = (self.fails)(&history) else {
             return false;
         };
+        if kind(&why) != kind(&self.why) {
+            return false;
+        }
         (self.best, self.why) = (history, why);
         true
     }
@@ -93,4 +96,12 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// What sort of fault it is: without names and numbers.
+fn kind(why: &str) -> String {
+    let outside = why.split('`').step_by(2);
+    let text: String = outside.collect();
+    let text = text.chars().filter(|letter| !letter.is_ascii_digit());
+    text.take(24).collect()
 }

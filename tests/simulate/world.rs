@@ -56,8 +56,8 @@ pub(crate) struct Came {
     pub(crate) items: String,
     /// How many writes were there after each crash.
     pub(crate) survived: Vec<usize>,
-    /// How many visits and records there were.
-    pub(crate) moved: u64,
+    /// How often what happened.
+    pub(crate) seen: BTreeMap<&'static str, u64>,
 }
 
 /// A process that runs the line.
@@ -89,6 +89,8 @@ struct World<'a> {
     disk: Arc<Disk>,
     store: Store,
     process: Option<Process>,
+    /// It was polled.
+    begun: bool,
     /// It was told to end.
     ending: bool,
     at_rest: bool,
@@ -136,6 +138,7 @@ pub(crate) fn run(
         model,
         store,
         process: None,
+        begun: false,
         ending: false,
         at_rest: false,
         next_at_rest: false,
@@ -153,11 +156,11 @@ pub(crate) fn run(
     }
     world.finish()?;
     let items = if look { world.items()? } else { String::new() };
-    let moved = locked(&world.model).moved;
+    let seen = std::mem::take(&mut locked(&world.model).seen);
     Ok(Came {
         items,
         survived: world.store.survived,
-        moved,
+        seen,
     })
 }
 
@@ -175,6 +178,10 @@ impl World<'_> {
             Some(fault) => Err(fault),
             None => Ok(()),
         }
+    }
+
+    fn saw(&self, what: &'static str) {
+        locked(&self.model).saw(what);
     }
 
     /// A process begins with what the journal has and what is kept of the line.
@@ -234,7 +241,7 @@ impl World<'_> {
             clock,
             stopped,
         };
-        self.ending = false;
+        (self.begun, self.ending) = (false, false);
         self.process = Some(Process {
             running: conveyor.run(taken, given, drained).boxed(),
             runner,
@@ -258,6 +265,7 @@ impl World<'_> {
     fn crash(&mut self, keep: u8) -> Result<(), String> {
         self.fault()?;
         self.kill();
+        self.saw("a crash");
         locked(&self.model).crashing = true;
         let store = &mut self.store;
         self.disk
@@ -292,6 +300,7 @@ impl World<'_> {
                 let running = &mut process.running;
                 catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut context)))
             };
+            self.begun = true;
             let polled = polled.map_err(|_| "the conveyor panicked".to_string())?;
             if let Poll::Ready(ended) = polled {
                 self.fault()?;
@@ -319,6 +328,7 @@ impl World<'_> {
         match ended {
             Err(ConveyorError::Journal(error)) if error.is_full() && self.disk.has_failed() => {
                 self.disk.empty();
+                self.saw("a full disk");
                 let mut model = locked(&self.model);
                 model.crashed(&*self.disk.inner());
                 drop(model);
@@ -334,6 +344,7 @@ impl World<'_> {
                     return Err(format!("it is drained, and item `{item}` is at work"));
                 }
                 drop(model);
+                self.saw(if was_at_rest { "an end of a rest" } else { "a drain" });
                 self.disk.write(usize::MAX.min(100_000));
                 self.disk.acknowledge(100_000);
                 let model = self.model.clone();
@@ -379,11 +390,15 @@ impl World<'_> {
                     if submitted.item != item || !locked(&self.model).is_durable(&item) {
                         return Err(format!("submitted `{item}`, said {submitted:?}, not durable"));
                     }
+                    if submitted.known {
+                        self.saw("an input that is known");
+                    }
                     if !submitted.known && !self.fresh.insert(item.clone()) {
                         return Err(format!("item `{item}` is said to be new twice"));
                     }
                 }
-                Ok(Err(Unable::Full { .. } | Unable::Stopping | Unable::Failed(_))) | Err(_) => {}
+                Ok(Err(Unable::Full { .. })) => self.saw("an input without room"),
+                Ok(Err(Unable::Stopping | Unable::Failed(_))) | Err(_) => {}
                 Ok(Err(other)) => return Err(format!("submitted `{item}`: {other}")),
             },
             Unanswered::Act(item, why, mut answer) => match answer.try_recv() {
@@ -396,6 +411,7 @@ impl World<'_> {
                     }
                 }
                 Ok(Err(Unable::Refused(refused))) => {
+                    self.saw("a refusal");
                     let model = locked(&self.model);
                     let known = model.items.get(&item);
                     if known.is_some_and(|known| known.said.contains(&why)) {
@@ -406,20 +422,28 @@ impl World<'_> {
             },
             Unanswered::Pause(station, paused, mut answer) => match answer.try_recv() {
                 Err(Empty) => return Ok(Some(Unanswered::Pause(station, paused, answer))),
-                Ok(Ok(())) if paused => drop(self.paused.insert(station)),
+                Ok(Ok(())) if paused => {
+                    self.saw("a pause");
+                    self.paused.insert(station);
+                }
                 Ok(Ok(())) => drop(self.paused.remove(&station)),
                 Ok(Err(Unable::NoStation(_))) | Err(_) => {}
                 Ok(Err(other)) => return Err(format!("pausing `{station}`: {other}")),
             },
             Unanswered::Retool(mut answer) => match answer.try_recv() {
                 Err(Empty) => return Ok(Some(Unanswered::Retool(answer))),
-                Ok(Ok(_)) => {
+                Ok(Ok(changed)) => {
+                    self.saw("a retool");
+                    if changed.moved > 0 {
+                        self.saw("a retool that moves items");
+                    }
                     if let Some(asked) = self.asked.take() {
                         self.change = asked;
                     }
                     locked(&self.model).runs = vec![self.change.clone()];
                 }
                 Ok(Err(_)) | Err(_) => {
+                    self.saw("a retool that cannot be");
                     self.asked = None;
                     locked(&self.model).runs = vec![self.change.clone()];
                 }
@@ -633,6 +657,10 @@ impl World<'_> {
 
     /// The line ends in order, and begins again.
     fn drain(&mut self, next_at_rest: bool) -> Result<(), String> {
+        // a process that has not begun would begin at rest
+        while !self.begun {
+            self.poll()?;
+        }
         self.next_at_rest = next_at_rest;
         self.ending = true;
         if let Some(process) = &mut self.process {
@@ -683,7 +711,8 @@ impl World<'_> {
                 None => return Ok(()),
             }
         }
-        Err("the line does not come to rest".into())
+        let items = &locked(&self.model).items;
+        Err(format!("the line does not come to rest: it is {}, {items:?}", clock()))
     }
 
     /// Nothing moves: whether that is right.
@@ -708,6 +737,7 @@ impl World<'_> {
 
     fn finish(&mut self) -> Result<(), String> {
         self.settle()?;
+        self.disk.spare();
         self.look()?;
         if self.at_rest {
             self.drain(false)?;
