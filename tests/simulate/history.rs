@@ -1,13 +1,13 @@
 //! A history: a line and what happens on it, as text that can be replayed and shortened.
 
-use crate::{dice::Dice, plant::NAMES};
+use crate::{dice::Dice, plant::NAMES, world::RERUN};
 use std::{fmt, str::FromStr};
 
 /// One happening.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// `i7.0`, `i7.0.300`: an order submits the input 7 with the priority 0 (and a deadline in
-    /// milliseconds).
+    /// milliseconds). From 100 on, it is to begin at a station of its own, as what is run again does.
     Submit(u8, u8, Option<u16>),
     /// `o7`: a source offers the input 7.
     Offer(u8),
@@ -64,22 +64,26 @@ impl History {
         let mut key = 0;
         for n in 0..number {
             let byte = |dice: &mut Dice, bound: usize| dice.below(bound) as u8;
-            let kind = if n < 2 { 0 } else { dice.below(100) };
+            let kind = if n < 3 { 0 } else { dice.below(100) };
             match kind {
-                0..16 => {
+                0..20 => {
                     // sometimes one that there is already
                     let this = if dice.chance(85) { key } else { byte(&mut dice, 8) };
                     key = key.max(this + 1);
                     steps.push(if dice.chance(25) {
                         Step::Offer(this)
                     } else {
+                        let this = match dice.chance(12) {
+                            true => RERUN + byte(&mut dice, 16),
+                            false => this,
+                        };
                         let deadline = dice.chance(8).then(|| 5 + dice.below(400) as u16);
                         Step::Submit(this, byte(&mut dice, 3), deadline)
                     });
                 }
-                16..50 => {}
-                50..56 if people => steps.push(Step::Clear(byte(&mut dice, 8), byte(&mut dice, 5))),
-                56..62 if people => {
+                20..42 => {}
+                42..54 if people => steps.push(Step::Clear(byte(&mut dice, 8), byte(&mut dice, 5))),
+                54..62 if people => {
                     steps.push(Step::Answer(byte(&mut dice, 8), byte(&mut dice, 3)));
                 }
                 62..65 if people => steps.push(Step::Cancel(byte(&mut dice, 12))),
@@ -100,7 +104,8 @@ impl History {
                 95 | 96 => steps.push(Step::Settle),
                 _ => {}
             }
-            let moments = dice.below(16) as u8;
+            let moments = [5, 16, 50][dice.below(3)];
+            let moments = dice.below(moments) as u8;
             steps.push(Step::Run(dice.next() as u16, moments));
         }
         Self {

@@ -34,7 +34,7 @@ const HISTORIES: u64 = 10_000;
 const BOTH: u64 = 33;
 
 /// What has to happen in so many histories, beside every kind of record.
-const HAPPENINGS: [&str; 11] = [
+const HAPPENINGS: [&str; 21] = [
     "a crash",
     "a drain",
     "a full disk",
@@ -46,6 +46,16 @@ const HAPPENINGS: [&str; 11] = [
     "an end of a rest",
     "an input that is known",
     "an input without room",
+    "jam: deadline",
+    "jam: exhausted",
+    "jam: homeless",
+    "jam: host-crash",
+    "jam: invalid",
+    "jam: missing",
+    "jam: rejected",
+    "jam: retries",
+    "jam: unanswered",
+    "jam: violation",
 ];
 
 /// Within so many seeds every fault that is made on purpose has to be found.

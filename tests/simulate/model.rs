@@ -4,7 +4,7 @@
 
 use andon::{
     conveyor::{Change, Notice, Revised},
-    item::{Clearing, Destination, End, Item, ItemId, PhaseKind, Priority, Record},
+    item::{Clearing, Destination, End, Item, ItemId, Jam, PhaseKind, Priority, Record},
     journal::{Append, Journal, Summary},
     name::Name,
     visit::{Millis, Visit},
@@ -83,6 +83,8 @@ pub(crate) struct Model {
     perhaps: BTreeSet<ItemId>,
     /// The process is going.
     pub(crate) crashing: bool,
+    /// What was taken from the line with all that was split from it, for sure.
+    pub(crate) cancelled: BTreeSet<ItemId>,
     pub(crate) now: Millis,
     /// The clock was set back in this process: times before the next attempt are shorter then.
     pub(crate) jumped_back: bool,
@@ -128,7 +130,6 @@ impl Known {
             }
             Destination::Scrap => self.end(End::Scrapped),
             Destination::Nowhere(jam) => {
-                use andon::item::Jam;
                 if let Jam::Exhausted(station) | Jam::Homeless(station) = jam {
                     self.wait_at(station);
                 }
@@ -342,6 +343,23 @@ impl Known {
     }
 }
 
+/// What sort of jam it is, for counting.
+fn sort(jam: &Jam) -> &'static str {
+    match jam {
+        Jam::Retries(_) => "jam: retries",
+        Jam::Rejected(_) => "jam: rejected",
+        Jam::Exhausted(_) => "jam: exhausted",
+        Jam::Missing(_) => "jam: missing",
+        Jam::HostCrash => "jam: host-crash",
+        Jam::Deadline => "jam: deadline",
+        Jam::Unanswered => "jam: unanswered",
+        Jam::Homeless(_) => "jam: homeless",
+        Jam::Invalid(_) => "jam: invalid",
+        Jam::Violation(_) => "jam: violation",
+        _ => "jam: other",
+    }
+}
+
 impl Model {
     pub(crate) fn found(&mut self, fault: impl FnOnce() -> String) {
         if self.fault.is_none() {
@@ -373,6 +391,14 @@ impl Model {
         let mut cleared = false;
         for record in &append.records {
             self.saw(record.kind());
+            if let Record::Jammed { jam, .. }
+            | Record::Moved {
+                to: Destination::Nowhere(jam),
+                ..
+            } = record
+            {
+                self.saw(sort(jam));
+            }
             self.may(id, record)?;
             match self.items.get_mut(id) {
                 None => {
@@ -478,7 +504,9 @@ impl Model {
             return Err(format!("attempt {} of {attempts}", known.attempt));
         }
         let bound = self.most(station, |it| it.visits.unwrap_or(u32::MAX));
-        let extra = known.extra.get(station).copied().unwrap_or(0);
+        // children inherit what their ancestors were let in for, and joins what their children were
+        let tree = self.items.iter().filter(|(other, _)| other.root() == id.root());
+        let extra: u32 = tree.filter_map(|(_, known)| known.extra.get(station)).sum();
         if known.nth > bound.saturating_add(extra) {
             return Err(format!("visit {} to `{station}`, of {bound}", known.nth));
         }
@@ -660,6 +688,13 @@ impl Model {
     pub(crate) fn rests(&self) -> Result<(), String> {
         for (id, known) in &self.items {
             let wrong = |why: String| Err(format!("item `{id}` {why}: {known:?}"));
+            let mut above = id.parent();
+            while let Some((parent, _)) = above {
+                if self.cancelled.contains(&parent) && !known.has_ended() {
+                    return wrong(format!("goes on, and `{parent}` is cancelled"));
+                }
+                above = parent.parent();
+            }
             match &known.at {
                 At::Works => return wrong("works, and nobody works on it".into()),
                 At::Waits { .. } if self.at_rest => {}
@@ -697,6 +732,24 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// What the board has to show: items that wait, work, are held and are jammed, by station.
+    pub(crate) fn counts(&self) -> BTreeMap<Name, [u64; 4]> {
+        let mut counts: BTreeMap<Name, [u64; 4]> = BTreeMap::new();
+        for known in self.items.values() {
+            let which = match known.at {
+                At::Waits { .. } => 0,
+                At::Works => 1,
+                At::Held { .. } => 2,
+                At::Jammed | At::Stuck { .. } => 3,
+                At::Split { .. } | At::Ended(_) => continue,
+            };
+            if let Some(station) = &known.station {
+                counts.entry(station.clone()).or_default()[which] += 1;
+            }
+        }
+        counts
     }
 
     /// Whether a station that is paused keeps items from starting here: this one, or one behind it before

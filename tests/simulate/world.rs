@@ -46,6 +46,9 @@ fn clock() -> Millis {
 /// Where the clock begins: there is room to set it back.
 const BEGINNING: Millis = 1_000_000_000;
 
+/// Inputs from this number on are to begin at a station of their own.
+pub(crate) const RERUN: u8 = 100;
+
 /// As often the conveyor may go on by itself before it is taken to spin.
 const ROUNDS: usize = 2000;
 
@@ -67,6 +70,7 @@ struct Process {
     inputs: mpsc::Sender<Input>,
     orders: mpsc::Sender<Order>,
     drain: watch::Sender<bool>,
+    board: Arc<Board>,
     /// Results that were told and not handed over.
     results: Arc<Mutex<Vec<ItemId>>>,
     runtime: Runtime,
@@ -223,13 +227,14 @@ impl World<'_> {
         let (drain, drained) = watch::channel(self.at_rest);
         let runner = Arc::new(Script::new(self.history.seed, self.model.clone()));
         let results: Arc<Mutex<Vec<ItemId>>> = Arc::default();
+        let board = Arc::new(Board::new(&self.change.current.line));
         let (model, told) = (self.model.clone(), results.clone());
         let conveyor = Conveyor {
             journal: self.disk.clone(),
             runner: runner.clone(),
             change: self.change.clone(),
             paused: self.paused.clone(),
-            board: Arc::new(Board::new(&self.change.current.line)),
+            board: board.clone(),
             notify: Box::new(move |notice| {
                 locked(&model).noticed(&notice);
                 if let Notice::Ended { item } = notice
@@ -248,6 +253,7 @@ impl World<'_> {
             inputs,
             orders,
             drain,
+            board,
             results,
             runtime,
         });
@@ -398,6 +404,7 @@ impl World<'_> {
                     }
                 }
                 Ok(Err(Unable::Full { .. })) => self.saw("an input without room"),
+                Ok(Err(Unable::NoStation(_))) => self.saw("an input for no station"),
                 Ok(Err(Unable::Stopping | Unable::Failed(_))) | Err(_) => {}
                 Ok(Err(other)) => return Err(format!("submitted `{item}`: {other}")),
             },
@@ -406,6 +413,10 @@ impl World<'_> {
                 Ok(Ok(_)) => {
                     let records = self.disk.load(&item).map_err(|e| e.to_string())?;
                     let times = records.iter().filter(|record| says(record, &why)).count();
+                    let cancels = |record: &Record| matches!(record, Record::Cancelled { .. });
+                    if records.iter().any(cancels) {
+                        locked(&self.model).cancelled.insert(item.clone());
+                    }
                     if times != 1 {
                         return Err(format!("`{why}` is acknowledged for `{item}`, and {times} times there"));
                     }
@@ -470,6 +481,7 @@ impl World<'_> {
                     deadline: within.map(|within| clock() + Millis::from(within)),
                     rerun: None,
                 },
+                from: (key >= RERUN).then(|| named(NAMES[usize::from(key) % NAMES.len()])),
                 ..Taking::plain(key.to_string(), payload(key.to_string()))
             },
             blobs: Vec::new(),
@@ -722,6 +734,19 @@ impl World<'_> {
         model.rests()?;
         if !self.open.is_empty() {
             return Err(format!("{} orders are not answered", self.open.len()));
+        }
+        if let Some(process) = &self.process {
+            let mut expected = model.counts();
+            for (station, counts) in process.board.counts() {
+                let expected = expected.remove(&station).unwrap_or_default();
+                let shown = [counts.waiting, counts.working, counts.held, counts.jammed];
+                if shown != expected {
+                    return Err(format!("the board shows {shown:?} at `{station}`, and there are {expected:?}"));
+                }
+            }
+            if !expected.is_empty() {
+                return Err(format!("the board does not show {expected:?}"));
+            }
         }
         let entry = &self.change.current.line.entry;
         if let Some(process) = &self.process
