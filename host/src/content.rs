@@ -3,7 +3,7 @@
 //! A blob is on the disk, and its name too, before [`Content::put`] returns: a record that names it may
 //! be committed then. Small blobs are none of its business; they ride in the journal's own commits.
 
-use crate::{digest::Digest, disk};
+use crate::{digest::Digest, disk, failpoint::Point};
 use bytes::Bytes;
 use std::{
     fs::{self, File},
@@ -138,7 +138,9 @@ impl Content {
         let n = self.0.next.fetch_add(1, Ordering::Relaxed);
         let temp = self.temps().join(format!("{}-{n}", std::process::id()));
         let kept = self.fill(&temp, from, most).and_then(|(digest, len)| {
+            Point::BlobWritten.reached();
             self.publish(&temp, &digest)?;
+            Point::BlobKept.reached();
             Ok((digest, len))
         });
         if kept.is_err() {

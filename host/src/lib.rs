@@ -24,6 +24,7 @@ pub mod visit;
 pub mod catalogue;
 pub mod content;
 pub mod disk;
+pub mod failpoint;
 pub mod journal;
 pub mod secrets;
 pub mod workspace;

@@ -305,6 +305,18 @@ impl Station {
 }
 
 impl Line {
+    /// The servers that the line calls by itself.
+    pub fn webhooks(&self) -> impl Iterator<Item = &sink::Webhook> {
+        let sinks = self.sinks.values().filter_map(|sink| match &sink.to {
+            sink::To::Webhook(webhook) => Some(webhook),
+            sink::To::Folder(_) => None,
+        });
+        sinks.chain(self.notify.all().filter_map(|(_, told)| match told {
+            sink::Told::Webhook(webhook) => Some(webhook),
+            sink::Told::Command(_) => None,
+        }))
+    }
+
     /// The join that collects what `station` splits an item into.
     pub fn join_of(&self, station: &str) -> Option<(&Name, &Join)> {
         self.stations.iter().find_map(|(name, s)| {

@@ -12,6 +12,7 @@ mod earlier;
 mod error;
 mod fault;
 mod gates;
+mod outside;
 mod ready;
 mod room;
 mod running;
@@ -50,6 +51,7 @@ use std::{
 use tokio::{
     runtime,
     sync::{broadcast, mpsc, watch},
+    task::JoinHandle,
 };
 
 /// What a state folder is opened with.
@@ -66,7 +68,7 @@ pub struct LinesSettings {
     /// Where visits run, whatever a line says.
     pub worker: Option<Worker>,
     /// Whether lines wait for a journal that cannot write and go on by themselves when it can (a
-    /// daemon), or end (a single run).
+    /// daemon, whose lines also have their sources, sinks and notices), or end (a single run).
     pub patient: bool,
     /// Told of everything that happens, on the conveyor's own task, so it has to be quick. Nothing is
     /// left out, unlike in [`Lines::notices`].
@@ -142,6 +144,10 @@ pub struct Lines {
     condition: watch::Sender<Condition>,
     /// Whether visits find room for what they leave behind.
     room: Room,
+    /// Told when a line has begun, or runs by another revision, or all are drained.
+    changed: watch::Sender<()>,
+    /// What attends to sources, sinks and notices; of a daemon only.
+    attendant: Mutex<Option<JoinHandle<()>>>,
     /// Told when a conveyor has ended.
     ends: mpsc::UnboundedSender<running::End>,
     /// Which lines are being retooled.
@@ -167,6 +173,11 @@ impl Lines {
             .runtime
             .spawn(trouble::watch_over(Arc::downgrade(&lines), ended, full));
         lines.runtime.spawn(tidy::tidy(Arc::downgrade(&lines)));
+        if lines.settings.patient {
+            let attending = outside::attend(Arc::downgrade(&lines), lines.changed.subscribe());
+            let attending = lines.runtime.spawn(attending);
+            *lines.attendant() = Some(attending);
+        }
         Ok(lines)
     }
 
@@ -220,6 +231,8 @@ impl Lines {
             notices: broadcast::Sender::new(NOTICES),
             condition: watch::Sender::new(condition),
             room,
+            changed: watch::Sender::new(()),
+            attendant: Mutex::default(),
             ends,
         }))
     }
@@ -293,6 +306,10 @@ impl Lines {
     /// This itself, as those hold it who have tasks of their own; none while it goes away.
     fn me(&self) -> Result<Arc<Self>, LinesError> {
         self.me.upgrade().ok_or(LinesError::Stopping)
+    }
+
+    fn attendant(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.attendant.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<Name, Running>> {

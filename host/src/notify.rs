@@ -40,8 +40,6 @@ pub struct NotifySettings {
     pub ceiling: Option<Ceiling>,
     /// The way to servers.
     pub post: Arc<dyn Post>,
-    /// The time on the wall.
-    pub clock: Arc<dyn Fn() -> Millis + Send + Sync>,
     /// Told what a person should hear of.
     pub say: Arc<dyn Fn(&str) + Send + Sync>,
 }

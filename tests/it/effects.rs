@@ -1,10 +1,10 @@
 //! The effect log under real stations on real lines: what is done once stays done once, whatever ends
 //! between the call and its answer.
 
-mod counting;
-
-use crate::ground::{Came, Ground, in_both_workers, root};
-use counting::Counting;
+use crate::{
+    counting::Counting,
+    ground::{Came, Ground, in_both_workers, root},
+};
 use std::fs;
 
 in_both_workers! {
@@ -284,7 +284,7 @@ fn a_recorded_visit_is_replayed_without_a_network(worker: &'static str) {
     let diverged = ground.andon(&["test", "station"]);
     assert_eq!(diverged.code, Some(1), "{}", diverged.whole());
     assert!(
-        diverged.stdout.contains("which is not recorded"),
+        diverged.stdout.contains("jammed: diverged: it asks for"),
         "{}",
         diverged.whole()
     );

@@ -16,6 +16,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "catalogue",
             "content",
             "disk",
+            "failpoint",
             "journal",
             "secrets",
             "workspace",

@@ -157,22 +157,32 @@ impl Ground {
         let folder = self.folder.path().display().to_string();
         let root = root().display().to_string();
         let text = text.replace(&folder, "DIR").replace(&root, "ROOT");
-        let mut plain = String::with_capacity(text.len());
-        let mut word = String::new();
-        for c in text.chars().chain(['\n']) {
-            if c.is_ascii_alphanumeric() || c == '_' {
-                word.push(c);
-                continue;
-            }
-            let id =
-                word.len() == 16 && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
-            plain.push_str(if id { "ITEM" } else { &word });
-            word.clear();
-            plain.push(c);
-        }
-        plain.pop();
-        plain
+        without_ids(&text).0
     }
+}
+
+/// The text with `ITEM` for the ids of items, and these.
+pub(crate) fn without_ids(text: &str) -> (String, Vec<String>) {
+    let mut plain = String::with_capacity(text.len());
+    let mut ids = Vec::new();
+    let mut word = String::new();
+    for c in text.chars().chain(['\n']) {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            word.push(c);
+            continue;
+        }
+        let id = word.len() == 16 && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
+        if id {
+            plain.push_str("ITEM");
+            ids.push(std::mem::take(&mut word));
+        } else {
+            plain.push_str(&word);
+            word.clear();
+        }
+        plain.push(c);
+    }
+    plain.pop();
+    (plain, ids)
 }
 
 impl Came {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod complete;
+mod counting;
 mod crash;
 mod documents;
 mod effects;
@@ -20,6 +21,7 @@ mod lock;
 mod misleading;
 mod name_server;
 mod retool;
+mod retool_load;
 mod review;
 mod rights;
 mod run;

@@ -4,7 +4,7 @@
 use super::{print, state::StateArg};
 use crate::{
     journal::JournalError,
-    lines::{Control, Done, Fault, Lines, LinesError},
+    lines::{Control, Done, Fault, Lines, LinesError, State},
     serve::{client::Client, user},
 };
 use anyhow::Context as _;
@@ -44,7 +44,7 @@ impl Acting {
         let found = runtime.block_on(daemon(&folder))?;
         let found = match found {
             Some(client) => Ok(client),
-            None => match Lines::at_rest(&folder) {
+            None => match at_rest(&folder) {
                 Ok(lines) => Err(lines),
                 // One has just begun, and had the folder before it had its socket.
                 Err(LinesError::Journal(error @ JournalError::InUse(_))) => {
@@ -95,6 +95,12 @@ impl Acting {
     ) -> Result<T, Fault> {
         self.wait(order(&*self.control))
     }
+}
+
+/// The lines of a folder that nobody runs. Only what runs lines makes a state folder.
+fn at_rest(folder: &Path) -> Result<Arc<Lines>, LinesError> {
+    State::view(folder)?;
+    Lines::at_rest(folder)
 }
 
 /// The daemon of a folder.

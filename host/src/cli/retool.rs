@@ -127,7 +127,7 @@ impl Retool {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
         let acting = Acting::on(&self.state)?;
         let control = acting.control();
-        acting.wait(async {
+        let done = acting.wait(async {
             if self.history {
                 history::show(control, &self.line, self.json).await
             } else if self.watch {
@@ -135,7 +135,9 @@ impl Retool {
             } else {
                 self.apply(control).await
             }
-        })
+        })?;
+        acting.end()?;
+        Ok(done)
     }
 
     /// What is aimed at; paths as another process finds them.

@@ -150,6 +150,9 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
     if let Some(reason) = &summary.reason {
         print::text(&format!("reason   {}", print::line(reason)))?;
     }
+    if matches!(item.phase, Phase::Held { .. }) {
+        print::text(&format!("carries  {}", item.carries()))?;
+    }
     for (record, place) in records.iter().zip(places(item, records)?) {
         let (at, words, facts) = told(record);
         let place = match (record, place) {
@@ -338,6 +341,10 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
 
 fn used(facts: &Facts) -> String {
     let usage = facts.usage;
+    if usage == Default::default() {
+        // Nothing ran: the line itself asked.
+        return String::new();
+    }
     format!(
         " after {:.1} ms, {:.1} ms of processor, {} of memory",
         usage.wall_us as f64 / 1000.0,
@@ -428,6 +435,7 @@ fn item_json(item: &Item, records: &[Record]) -> anyhow::Result<Value> {
             }
             match record {
                 Record::Taken { to, .. } => value["to"] = to_json(to),
+                Record::Started { revision, .. } => value["revision"] = json!(revision),
                 Record::Moved { port, to, .. } => {
                     value["port"] = json!(port);
                     value["to"] = to_json(to);

@@ -67,7 +67,7 @@ pub(super) fn alone(folder: &Path) -> anyhow::Result<State> {
     State::view(folder)?;
     State::open(folder).map_err(|error| match error {
         JournalError::InUse(_) => anyhow::Error::from(error)
-            .context("nobody else may use the state folder meanwhile; whoever runs its lines collects by itself"),
+            .context("this needs the state folder for itself"),
         other => other.into(),
     })
 }

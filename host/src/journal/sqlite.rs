@@ -130,7 +130,7 @@ impl Sqlite {
         if !path.exists() {
             return Err(JournalError::Other {
                 path: dir.display().to_string(),
-                reason: "there is no journal here\n  hint: `andon run` makes one; `--state DIR` names another folder".into(),
+                reason: "there is no journal here\n  hint: `andon run` and `andon serve` make one; `--state DIR` names another folder".into(),
             });
         }
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;

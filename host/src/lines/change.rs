@@ -6,6 +6,7 @@ use super::{Fault, FaultKind, Lines, running::Running};
 use crate::{
     audit::{Deed, Entry},
     conveyor::{Change, Changed, Handle, Ramp, Unable},
+    failpoint::Point,
     journal::{LineState, Paused, PhaseKind, Ramping, RetoolKind, RetoolRecord},
     name::Name,
 };
@@ -82,7 +83,9 @@ impl Lines {
             ..record
         };
         let journal = &self.state.journal;
+        Point::ChangeBegins.reached();
         (journal.keep_line(state.clone(), Some(record.clone()))).await?;
+        Point::ChangeKept.reached();
         let change = match self.running().get(name) {
             Some(line) => {
                 let ready = |number: &u64| {
@@ -98,10 +101,12 @@ impl Lines {
         };
         match orders.retool(change.clone()).await {
             Ok(changed) => {
+                Point::ChangeMade.reached();
                 if let Some(line) = self.running().get_mut(name) {
                     line.state = state;
                     line.change = change;
                 }
+                self.changed.send_replace(());
                 let (lines, name) = (self.clone(), name.clone());
                 self.runtime.spawn_blocking(move || {
                     if let Err(error) = lines.let_go(&name) {

@@ -443,6 +443,8 @@ impl Lines {
         let stations = all.into_iter().map(|(station, about)| {
             let of = |phase| waits.get(&(phase, station.clone())).copied();
             let counted = counted.get(station).filter(|_| running);
+            // Where none ended, none took any time.
+            let lately = counted.filter(|counted| counted.rate > 0.0);
             StationStatus {
                 station: station.clone(),
                 waiting: of(PhaseKind::Waiting).unwrap_or_default(),
@@ -457,8 +459,8 @@ impl Lines {
                 workers: about.workers,
                 paused: state.paused.get(station).cloned(),
                 rate: counted.map(|counted| counted.rate),
-                p50_ms: counted.map(|counted| counted.p50.as_secs_f64() * 1000.0),
-                p99_ms: counted.map(|counted| counted.p99.as_secs_f64() * 1000.0),
+                p50_ms: lately.map(|counted| counted.p50.as_secs_f64() * 1000.0),
+                p99_ms: lately.map(|counted| counted.p99.as_secs_f64() * 1000.0),
             }
         });
         Ok(LineStatus {

@@ -5,6 +5,7 @@ use super::LinesError;
 use crate::{
     assembly::Assembled,
     content::Content,
+    grant::Ceiling,
     journal::{Journal, JournalAuditor},
     line::Line,
     name::Name,
@@ -34,11 +35,14 @@ pub(super) struct Gates {
     open: RwLock<Open>,
 }
 
+/// A gate, and the ceiling that a line is below.
+type Passed = (Gate, Option<Ceiling>);
+
 #[derive(Default)]
 struct Open {
     gates: HashMap<Factory, Gate>,
-    /// By line and revision.
-    lines: HashMap<(Name, u64), Gate>,
+    /// By line and revision: the gate, and what the operator allows at most.
+    lines: HashMap<(Name, u64), Passed>,
 }
 
 impl Gates {
@@ -94,16 +98,24 @@ impl Gates {
         for (station, terms) in assembled.terms(line) {
             gate.admit(&line.name, revision, &station, terms);
         }
-        open.lines.insert((line.name.clone(), revision), gate);
+        let ceiling = assembled.factory.ceiling.clone();
+        open.lines
+            .insert((line.name.clone(), revision), (gate, ceiling));
         Ok(())
     }
 
     /// Lets the stations of a revision through no more.
     pub(super) fn dismiss(&self, line: &Name, revision: u64) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(gate) = open.lines.remove(&(line.clone(), revision)) {
+        if let Some((gate, _)) = open.lines.remove(&(line.clone(), revision)) {
             gate.dismiss(line, revision);
         }
+    }
+
+    /// The gate of a revision, and the ceiling that it is below.
+    pub(super) fn of(&self, line: &Name, revision: u64) -> Option<(Gate, Option<Ceiling>)> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.lines.get(&(line.clone(), revision)).cloned()
     }
 
     /// Waits until no request of any line is under way any more.
@@ -121,14 +133,15 @@ impl Egress for Gates {
     fn enter(&self, visit: &Arc<Visit>) -> Arc<dyn Way> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         match open.lines.get(&(visit.line.clone(), visit.revision)) {
-            Some(gate) => gate.enter(visit),
+            Some((gate, _)) => gate.enter(visit),
             None => Arc::new(Closed),
         }
     }
 }
 
-/// Whether any station of the line is granted a secret.
+/// Whether any station of the line is granted a secret, or a call of the line's own is signed with one.
 pub fn grants_secrets(line: &Line) -> bool {
     let mut stations = line.stations.values();
     stations.any(|station| !station.grants.secrets.is_empty())
+        || line.webhooks().any(|webhook| webhook.secret.is_some())
 }

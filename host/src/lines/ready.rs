@@ -148,6 +148,7 @@ impl Lines {
             self.convey(name, line, Way::default());
         }
         drop(running);
+        self.changed.send_replace(());
         // A ramp that was under way is watched again, stations that were drained are waited for.
         let _inside = self.runtime.enter();
         crate::retool::tend(&self.me()?, name);

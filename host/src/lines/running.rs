@@ -194,6 +194,7 @@ impl Lines {
     /// under way have.
     pub fn begin_drain(&self) {
         self.condition.send_replace(Condition::Draining);
+        self.changed.send_replace(());
         for line in self.running().values() {
             if let Some(run) = &line.run {
                 run.drain.send_replace(true);
@@ -206,6 +207,7 @@ impl Lines {
     pub async fn drain(&self, bound: Duration) {
         let until = Instant::now() + bound;
         self.begin_drain();
+        let attendant = self.attendant().take();
         let mut late = Vec::new();
         for name in self.names() {
             let over = self.running().get_mut(&name).and_then(|line| {
@@ -239,6 +241,12 @@ impl Lines {
             if let Some(over) = over {
                 came_to(over).await;
             }
+        }
+        // Results on their way come to an end; what sinks are owed then they get at the next start.
+        if let Some(mut attendant) = attendant
+            && timeout_at(until, &mut attendant).await.is_err()
+        {
+            attendant.abort();
         }
         self.gates.settled().await;
         self.write_all().await;

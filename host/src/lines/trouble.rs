@@ -167,6 +167,7 @@ impl Lines {
                 self.convey(name, line, way);
             }
             drop(running);
+            self.changed.send_replace(());
             (self.settings.say)("there is room again: all lines go on");
         }
         Ok(())

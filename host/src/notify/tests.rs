@@ -83,7 +83,6 @@ async fn jams_are_told_together_while_somebody_is_slow() {
             told,
             may: may.clone(),
         }),
-        clock: Arc::new(|| 7),
         say: {
             let said = said.clone();
             Arc::new(move |text| said.lock().expect("whole").push(text.to_owned()))
@@ -137,7 +136,6 @@ async fn a_word_is_not_followed_by_another_at_once() {
         },
         ceiling: None,
         post: Arc::new(Receiver { told, may }),
-        clock: Arc::new(|| 7),
         say: Arc::new(|_| {}),
     };
     let (notices, listening) = broadcast::channel(64);

@@ -3,6 +3,7 @@
 
 use super::Came;
 use crate::{
+    failpoint::Point,
     item::{Item, Payload},
     journal::Delivery,
     lines::State,
@@ -129,7 +130,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Whatever stands there now was put there meanwhile: it is not written through.
     let mut file = fs::File::create_new(&beside)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    Point::ResultWritten.reached();
     let named = written.and_then(|()| fs::rename(&beside, path));
+    Point::ResultGiven.reached();
     if named.is_err() {
         // A disk that is full has room again for what is smaller.
         let _ = fs::remove_file(&beside);

@@ -9,6 +9,7 @@ mod inbox;
 
 use super::Means;
 use crate::{
+    failpoint::Point,
     item::{Body, Payload, media_type},
     line::source::Inbox as Grammar,
 };
@@ -135,7 +136,9 @@ impl Folder {
 
     /// Claims, reads, submits and puts away one file: whether it is out of the way.
     async fn take(&self, name: std::ffi::OsString) -> bool {
+        Point::Claiming.reached();
         let claimed = self.with(move |inbox| Ok(inbox.claim(&name))).await;
+        Point::Claimed.reached();
         let Some(Some(claimed)) = claimed else {
             return false;
         };
@@ -156,6 +159,7 @@ impl Folder {
         let source = format!("{}/{shown}", self.means.name);
         let input = self.means.input(key, source, payload, self.means.now());
         self.means.submit(input).await;
+        Point::Submitted.reached();
         let away = self.with(move |inbox| Ok(inbox.put_away(&name))).await;
         away.unwrap_or(false)
     }

@@ -22,6 +22,7 @@ struct Config {
     entropy: f64,
     redact: bool,
     rules: Option<String>,
+    refuse: bool,
 }
 
 impl Default for Config {
@@ -30,6 +31,7 @@ impl Default for Config {
             entropy: 4.5,
             redact: true,
             rules: None,
+            refuse: false,
         }
     }
 }
@@ -44,17 +46,29 @@ impl Station for SecretScan {
         let rules = rules::load(config.rules.as_deref())?;
         let scanner = Scanner::new(&rules, config.entropy, config.redact);
         let input = inputs.one()?;
-        let output = if input.is("text/*") {
+        let scanned = if input.is("text/*") {
             text(&scanner, input)?
         } else {
             patch(&scanner, input)?
         };
-        Ok(output.into())
+        match scanned {
+            Scanned::Leaks(_, findings) if config.refuse => Err(refused(&findings)),
+            Scanned::Leaks(body, findings) => Ok(leak(body, findings)?.into()),
+            Scanned::Clean(output) => Ok(output.into()),
+        }
     }
 }
 
+/// What came of a scan.
+enum Scanned {
+    /// Nothing was found.
+    Clean(Output),
+    /// The redacted body, and what was found in it.
+    Leaks(Value, Vec<Finding>),
+}
+
 /// Scans a whole text.
-fn text(scanner: &Scanner<'_>, input: Payload) -> Result<Output> {
+fn text(scanner: &Scanner<'_>, input: Payload) -> Result<Scanned> {
     let text = String::from_utf8_lossy(&input.bytes()?).into_owned();
     let mut findings = Vec::new();
     let mut clean = String::with_capacity(text.len());
@@ -68,13 +82,14 @@ fn text(scanner: &Scanner<'_>, input: Payload) -> Result<Output> {
         }
     }
     if findings.is_empty() {
-        return Ok(Output::pass().forward(input).label("leaks", "0"));
+        let output = Output::pass().forward(input).label("leaks", "0");
+        return Ok(Scanned::Clean(output));
     }
-    leak(json!({ "text": clean }), findings)
+    Ok(Scanned::Leaks(json!({ "text": clean }), findings))
 }
 
 /// Scans the added lines of one file of a patch, as `diff-parse` describes it.
-fn patch(scanner: &Scanner<'_>, input: Payload) -> Result<Output> {
+fn patch(scanner: &Scanner<'_>, input: Payload) -> Result<Scanned> {
     let mut change: Value = input.json()?;
     let path = change
         .pointer("/file/path")
@@ -104,9 +119,26 @@ fn patch(scanner: &Scanner<'_>, input: Payload) -> Result<Output> {
     }
     if findings.is_empty() {
         change["findings"] = json!([]);
-        return Ok(Output::pass().json(&change)?.label("leaks", "0"));
+        let output = Output::pass().json(&change)?.label("leaks", "0");
+        return Ok(Scanned::Clean(output));
     }
-    leak(change, findings)
+    Ok(Scanned::Leaks(change, findings))
+}
+
+/// Where the first few are, without what they are.
+fn refused(findings: &[Finding]) -> Stop {
+    let mut places: Vec<String> = findings
+        .iter()
+        .take(3)
+        .map(|finding| {
+            let Finding { rule, line, column, .. } = finding;
+            format!("{rule} at {line}:{column}")
+        })
+        .collect();
+    if findings.len() > places.len() {
+        places.push(format!("{} more", findings.len() - places.len()));
+    }
+    Stop::reject(format!("leaked secrets: {}", places.join(", ")))
 }
 
 fn leak(mut body: Value, mut findings: Vec<Finding>) -> Result<Output> {

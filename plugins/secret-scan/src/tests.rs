@@ -145,6 +145,19 @@ fn entropy_is_a_setting_and_no_guess_in_generated_files() {
 }
 
 #[test]
+fn what_leaks_is_refused_where_the_line_says_so() {
+    let _host = Host::start().config("refuse", "true");
+    let key = format!("AKIA{}", "IOSFODNN7EXAMPLE");
+    let refused = run(change("src/x.rs", &format!("let id = \"{key}\";"))).unwrap_err();
+    let place = "leaked secrets: aws-access-key-id at 7:11";
+    assert_eq!(refused, Stop::reject(place));
+    let four = format!("{key}\n").repeat(4);
+    let refused = run(Payload::of("text/plain", four)).unwrap_err();
+    assert!(format!("{refused:?}").contains("at 3:1, 1 more"), "{refused:?}");
+    assert_eq!(run(change("src/x.rs", "let id = 7;")).unwrap().port, "pass");
+}
+
+#[test]
 fn a_text_is_scanned_as_a_whole() {
     let plain = Payload::text_of("nothing\n").label("a", "b");
     let output = run(plain.clone()).unwrap();

@@ -102,7 +102,7 @@ fn not_a_journal() {
     exit 1
     -- stderr
     error: `nowhere`: there is no journal here
-      hint: `andon run` makes one; `--state DIR` names another folder
+      hint: `andon run` and `andon serve` make one; `--state DIR` names another folder
     ");
 }
 

@@ -17,7 +17,7 @@ fn each_kind_may_wait() {
         );
     assert_eq!(
         trial.passes("hello\n"),
-        "hello\ns waited 5 ms\n[\"program\", \"a\"]\nMethod::Post Some(\"/\")\n"
+        "hello\ns waited 300 ms\n[\"program\", \"a\"]\nMethod::Post Some(\"/\")\n"
     );
 }
 

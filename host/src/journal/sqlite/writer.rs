@@ -4,6 +4,7 @@
 use super::{Shared, audit, damaged, effects, int, problem};
 use crate::{
     digest::Digest,
+    failpoint::Point,
     item::{ItemId, Message, Record},
     journal::{
         Append, JournalError, Seq, Summary,
@@ -247,6 +248,7 @@ impl Writer {
         if self.known.len() > REMEMBERED {
             self.known.clear();
         }
+        Point::CommitBegins.reached();
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
@@ -258,7 +260,9 @@ impl Writer {
         };
         batch.apply(&self.connection, group)?;
         let outcomes = batch.outcomes;
+        Point::CommitWritten.reached();
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Point::Committed.reached();
         Ok(outcomes)
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     audit::Deed,
     digest::Digest,
     effect::{Asked, EffectKind, Ended, request_digest},
+    failpoint::Point,
     grant::{BadAddress, BadTarget, Denied, Host, HttpGiven, HttpGrant, HttpRule, Scheme, Target},
     sandbox::way::{CameAt, Failure, Patience, Refusal, WayBody},
 };
@@ -360,7 +361,11 @@ impl Sending {
         let intent = (self.record.recording.as_mut()).map(|recording| recording.intend());
         let durable = async {
             match intent {
-                Some(intent) => intent.await.map_err(Refusal::Failed),
+                Some(intent) => {
+                    intent.await.map_err(Refusal::Failed)?;
+                    Point::Intended.reached();
+                    Ok(())
+                }
                 None => Ok(()),
             }
         };
@@ -494,6 +499,7 @@ impl Sending {
         self.record.exchange.sent = true;
         let mut interim = Interim::count(&mut request, self.record.visiting.clone());
         let patience = self.patience.first_byte.unwrap_or(Duration::MAX);
+        Point::Sending.reached();
         let answered = tokio::select! {
             biased;
             over = interim.over() => return Err(over),
@@ -521,6 +527,7 @@ impl Sending {
         response: Response<Incoming>,
         kept: Kept,
     ) -> Result<Response<WayBody>, Refusal> {
+        Point::Answered.reached();
         let (mut parts, body) = response.into_parts();
         let (most, unpacker) = match self.admit(&mut parts) {
             Ok(admitted) => admitted,

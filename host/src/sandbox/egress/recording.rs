@@ -8,6 +8,7 @@ use super::{
 use crate::{
     content::Content,
     effect::{Answered, Effect, End, Ended, Failure, Rest},
+    failpoint::Point,
     item::Body,
     visit::Millis,
 };
@@ -101,6 +102,7 @@ impl Recording {
         let waits = match self.effect.intent.safe {
             true => None,
             false => {
+                Point::Intending.reached();
                 self.intended = true;
                 let journal = &self.book.log.journal;
                 Some(journal.intend(self.book.visit.clone(), self.effect.clone()))
@@ -239,6 +241,7 @@ impl Recording {
         let effect = self.effect.clone();
         // Not waited for: what the visit comes to is appended after it, and fails where this does.
         drop(self.book.log.journal.ended(self.book.visit.clone(), effect));
+        Point::EffectEnded.reached();
     }
 }
 

@@ -8,7 +8,7 @@ struct It;
 
 impl wasip3::exports::http::handler::Guest for It {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        monotonic_clock::wait_for(5_000_000).await;
+        monotonic_clock::wait_for(300_000_000).await;
         let (method, path) = (request.get_method(), request.get_path_with_query());
         let (_, read) = wit_future::new(|| Ok(()));
         let (body, _trailers) = Request::consume_body(request, read);

@@ -6,7 +6,7 @@ struct It;
 
 impl wasip3::exports::cli::run::Guest for It {
     async fn run() -> Result<(), ()> {
-        monotonic_clock::wait_for(5_000_000).await;
+        monotonic_clock::wait_for(300_000_000).await;
         let (input, _) = cli::stdin::read_via_stream();
         let mut bytes = input.collect().await;
         let arguments = cli::environment::get_arguments();

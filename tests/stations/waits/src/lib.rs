@@ -16,7 +16,7 @@ struct It;
 impl exports::andon::station::process_async::Guest for It {
     async fn run(visit: Visit, inputs: Vec<Payload>) -> Result<Vec<Output>, Stop> {
         let began = monotonic_clock::now();
-        monotonic_clock::wait_for(5_000_000).await;
+        monotonic_clock::wait_for(300_000_000).await;
         let waited = (monotonic_clock::now() - began) / 1_000_000;
         let Some(payload) = inputs.into_iter().next() else {
             return Err(Stop::Reject("no input".into()));

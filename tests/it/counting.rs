@@ -1,7 +1,7 @@
 //! A server that counts what it is asked for, and answers with the number.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -12,8 +12,9 @@ use std::{
 };
 
 /// What it does depends on the path: `/hold` waits until it is released, `/busy` and `/slow-down` turn the
-/// first request down, `/hang-up` closes on the first, `/long` has a long answer.
-pub(super) struct Counting {
+/// first request down, `/hang-up` closes on the first, `/long` has a long answer. Below `/once/` requests
+/// with a key that it knows are no further ones; it answers with the path and how many there were.
+pub(crate) struct Counting {
     address: SocketAddr,
     state: Arc<State>,
 }
@@ -31,10 +32,12 @@ struct Asked {
     requests: Vec<(String, Option<String>)>,
     held: usize,
     released: bool,
+    /// Connections that are served.
+    open: usize,
 }
 
 impl Counting {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State::default());
@@ -45,20 +48,25 @@ impl Counting {
                     return;
                 }
                 let state = all.clone();
-                // A client that is killed breaks its connections off.
-                thread::spawn(move || drop(serve(stream, &state)));
+                state.asked.lock().unwrap().open += 1;
+                thread::spawn(move || {
+                    // A client that is killed breaks its connections off.
+                    drop(serve(stream, &state));
+                    state.asked.lock().unwrap().open -= 1;
+                    state.news.notify_all();
+                });
             }
         });
         Self { address, state }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// It was asked for each so often, and for nothing else.
     #[track_caller]
-    pub(super) fn saw(&self, expected: &[(&str, usize)]) {
+    pub(crate) fn saw(&self, expected: &[(&str, usize)]) {
         let mut counts = BTreeMap::new();
         for (request, _) in &self.state.asked.lock().unwrap().requests {
             *counts.entry(request.clone()).or_insert(0) += 1;
@@ -68,32 +76,54 @@ impl Counting {
     }
 
     /// The keys that came with a request, in order.
-    pub(super) fn keys(&self, request: &str) -> Vec<String> {
+    pub(crate) fn keys(&self, request: &str) -> Vec<String> {
         let asked = self.state.asked.lock().unwrap();
         let of = asked.requests.iter().filter(|(asked, _)| asked == request);
         of.map(|(_, key)| key.clone().expect("a key")).collect()
     }
 
+    /// Every request so far with all keys that came with it, each as often as it came.
+    pub(crate) fn all(&self) -> BTreeMap<String, Vec<Option<String>>> {
+        let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (request, key) in &self.state.asked.lock().unwrap().requests {
+            all.entry(request.clone()).or_default().push(key.clone());
+        }
+        all
+    }
+
+    /// Waits until it has heard all that its clients, which are gone, have said.
+    pub(crate) fn settled(&self) {
+        // Connections are taken in their turn: when this one is answered, all before it were taken.
+        let mut stream = TcpStream::connect(self.address).expect("it listens");
+        stream.write_all(b"SETTLE /\r\n").expect("it takes it");
+        let mut answer = [0];
+        stream.read_exact(&mut answer).expect("it answers");
+        drop(stream);
+        let asked = self.state.asked.lock().unwrap();
+        let busy = |asked: &mut Asked| asked.open > 0;
+        drop(self.state.news.wait_while(asked, busy).unwrap());
+    }
+
     /// How many requests it has held so far.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.state.asked.lock().unwrap().held
     }
 
     /// Waits until it holds one more than `before`.
-    pub(super) fn wait_for_held(&self, before: usize) {
+    pub(crate) fn wait_for_held(&self, before: usize) {
         let asked = self.state.asked.lock().unwrap();
         let waits = |asked: &mut Asked| asked.held <= before;
         drop(self.state.news.wait_while(asked, waits).unwrap());
     }
 
     /// Holds nothing any more.
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         self.state.asked.lock().unwrap().released = true;
         self.state.news.notify_all();
     }
 
     /// Nobody listens any more.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.state.stopped.store(true, SeqCst);
         // Wakes whoever listens, so that it sees that.
         drop(TcpStream::connect(self.address));
@@ -110,6 +140,9 @@ fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
+        }
+        if line.starts_with("SETTLE ") {
+            return stream.write_all(b"s");
         }
         let mut words = line.split(' ');
         let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
@@ -133,7 +166,8 @@ fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
         let mut asked = state.asked.lock().unwrap();
         asked.requests.push((request.clone(), key));
         let same = asked.requests.iter().filter(|(other, _)| *other == request);
-        let number = same.count();
+        let keys: BTreeSet<_> = same.clone().map(|(_, key)| key).collect();
+        let (number, different) = (same.count(), keys.len());
         if path == "/hold" && !asked.released {
             asked.held += 1;
             state.news.notify_all();
@@ -148,6 +182,10 @@ fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
             ("/busy", 1) => (503, "busy".into()),
             ("/slow-down", 1) => (429, "slow down".into()),
             ("/long", _) => (200, "x".repeat(300_000)),
+            (once, _) if once.starts_with("/once/") && once.ends_with("/long") => {
+                (200, format!("{once} {different} {}", "x".repeat(300_000)))
+            }
+            (once, _) if once.starts_with("/once/") => (200, format!("{once} {different}")),
             _ => (200, number.to_string()),
         };
         let length = text.len();
