@@ -19,10 +19,7 @@ use andon::{
 };
 use bytes::Bytes;
 use futures::{
-    FutureExt, StreamExt,
-    channel::oneshot,
-    executor::block_on,
-    future::BoxFuture,
+    FutureExt, StreamExt, channel::oneshot, executor::block_on, future::BoxFuture,
     stream::FuturesOrdered,
 };
 use std::{
@@ -61,7 +58,8 @@ impl Fault {
 }
 
 /// A write to a store.
-pub(crate) type Work = Box<dyn FnOnce(&dyn Journal) -> BoxFuture<'static, Result<Seq, JournalError>> + Send>;
+pub(crate) type Work =
+    Box<dyn FnOnce(&dyn Journal) -> BoxFuture<'static, Result<Seq, JournalError>> + Send>;
 
 /// Something on its way to the disk.
 struct Pending {
@@ -73,7 +71,10 @@ struct Pending {
 
 struct State {
     pending: VecDeque<Pending>,
-    acks: Vec<(oneshot::Sender<Result<Seq, JournalError>>, Result<Seq, JournalError>)>,
+    acks: Vec<(
+        oneshot::Sender<Result<Seq, JournalError>>,
+        Result<Seq, JournalError>,
+    )>,
     inbox: Vec<Message>,
     dice: Dice,
     /// After so many more writes the disk is full.
@@ -465,11 +466,19 @@ impl Journal for Disk {
         self.inner().verify(noted)
     }
 
-    fn intend(&self, visit: VisitKey, effect: Effect) -> BoxFuture<'static, Result<(), JournalError>> {
+    fn intend(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
         self.pass_on(move |journal| journal.intend(visit, effect))
     }
 
-    fn ended(&self, visit: VisitKey, effect: Effect) -> BoxFuture<'static, Result<(), JournalError>> {
+    fn ended(
+        &self,
+        visit: VisitKey,
+        effect: Effect,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
         self.pass_on(move |journal| journal.ended(visit, effect))
     }
 

@@ -58,8 +58,12 @@ impl History {
         let mut dice = Dice::of(&[seed, 1]);
         let mut steps = Vec::new();
         // what this history is about: some never crash, some are never retooled
-        let (crashes, retools, people, clocks) =
-            (dice.chance(60), dice.chance(50), dice.chance(70), dice.chance(60));
+        let (crashes, retools, people, clocks) = (
+            dice.chance(60),
+            dice.chance(50),
+            dice.chance(70),
+            dice.chance(60),
+        );
         let number = 8 + dice.below(22);
         let mut key = 0;
         for n in 0..number {
@@ -68,7 +72,11 @@ impl History {
             match kind {
                 0..20 => {
                     // sometimes one that there is already
-                    let this = if dice.chance(85) { key } else { byte(&mut dice, 8) };
+                    let this = if dice.chance(85) {
+                        key
+                    } else {
+                        byte(&mut dice, 8)
+                    };
                     key = key.max(this + 1);
                     steps.push(if dice.chance(25) {
                         Step::Offer(this)
@@ -98,7 +106,11 @@ impl History {
                 86 | 87 => steps.push(Step::Drain),
                 88 if people => steps.push(Step::Rest),
                 89..95 if retools => {
-                    let share = if dice.chance(35) { 1 + byte(&mut dice, 99) } else { 0 };
+                    let share = if dice.chance(35) {
+                        1 + byte(&mut dice, 99)
+                    } else {
+                        0
+                    };
                     steps.push(Step::Retool(byte(&mut dice, 9), share));
                 }
                 95 | 96 => steps.push(Step::Settle),

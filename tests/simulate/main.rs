@@ -4,6 +4,7 @@
 mod dice;
 mod disk;
 mod history;
+mod known;
 mod model;
 mod plant;
 mod script;
@@ -58,6 +59,15 @@ const HAPPENINGS: [&str; 21] = [
     "jam: violation",
 ];
 
+/// What was found once, and is mended.
+const MENDED: [&str; 2] = [
+    // the clock was set back while a hold that was due was read back
+    "717 -a -c -e -f -x -y -d -b i4.1.311 r61539.14 r22766.14 r39370.12 t45 r52672.7 r23351.1 \
+     r56322.12 r33166.5 t191 r35174.10 b1910",
+    // an input came again when it had ended and that was not durable
+    "1185 -b -c -d -e -f -x -y -a i0.1 r34734.3 i0.2",
+];
+
 /// Within so many seeds every fault that is made on purpose has to be found.
 const FOUND_WITHIN: u64 = 3000;
 
@@ -105,7 +115,7 @@ fn main() -> ExitCode {
         };
     }
     if args.proves
-        && let Err(wrong) = every_fault_is_found()
+        && let Err(wrong) = nothing_comes_back().and_then(|()| every_fault_is_found())
     {
         println!("{wrong}");
         return ExitCode::FAILURE;
@@ -144,14 +154,19 @@ thread_local! {
 }
 
 fn said(payload: &dyn std::any::Any) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_string());
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_string());
     text.or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic".into())
 }
 
 fn told(history: &History, why: &str) -> ExitCode {
     println!("\n{why}");
-    println!("\non this line:\n{}", plant::written(history.seed, &history.without));
+    println!(
+        "\non this line:\n{}",
+        plant::written(history.seed, &history.without)
+    );
     println!("replay it: cargo test -p andon --test simulate -- --replay '{history}'");
     ExitCode::FAILURE
 }
@@ -237,13 +252,25 @@ fn difference(sqlite: &str, memory: &str) -> String {
     let mut lines = sqlite.lines().zip(memory.lines());
     let differ = lines.find(|(sqlite, memory)| sqlite != memory);
     match differ {
-        Some((sqlite, memory)) => format!("the stores differ\n  SQLite: {sqlite}\n  memory: {memory}"),
+        Some((sqlite, memory)) => {
+            format!("the stores differ\n  SQLite: {sqlite}\n  memory: {memory}")
+        }
         None => format!(
             "SQLite has {} items, memory {}",
             sqlite.lines().count(),
             memory.lines().count()
         ),
     }
+}
+
+fn nothing_comes_back() -> Result<(), String> {
+    for text in MENDED {
+        let history: History = text.parse()?;
+        if let Some(why) = fails(&history, Stores::Memory, None) {
+            return Err(format!("{why}\n  it comes back in: {text}"));
+        }
+    }
+    Ok(())
 }
 
 /// The machine itself: each fault is found, its history shortened, and the text of that fails as well.
@@ -255,14 +282,18 @@ fn every_fault_is_found() -> Result<(), String> {
             Some((history, why))
         });
         let Some((history, why)) = found else {
-            return Err(format!("a disk that is {fault:?} is not found in {FOUND_WITHIN} histories"));
+            return Err(format!(
+                "a disk that is {fault:?} is not found in {FOUND_WITHIN} histories"
+            ));
         };
         let again = |history: &History| fails(history, Stores::Memory, Some(fault));
         let (short, why) = shorten::shorten(&history, why, &again);
         let text = short.to_string();
         let read: History = text.parse()?;
         if read != short || again(&read).is_none() {
-            return Err(format!("{fault:?}: `{text}` does not fail when it is read back"));
+            return Err(format!(
+                "{fault:?}: `{text}` does not fail when it is read back"
+            ));
         }
         if fails(&read, Stores::Memory, None).is_some() {
             return Err(format!("{fault:?}: `{text}` fails without it as well"));
@@ -307,7 +338,11 @@ fn args() -> Result<Option<Args>, String> {
                     "memory" => Stores::Memory,
                     "sqlite" => Stores::Sqlite,
                     "both" => Stores::Share,
-                    other => return Err(format!("`{other}` is no store\n  hint: memory, sqlite or both")),
+                    other => {
+                        return Err(format!(
+                            "`{other}` is no store\n  hint: memory, sqlite or both"
+                        ));
+                    }
                 };
             }
             "--replay" => args.replay = Some(value()?.parse()?),

@@ -2,10 +2,11 @@
 //! hears of every append that is handed to the journal, of every visit that begins and ends, and of every
 //! notice, and keeps the first thing that cannot be.
 
+use crate::known::{At, Known};
 use andon::{
     conveyor::{Change, Notice, Revised},
-    item::{Clearing, Destination, End, Item, ItemId, Jam, PhaseKind, Priority, Record},
-    journal::{Append, Journal, Summary},
+    item::{Destination, Item, ItemId, Jam, Record},
+    journal::{Append, Journal},
     name::Name,
     visit::{Millis, Visit},
 };
@@ -13,49 +14,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
-
-/// Where an item is.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum At {
-    Waits { not_before: Option<Millis> },
-    Works,
-    Held { until: Option<Millis> },
-    Jammed,
-    /// For these of its children.
-    Split { until: Option<Millis>, waits: BTreeSet<u32> },
-    /// The same, jammed.
-    Stuck { waits: BTreeSet<u32> },
-    Ended(End),
-}
-
-/// What the model knows of an item.
-#[derive(Debug, Clone)]
-pub(crate) struct Known {
-    pub(crate) at: At,
-    pub(crate) station: Option<Name>,
-    pub(crate) nth: u32,
-    pub(crate) attempt: u32,
-    priority: Priority,
-    result: bool,
-    visits: BTreeMap<Name, u32>,
-    /// Visits beyond the bound that a person or a retool gave it, by station.
-    extra: BTreeMap<Name, u32>,
-    /// Children of whose end it has not heard, also those that it went on without.
-    out: BTreeSet<u32>,
-    /// The join of the split that it waits for, by all names that it had.
-    joins: Vec<Name>,
-    arrived: Vec<(Name, BTreeMap<Name, u32>)>,
-    /// The revision on which the attempt began that is not over.
-    pub(crate) began: Option<u64>,
-    /// Attempts that are counted anew, or made anew.
-    generation: u32,
-    interruptions: u32,
-    seq: u64,
-    /// How many records it had when it ended.
-    ended: u64,
-    /// What people said when they acted on it.
-    pub(crate) said: Vec<String>,
-}
 
 #[derive(Default)]
 pub(crate) struct Model {
@@ -88,259 +46,6 @@ pub(crate) struct Model {
     pub(crate) now: Millis,
     /// The clock was set back in this process: times before the next attempt are shorter then.
     pub(crate) jumped_back: bool,
-}
-
-impl Known {
-    fn taken(record: &Record) -> Result<Self, String> {
-        let Record::Taken { to, visits, ticket, payload: _, .. } = record else {
-            return Err("it does not begin with `Taken`".into());
-        };
-        let mut known = Self {
-            at: At::Jammed,
-            station: None,
-            nth: 0,
-            attempt: 1,
-            priority: ticket.priority,
-            result: false,
-            visits: visits.clone(),
-            extra: BTreeMap::new(),
-            out: BTreeSet::new(),
-            joins: Vec::new(),
-            arrived: Vec::new(),
-            began: None,
-            generation: 0,
-            interruptions: 0,
-            seq: 1,
-            ended: 0,
-            said: Vec::new(),
-        };
-        known.enter(to);
-        Ok(known)
-    }
-
-    fn enter(&mut self, to: &Destination) {
-        self.began = None;
-        self.interruptions = 0;
-        match to {
-            Destination::Station(station) => self.wait_at(station),
-            Destination::Join(_) => self.end(End::Joined),
-            Destination::Done => {
-                self.result = true;
-                self.end(End::Done);
-            }
-            Destination::Scrap => self.end(End::Scrapped),
-            Destination::Nowhere(jam) => {
-                if let Jam::Exhausted(station) | Jam::Homeless(station) = jam {
-                    self.wait_at(station);
-                }
-                self.at = At::Jammed;
-            }
-        }
-    }
-
-    fn wait_at(&mut self, station: &Name) {
-        self.station = Some(station.clone());
-        self.nth = self.visits.get(station).copied().unwrap_or(0) + 1;
-        self.attempt = 1;
-        self.began = None;
-        self.interruptions = 0;
-        self.at = At::Waits { not_before: None };
-    }
-
-    fn end(&mut self, end: End) {
-        self.ended = self.seq;
-        self.began = None;
-        self.at = At::Ended(end);
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.at, At::Ended(_))
-    }
-
-    pub(crate) fn waits_for(&self) -> &BTreeSet<u32> {
-        static NOBODY: BTreeSet<u32> = BTreeSet::new();
-        match &self.at {
-            At::Split { waits, .. } | At::Stuck { waits } => waits,
-            _ => &NOBODY,
-        }
-    }
-
-    /// Somebody may let it come once more than it may.
-    fn once_more(&mut self) {
-        if let Some(station) = self.station.clone() {
-            *self.extra.entry(station).or_default() += 1;
-        }
-    }
-
-    /// Adds a record, or says why it cannot be. `cleared` where a clearing stands before it in the same
-    /// append.
-    fn add(&mut self, record: &Record, now: Millis, cleared: bool) -> Result<(), String> {
-        self.seq += 1;
-        let here = self.at.clone();
-        let wrong = || Err(format!("`{}` where it is {here:?}", record.kind()));
-        if self.has_ended() && !matches!(record, Record::ChildEnded { .. }) {
-            return wrong();
-        }
-        match (record, &here) {
-            (Record::Started { revision, .. }, At::Waits { .. }) => {
-                self.began = self.began.or(Some(*revision));
-                if let Some(station) = &self.station {
-                    self.visits.insert(station.clone(), self.nth);
-                }
-                self.at = At::Works;
-            }
-            (Record::Interrupted { stopped, .. }, At::Works) => {
-                self.interruptions += u32::from(!stopped);
-                self.at = At::Waits { not_before: None };
-            }
-            (Record::Recalled { .. }, At::Works) => {
-                // the same attempt, and perhaps on another revision
-                self.generation += 1;
-                self.began = None;
-                self.at = At::Waits { not_before: None };
-            }
-            (Record::Moved { to, .. }, At::Works | At::Waits { .. }) => self.enter(to),
-            (Record::Split { children, until, join, .. }, At::Works | At::Waits { .. }) => {
-                let waits: BTreeSet<u32> = children.iter().map(|child| child.n).collect();
-                if waits.is_empty() || waits.iter().any(|n| self.out.contains(n)) {
-                    return Err(format!("it is split into {waits:?}"));
-                }
-                self.out.extend(&waits);
-                self.joins = join.iter().cloned().collect();
-                self.arrived.clear();
-                self.began = None;
-                self.at = At::Split { until: *until, waits };
-            }
-            (Record::Finished { .. }, At::Works) => self.end(End::Done),
-            (Record::Failed { again, .. }, At::Works) => {
-                self.attempt += 1;
-                self.began = None;
-                self.at = At::Waits { not_before: Some(*again) };
-            }
-            (Record::Jammed { .. }, At::Works | At::Waits { .. } | At::Held { .. }) => {
-                self.at = At::Jammed;
-            }
-            (Record::Jammed { .. }, At::Split { waits, until }) => {
-                if until.is_none_or(|until| now < until) {
-                    return Err(format!("it jams for want of children before {until:?}"));
-                }
-                self.at = At::Stuck { waits: waits.clone() };
-            }
-            (Record::ChildEnded { child, end, .. }, _) => {
-                if !self.out.remove(child) {
-                    return Err(format!("it is told twice of the end of its child {child}"));
-                }
-                if let At::Split { waits, .. } | At::Stuck { waits } = &mut self.at
-                    && waits.remove(child)
-                {
-                    let came = end.arrivals.iter();
-                    let came = came.map(|it| (it.join.clone(), it.visits.clone()));
-                    self.arrived.extend(came);
-                }
-            }
-            (Record::Gathered { join, .. }, At::Split { .. } | At::Stuck { .. }) => {
-                let over = matches!(here, At::Split { until: Some(until), .. } if now >= until);
-                let waits = self.waits_for();
-                if !waits.is_empty() && !over && !cleared {
-                    return Err(format!("it goes on without its children {waits:?}"));
-                }
-                match join {
-                    None => self.end(End::Done),
-                    Some(join) => {
-                        for (at, visits) in std::mem::take(&mut self.arrived) {
-                            if !self.joins.contains(&at) {
-                                continue;
-                            }
-                            for (station, times) in visits {
-                                let most = self.visits.entry(station).or_default();
-                                *most = times.max(*most);
-                            }
-                        }
-                        self.wait_at(join);
-                        // where the visits of those that came go over the bound, it leaves at once
-                        self.once_more();
-                    }
-                }
-            }
-            (Record::Cleared { how, why, .. }, At::Jammed | At::Stuck { .. }) => {
-                self.said.push(why.clone());
-                self.generation += 1;
-                self.interruptions = 0;
-                match (how, here) {
-                    (Clearing::Scrap, _) => self.end(End::Scrapped),
-                    (Clearing::Retry, At::Stuck { waits }) => {
-                        self.at = At::Split { until: None, waits };
-                    }
-                    (_, At::Stuck { waits }) => {
-                        return Err(format!("it is cleared while {waits:?} are missing"));
-                    }
-                    _ => {
-                        self.once_more();
-                        self.attempt = 1;
-                        self.began = None;
-                        self.at = At::Waits { not_before: None };
-                    }
-                }
-            }
-            (Record::Asked { hold, facts, .. }, At::Works | At::Waits { .. }) => {
-                if facts.is_none() != matches!(self.at, At::Waits { .. }) {
-                    return wrong();
-                }
-                if facts.is_none()
-                    && let Some(station) = &self.station
-                {
-                    self.visits.insert(station.clone(), self.nth);
-                }
-                self.at = At::Held { until: hold.until };
-            }
-            (Record::Answered { why, answer }, At::Held { until }) => {
-                let over = until.is_some_and(|until| now >= until);
-                if over != answer.by.is_empty() {
-                    return Err(format!("it is answered by `{}` at {now}, and waits until {until:?}", answer.by));
-                }
-                self.said.push(why.clone());
-                self.at = At::Waits { not_before: None };
-            }
-            (Record::Cancelled { why, .. }, _) => {
-                self.said.push(why.clone());
-                self.end(End::Scrapped);
-            }
-            (Record::Relocated { to, .. }, At::Waits { .. } | At::Held { .. } | At::Jammed) => {
-                self.wait_at(to);
-                self.once_more();
-            }
-            (Record::Relocated { to, .. }, At::Split { .. } | At::Stuck { .. }) => {
-                self.joins.push(to.clone());
-            }
-            _ => return wrong(),
-        }
-        Ok(())
-    }
-
-    fn kind(&self) -> PhaseKind {
-        match &self.at {
-            At::Waits { .. } => PhaseKind::Waiting,
-            At::Works => PhaseKind::Working,
-            At::Held { .. } => PhaseKind::Held,
-            At::Jammed | At::Stuck { .. } => PhaseKind::Jammed,
-            At::Split { .. } => PhaseKind::Split,
-            At::Ended(End::Done) => PhaseKind::Done,
-            At::Ended(End::Scrapped) => PhaseKind::Scrapped,
-            At::Ended(End::Joined) => PhaseKind::Joined,
-        }
-    }
-
-    fn agrees(&self, summary: &Summary) -> Result<(), String> {
-        let here = matches!(self.at, At::Waits { .. } | At::Works | At::Held { .. });
-        let station = !here || self.station == summary.station;
-        if self.kind() == summary.phase && station && summary.result == self.result {
-            return Ok(());
-        }
-        Err(format!(
-            "it is listed as {} at {:?} and is {:?} at {:?}",
-            summary.phase, summary.station, self.at, self.station
-        ))
-    }
 }
 
 /// What sort of jam it is, for counting.
@@ -431,7 +136,10 @@ impl Model {
                 let known = self.items.get(&child).ok_or("its child does not exist")?;
                 let durable = self.durable.get(&child).copied().unwrap_or(0);
                 if !known.has_ended() || durable < known.ended {
-                    return Err(format!("its child is {:?}, {durable} records durable", known.at));
+                    return Err(format!(
+                        "its child is {:?}, {durable} records durable",
+                        known.at
+                    ));
                 }
             }
             Record::Started { revision, .. } => self.may_start(id, *revision)?,
@@ -463,11 +171,16 @@ impl Model {
         if self.at_rest {
             return Err("it starts a visit while the line is at rest".into());
         }
-        if let At::Waits { not_before: Some(at) } = known.at
+        if let At::Waits {
+            not_before: Some(at),
+        } = known.at
             && at > self.now
             && !self.jumped_back
         {
-            return Err(format!("it starts at {} and was to wait until {at}", self.now));
+            return Err(format!(
+                "it starts at {} and was to wait until {at}",
+                self.now
+            ));
         }
         let right = match known.began {
             Some(began) => began == revision,
@@ -477,7 +190,10 @@ impl Model {
             }),
         };
         if !right {
-            return Err(format!("it starts on revision {revision}, and began on {:?}", known.began));
+            return Err(format!(
+                "it starts on revision {revision}, and began on {:?}",
+                known.began
+            ));
         }
         if self.open(station) {
             if self.paused.contains(station) {
@@ -488,7 +204,10 @@ impl Model {
             });
             let (busy, most) = (busy.count() as u32, self.most(station, |it| it.workers));
             if busy >= most {
-                return Err(format!("it is the {}th at `{station}`, with {most} workers", busy + 1));
+                return Err(format!(
+                    "it is the {}th at `{station}`, with {most} workers",
+                    busy + 1
+                ));
             }
         }
         let before = self.items.iter().find(|(_, other)| {
@@ -505,13 +224,19 @@ impl Model {
         }
         let bound = self.most(station, |it| it.visits.unwrap_or(u32::MAX));
         // children inherit what their ancestors were let in for, and joins what their children were
-        let tree = self.items.iter().filter(|(other, _)| other.root() == id.root());
+        let tree = self
+            .items
+            .iter()
+            .filter(|(other, _)| other.root() == id.root());
         let extra: u32 = tree.filter_map(|(_, known)| known.extra.get(station)).sum();
         if known.nth > bound.saturating_add(extra) {
             return Err(format!("visit {} to `{station}`, of {bound}", known.nth));
         }
         if known.interruptions >= 3 {
-            return Err(format!("the host ended {} times in this visit", known.interruptions));
+            return Err(format!(
+                "the host ended {} times in this visit",
+                known.interruptions
+            ));
         }
         Ok(())
     }
@@ -522,11 +247,17 @@ impl Model {
         let (Some(station), Some(revision)) = (known.station.clone(), known.began) else {
             return Err("it begins nowhere".into());
         };
-        let key = (id.clone(), station, known.nth, known.attempt, known.generation);
+        let key = (
+            id.clone(),
+            station,
+            known.nth,
+            known.attempt,
+            known.generation,
+        );
         match self.begun.insert(key, revision) {
-            Some(other) if other != revision => {
-                Err(format!("the same attempt on the revisions {other} and {revision}"))
-            }
+            Some(other) if other != revision => Err(format!(
+                "the same attempt on the revisions {other} and {revision}"
+            )),
             _ => Ok(()),
         }
     }
@@ -587,7 +318,12 @@ impl Model {
                 let known = self.items.get(&item.id);
                 let ended = known.is_some_and(|known| known.has_ended() && durable >= known.ended);
                 if times > 1 || !ended {
-                    self.found(|| format!("the end of `{}` is told {times} times, durable: {ended}", item.id));
+                    self.found(|| {
+                        format!(
+                            "the end of `{}` is told {times} times, durable: {ended}",
+                            item.id
+                        )
+                    });
                 }
             }
             _ => {}
@@ -628,7 +364,13 @@ impl Model {
         for (id, known) in &self.items {
             let begun = known.began.zip(known.station.clone());
             if let Some((revision, station)) = begun {
-                let key = (id.clone(), station, known.nth, known.attempt, known.generation);
+                let key = (
+                    id.clone(),
+                    station,
+                    known.nth,
+                    known.attempt,
+                    known.generation,
+                );
                 self.begun.insert(key, revision);
             }
         }
@@ -707,7 +449,9 @@ impl Model {
                 At::Held { until: Some(until) } if !self.at_rest => {
                     return wrong(format!("is held past {until}"));
                 }
-                At::Split { until: Some(until), .. } if !self.at_rest => {
+                At::Split {
+                    until: Some(until), ..
+                } if !self.at_rest => {
                     return wrong(format!("waits for children past {until}"));
                 }
                 At::Split { waits, .. } if waits.is_empty() => {
@@ -718,7 +462,10 @@ impl Model {
             for n in known.waits_for() {
                 let child = id.child(*n).and_then(|child| self.items.get(&child));
                 if child.is_none_or(Known::has_ended) {
-                    return wrong(format!("waits for its child {n}, which is {:?}", child.map(|it| &it.at)));
+                    return wrong(format!(
+                        "waits for its child {n}, which is {:?}",
+                        child.map(|it| &it.at)
+                    ));
                 }
             }
             if let Some((parent, n)) = id.parent()

@@ -20,8 +20,15 @@ enum To {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Sort {
     Works,
-    Asks { within: Option<u32>, otherwise: bool },
-    Joins { of: char, after: Option<u32>, pass: bool },
+    Asks {
+        within: Option<u32>,
+        otherwise: bool,
+    },
+    Joins {
+        of: char,
+        after: Option<u32>,
+        pass: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -322,7 +329,11 @@ impl Plant {
                 let _ = writeln!(out, "visits = {visits}");
             }
             let held = |within: u32, otherwise: bool| {
-                let otherwise = if otherwise { ", otherwise = \"pass\"" } else { "" };
+                let otherwise = if otherwise {
+                    ", otherwise = \"pass\""
+                } else {
+                    ""
+                };
                 format!("within = \"{within}ms\"{otherwise}")
             };
             if let Sort::Asks { within, otherwise } = place.sort {
@@ -347,7 +358,11 @@ impl Plant {
                     let missing = if pass { "pass" } else { "jam" };
                     format!(", after = \"{after}ms\", missing = \"{missing}\"")
                 });
-                let _ = writeln!(out, "join = {{ of = \"{of}\"{} }}", after.unwrap_or_default());
+                let _ = writeln!(
+                    out,
+                    "join = {{ of = \"{of}\"{} }}",
+                    after.unwrap_or_default()
+                );
             }
         }
         text

@@ -148,7 +148,9 @@ fn outcome(seed: u64, visit: &Visit, ports: &[Name]) -> Outcome {
         79..82 => outputs(Vec::new()),
         82..88 => Outcome::Retry {
             reason: "not yet".into(),
-            after: dice.chance(30).then(|| Duration::from_millis(dice.next() % 200)),
+            after: dice
+                .chance(30)
+                .then(|| Duration::from_millis(dice.next() % 200)),
         },
         88..91 => Outcome::Trapped("unreachable".into()),
         91..93 => Outcome::Rejected("not for me".into()),

@@ -119,7 +119,9 @@ impl Store {
             })
         };
         // audits and the like are not looked at: they count with the append after them
-        let kept = (0..appends.len()).rev().find(|n| appends[*n].is_some() && there(&appends[*n]));
+        let kept = (0..appends.len())
+            .rev()
+            .find(|n| appends[*n].is_some() && there(&appends[*n]));
         self.survived.push(kept.map_or(0, |n| n + 1));
         journal
     }

@@ -2,6 +2,8 @@
 //! as the history says, all on one thread, so that the same history always runs the same way. After every
 //! moment the model says whether something was that cannot be.
 
+mod orders;
+
 use crate::{
     dice::Dice,
     disk::{Disk, Fault, locked},
@@ -12,17 +14,15 @@ use crate::{
     store::{Kind, Store},
 };
 use andon::{
-    conveyor::{
-        Board, Change, Changed, Conveyor, ConveyorError, Ending, Input, Notice, Order, Ramp,
-        Revised, Submitted, Unable,
-    },
-    item::{Clear, Event, Given, ItemId, Priority, Record, Summary, Taking, Ticket},
+    conveyor::{Board, Change, Conveyor, ConveyorError, Ending, Input, Notice, Order, Revised},
+    item::{Clear, Event, Given, ItemId},
     journal::{Filter, Journal},
     line::Line,
     name::Name,
     visit::Millis,
 };
 use futures::{FutureExt, future::BoxFuture};
+use orders::Unanswered;
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
@@ -74,16 +74,6 @@ struct Process {
     /// Results that were told and not handed over.
     results: Arc<Mutex<Vec<ItemId>>>,
     runtime: Runtime,
-}
-
-type Answer<T> = oneshot::Receiver<Result<T, Unable>>;
-
-/// An order that was given and not answered.
-enum Unanswered {
-    Submit(ItemId, Answer<Submitted>),
-    Act(ItemId, String, Answer<Summary>),
-    Pause(Name, bool, Answer<()>),
-    Retool(Answer<Changed>),
 }
 
 struct World<'a> {
@@ -214,7 +204,10 @@ impl World<'_> {
             .collect();
         model.runs = vec![self.change.clone()];
         model.paused = self.paused.clone();
-        let undelivered = self.disk.undelivered(&self.line).map_err(|e| e.to_string())?;
+        let undelivered = self
+            .disk
+            .undelivered(&self.line)
+            .map_err(|e| e.to_string())?;
         model.owed(&undelivered);
         drop(model);
         drop(self.disk.delivered(undelivered));
@@ -343,14 +336,19 @@ impl World<'_> {
             }
             Ok(Ending::Drained) if self.ending || was_at_rest => {
                 let model = locked(&self.model);
-                let works = model.items.iter().find(|(_, known)| {
-                    matches!(known.at, crate::model::At::Works)
-                });
+                let works = model
+                    .items
+                    .iter()
+                    .find(|(_, known)| matches!(known.at, crate::known::At::Works));
                 if let Some((item, _)) = works.filter(|_| !was_at_rest) {
                     return Err(format!("it is drained, and item `{item}` is at work"));
                 }
                 drop(model);
-                self.saw(if was_at_rest { "an end of a rest" } else { "a drain" });
+                self.saw(if was_at_rest {
+                    "an end of a rest"
+                } else {
+                    "a drain"
+                });
                 self.disk.write(usize::MAX.min(100_000));
                 self.disk.acknowledge(100_000);
                 let model = self.model.clone();
@@ -363,154 +361,8 @@ impl World<'_> {
         }
     }
 
-    /// What was answered to orders.
-    fn answers(&mut self) -> Result<(), String> {
-        let mut open = Vec::new();
-        for given in std::mem::take(&mut self.open) {
-            match self.answer(given)? {
-                Some(given) => open.push(given),
-                None => {}
-            }
-        }
-        self.open = open;
-        self.tell_paused();
-        Ok(())
-    }
-
-    /// Stations that start nothing for sure: no order about them is on its way.
-    fn tell_paused(&self) {
-        let asked = |name: &Name| {
-            let about = |given: &Unanswered| matches!(given, Unanswered::Pause(at, ..) if at == name);
-            self.open.iter().any(about)
-        };
-        let sure = self.paused.iter().filter(|name| !asked(name));
-        locked(&self.model).paused = sure.cloned().collect();
-    }
-
-    fn answer(&mut self, given: Unanswered) -> Result<Option<Unanswered>, String> {
-        use oneshot::error::TryRecvError::Empty;
-        match given {
-            Unanswered::Submit(item, mut answer) => match answer.try_recv() {
-                Err(Empty) => return Ok(Some(Unanswered::Submit(item, answer))),
-                Ok(Ok(submitted)) => {
-                    if submitted.item != item || !locked(&self.model).is_durable(&item) {
-                        return Err(format!("submitted `{item}`, said {submitted:?}, not durable"));
-                    }
-                    if submitted.known {
-                        self.saw("an input that is known");
-                    }
-                    if !submitted.known && !self.fresh.insert(item.clone()) {
-                        return Err(format!("item `{item}` is said to be new twice"));
-                    }
-                }
-                Ok(Err(Unable::Full { .. })) => self.saw("an input without room"),
-                Ok(Err(Unable::NoStation(_))) => self.saw("an input for no station"),
-                Ok(Err(Unable::Stopping | Unable::Failed(_))) | Err(_) => {}
-                Ok(Err(other)) => return Err(format!("submitted `{item}`: {other}")),
-            },
-            Unanswered::Act(item, why, mut answer) => match answer.try_recv() {
-                Err(Empty) => return Ok(Some(Unanswered::Act(item, why, answer))),
-                Ok(Ok(_)) => {
-                    let records = self.disk.load(&item).map_err(|e| e.to_string())?;
-                    let times = records.iter().filter(|record| says(record, &why)).count();
-                    let cancels = |record: &Record| matches!(record, Record::Cancelled { .. });
-                    if records.iter().any(cancels) {
-                        locked(&self.model).cancelled.insert(item.clone());
-                    }
-                    if times != 1 {
-                        return Err(format!("`{why}` is acknowledged for `{item}`, and {times} times there"));
-                    }
-                }
-                Ok(Err(Unable::Refused(refused))) => {
-                    self.saw("a refusal");
-                    let model = locked(&self.model);
-                    let known = model.items.get(&item);
-                    if known.is_some_and(|known| known.said.contains(&why)) {
-                        return Err(format!("`{why}` is refused for `{item}` ({refused}), and there"));
-                    }
-                }
-                Ok(Err(_)) | Err(_) => {}
-            },
-            Unanswered::Pause(station, paused, mut answer) => match answer.try_recv() {
-                Err(Empty) => return Ok(Some(Unanswered::Pause(station, paused, answer))),
-                Ok(Ok(())) if paused => {
-                    self.saw("a pause");
-                    self.paused.insert(station);
-                }
-                Ok(Ok(())) => drop(self.paused.remove(&station)),
-                Ok(Err(Unable::NoStation(_))) | Err(_) => {}
-                Ok(Err(other)) => return Err(format!("pausing `{station}`: {other}")),
-            },
-            Unanswered::Retool(mut answer) => match answer.try_recv() {
-                Err(Empty) => return Ok(Some(Unanswered::Retool(answer))),
-                Ok(Ok(changed)) => {
-                    self.saw("a retool");
-                    if changed.moved > 0 {
-                        self.saw("a retool that moves items");
-                    }
-                    if let Some(asked) = self.asked.take() {
-                        self.change = asked;
-                    }
-                    locked(&self.model).runs = vec![self.change.clone()];
-                }
-                Ok(Err(_)) | Err(_) => {
-                    self.saw("a retool that cannot be");
-                    self.asked = None;
-                    locked(&self.model).runs = vec![self.change.clone()];
-                }
-            },
-        }
-        Ok(None)
-    }
-
-    fn order(&mut self, order: Order, given: Unanswered) {
-        if let Some(process) = &self.process
-            && process.orders.try_send(order).is_ok()
-        {
-            self.open.push(given);
-        }
-    }
-
-    fn input(&self, key: u8, priority: u8, within: Option<u16>) -> Input {
-        Input {
-            key: key.to_string(),
-            taking: Taking {
-                ticket: Ticket {
-                    by: Some("somebody".into()),
-                    priority: Priority::ALL[usize::from(priority) % 3],
-                    deadline: within.map(|within| clock() + Millis::from(within)),
-                    rerun: None,
-                },
-                from: (key >= RERUN).then(|| named(NAMES[usize::from(key) % NAMES.len()])),
-                ..Taking::plain(key.to_string(), payload(key.to_string()))
-            },
-            blobs: Vec::new(),
-        }
-    }
-
-    fn act(&mut self, item: ItemId, event: impl FnOnce(String) -> Event) {
-        self.words += 1;
-        let why = format!("word {}", self.words);
-        let (reply, answer) = oneshot::channel();
-        let event = Box::new(event(why.clone()));
-        self.order(
-            Order::Act(item.clone(), event, reply),
-            Unanswered::Act(item, why, answer),
-        );
-    }
-
-    fn picked(&self, which: u8, fits: impl Fn(&crate::model::Known) -> bool) -> Option<ItemId> {
-        let model = locked(&self.model);
-        let all: Vec<&ItemId> = (model.items.iter())
-            .filter(|(_, known)| fits(known))
-            .map(|(id, _)| id)
-            .collect();
-        let number = all.len();
-        all.get(usize::from(which) % number.max(1)).map(|id| (*id).clone())
-    }
-
     fn step(&mut self, step: &Step) -> Result<(), String> {
-        use crate::model::At;
+        use crate::known::At;
         let by = || "a person".to_string();
         match *step {
             Step::Submit(key, priority, within) => {
@@ -535,9 +387,8 @@ impl World<'_> {
                 }
             }
             Step::Clear(which, how) => {
-                let jammed = |known: &crate::model::Known| {
-                    matches!(known.at, At::Jammed | At::Stuck { .. })
-                };
+                let jammed =
+                    |known: &crate::known::Known| matches!(known.at, At::Jammed | At::Stuck { .. });
                 if let Some(item) = self.picked(which, jammed) {
                     let port = |port: &str| port.parse().expect("a name");
                     let how = match how {
@@ -551,14 +402,18 @@ impl World<'_> {
                 }
             }
             Step::Answer(which, what) => {
-                let held = |known: &crate::model::Known| matches!(known.at, At::Held { .. });
+                let held = |known: &crate::known::Known| matches!(known.at, At::Held { .. });
                 if let Some(item) = self.picked(which, held) {
                     let given = Given {
                         choice: ["pass", "other", "nonsense"][usize::from(what) % 3].into(),
                         text: String::new(),
                         payload: None,
                     };
-                    self.act(item, |why| Event::Answered { by: by(), why, given });
+                    self.act(item, |why| Event::Answered {
+                        by: by(),
+                        why,
+                        given,
+                    });
                 }
             }
             Step::Cancel(which) => {
@@ -615,58 +470,6 @@ impl World<'_> {
         self.fault()
     }
 
-    fn retool(&mut self, variant: u8, share: u8) {
-        if self.asked.is_some() {
-            return;
-        }
-        let of = Plant::retooled(self.history.seed, &self.history.without, variant);
-        let Some((line, moves)) = of else { return };
-        let mut model = locked(&self.model);
-        let number = model.revisions.len() as u64 + 1;
-        let to = revised(number, &line);
-        model.revisions.insert(number, to.clone());
-        let (current, ramp) = match share {
-            0 => (to, None),
-            percent => {
-                let percent = percent.min(99);
-                (self.change.current.clone(), Some(Ramp { to, percent }))
-            }
-        };
-        let mut change = Change {
-            current,
-            ramp,
-            moves,
-            older: model.revisions.clone(),
-        };
-        change.older.remove(&change.current.number);
-        if let Some(ramp) = &change.ramp {
-            change.older.remove(&ramp.to.number);
-        }
-        model.runs = vec![self.change.clone(), change.clone()];
-        drop(model);
-        let (reply, answer) = oneshot::channel();
-        if self.fault == Some(Fault::Lagging) {
-            let moved = Changed {
-                pause: std::time::Duration::ZERO,
-                moved: 0,
-            };
-            let _ = reply.send(Ok(moved));
-            self.asked = Some(change);
-            self.open.push(Unanswered::Retool(answer));
-            return;
-        }
-        let given = self.process.as_ref().map(|process| {
-            let order = Order::Retool(Box::new(change.clone()), reply);
-            process.orders.try_send(order).is_ok()
-        });
-        if given == Some(true) {
-            self.asked = Some(change);
-            self.open.push(Unanswered::Retool(answer));
-        } else {
-            locked(&self.model).runs = vec![self.change.clone()];
-        }
-    }
-
     /// The line ends in order, and begins again.
     fn drain(&mut self, next_at_rest: bool) -> Result<(), String> {
         // a process that has not begun would begin at rest
@@ -712,7 +515,10 @@ impl World<'_> {
             self.poll()?;
             self.pass()?;
             self.poll()?;
-            let works = self.process.as_ref().is_some_and(|it| it.runner.under_way() > 0);
+            let works = self
+                .process
+                .as_ref()
+                .is_some_and(|it| it.runner.under_way() > 0);
             if works || !self.disk.is_still() || locked(&self.model).moved != before {
                 continue;
             }
@@ -724,7 +530,10 @@ impl World<'_> {
             }
         }
         let items = &locked(&self.model).items;
-        Err(format!("the line does not come to rest: it is {}, {items:?}", clock()))
+        Err(format!(
+            "the line does not come to rest: it is {}, {items:?}",
+            clock()
+        ))
     }
 
     /// Nothing moves: whether that is right.
@@ -741,7 +550,9 @@ impl World<'_> {
                 let expected = expected.remove(&station).unwrap_or_default();
                 let shown = [counts.waiting, counts.working, counts.held, counts.jammed];
                 if shown != expected {
-                    return Err(format!("the board shows {shown:?} at `{station}`, and there are {expected:?}"));
+                    return Err(format!(
+                        "the board shows {shown:?} at `{station}`, and there are {expected:?}"
+                    ));
                 }
             }
             if !expected.is_empty() {
@@ -760,12 +571,45 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Nobody gives anything any more, and nothing can move: then the line ends by itself.
+    fn close(&mut self) -> Result<(), String> {
+        if let Some(process) = &mut self.process {
+            process.inputs = mpsc::channel(1).0;
+            process.orders = mpsc::channel(1).0;
+        }
+        for _ in 0..ROUNDS {
+            let Some(process) = &mut self.process else {
+                return self.fault();
+            };
+            let polled = {
+                let _entered = process.runtime.enter();
+                let mut context = Context::from_waker(Waker::noop());
+                process.running.as_mut().poll(&mut context)
+            };
+            match polled {
+                Poll::Ready(Ok(Ending::Idle)) => self.process = None,
+                Poll::Ready(other) => return Err(format!("the conveyor ends: {other:?}")),
+                Poll::Pending => self.pass()?,
+            }
+        }
+        let items = &locked(&self.model).items;
+        Err(format!(
+            "nothing can move, and the line does not end: {items:?}"
+        ))
+    }
+
     fn finish(&mut self) -> Result<(), String> {
         self.settle()?;
         self.disk.spare();
         self.look()?;
         if self.at_rest {
             self.drain(false)?;
+            self.settle()?;
+            self.look()?;
+        }
+        if self.history.seed % 3 == 0 && self.paused.is_empty() {
+            self.close()?;
+            self.start(false)?;
         }
         for station in self.paused.clone() {
             let (reply, answer) = oneshot::channel();
@@ -787,7 +631,7 @@ impl World<'_> {
             return Err(format!("{:?} are still paused", self.paused));
         }
         self.look()?;
-        let left = |known: &crate::model::Known| !known.has_ended();
+        let left = |known: &crate::known::Known| !known.has_ended();
         while let Some(item) = self.picked(0, left) {
             self.act(item.clone(), |why| Event::Cancelled {
                 by: "a person".into(),
@@ -799,35 +643,22 @@ impl World<'_> {
             if model.items.get(&item).is_some_and(left) {
                 return Err(format!("item `{item}` is cancelled and has not ended"));
             }
-            let tree = model.items.iter().find(|(id, known)| id.root() == item && left(known));
+            let tree = model
+                .items
+                .iter()
+                .find(|(id, known)| id.root() == item && left(known));
             if let Some((id, known)) = tree.filter(|_| item.parent().is_none()) {
-                return Err(format!("the tree of `{item}` is cancelled, and `{id}` is {known:?}"));
+                return Err(format!(
+                    "the tree of `{item}` is cancelled, and `{id}` is {known:?}"
+                ));
             }
         }
-        if let Some(process) = &mut self.process {
-            process.inputs = mpsc::channel(1).0;
-            process.orders = mpsc::channel(1).0;
-        }
-        for _ in 0..ROUNDS {
-            let Some(process) = &mut self.process else {
-                break;
-            };
-            let polled = {
-                let _entered = process.runtime.enter();
-                let mut context = Context::from_waker(Waker::noop());
-                process.running.as_mut().poll(&mut context)
-            };
-            match polled {
-                Poll::Ready(Ok(Ending::Idle)) => self.process = None,
-                Poll::Ready(other) => return Err(format!("the conveyor ends: {other:?}")),
-                Poll::Pending => self.pass()?,
-            }
-        }
-        if self.process.is_some() {
-            return Err("all has ended, and the line does not".into());
-        }
+        self.close()?;
         self.disk.write(self.disk.unwritten());
-        let undelivered = self.disk.undelivered(&self.line).map_err(|e| e.to_string())?;
+        let undelivered = self
+            .disk
+            .undelivered(&self.line)
+            .map_err(|e| e.to_string())?;
         locked(&self.model).owed(&undelivered);
         if !undelivered.is_empty() {
             return Err(format!("nobody got the results {undelivered:?}"));
@@ -844,21 +675,14 @@ impl World<'_> {
             return Err(format!("the store is damaged: {wrong:?} {verified:?}"));
         }
         let mut text = String::new();
-        let mut all = journal.list(&Filter::default()).map_err(|e| e.to_string())?;
+        let mut all = journal
+            .list(&Filter::default())
+            .map_err(|e| e.to_string())?;
         all.sort_by(|a, b| a.item.cmp(&b.item));
         for summary in all {
             let records = journal.load(&summary.item).map_err(|e| e.to_string())?;
             text += &format!("{summary:?} {records:?}\n");
         }
         Ok(text)
-    }
-}
-
-fn says(record: &Record, word: &str) -> bool {
-    match record {
-        Record::Cleared { why, .. } | Record::Answered { why, .. } | Record::Cancelled { why, .. } => {
-            why == word
-        }
-        _ => false,
     }
 }
