@@ -221,6 +221,8 @@ impl Conveyor {
                 running.fire_timers().await?;
                 running.start_visits()?;
             }
+            // While the entry is full nothing is received: also not that there is nothing more.
+            open = open && !(inputs.is_closed() && inputs.is_empty());
             let settled = if running.at_rest {
                 !ordered && running.coming.is_empty() && running.underway.going.is_empty()
             } else if draining {
@@ -304,7 +306,10 @@ impl Conveyor {
         {
             underway.going.insert(item.id.clone());
         }
-        let stays = matches!(item.wants(), Wants::Visit { .. } | Wants::Outcome { .. } | Wants::Children { .. });
+        let stays = matches!(
+            item.wants(),
+            Wants::Visit { .. } | Wants::Outcome { .. } | Wants::Children { .. }
+        );
         let left = (!stays && item.id.parent().is_none()).then(|| item.id.clone());
         underway.leaving.extend(left.clone());
         // An attempt's start may be lost with the attempt itself; everything that somebody hears of

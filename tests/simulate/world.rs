@@ -607,7 +607,7 @@ impl World<'_> {
             self.settle()?;
             self.look()?;
         }
-        if self.history.seed % 3 == 0 && self.paused.is_empty() {
+        if self.history.seed % 3 == 0 {
             self.close()?;
             self.start(false)?;
         }

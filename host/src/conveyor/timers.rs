@@ -31,7 +31,8 @@ impl Running {
             let now = (self.conveyor.clock)();
             self.follow(now);
             let next = self.timers.peek().map(|Reverse((at, _))| *at);
-            let Some(Reverse((at, id))) = next.filter(|at| *at <= now).and_then(|_| self.timers.pop())
+            let Some(Reverse((at, id))) =
+                next.filter(|at| *at <= now).and_then(|_| self.timers.pop())
             else {
                 return Ok(());
             };
