@@ -235,6 +235,8 @@ impl Conveyor {
                 running.search().await?;
                 running.begin_reading(draining);
             }
+            // While the entry is full nothing is received: also not that there is nothing more.
+            open = open && !(inputs.is_closed() && inputs.is_empty());
             let settled = if running.at_rest {
                 !ordered && running.is_quiet()
             } else if draining {
