@@ -15,7 +15,9 @@ use crate::{
     journal::Guard,
     lines::{Control, Fault},
     name::Name,
-    retool::{ACCEPT_SHADOW, Aim, GrantPlan, Plan, PlanFor, Promote, Refusal, Retool as Wanted, Retooled},
+    retool::{
+        ACCEPT_SHADOW, Aim, GrantPlan, Plan, PlanFor, Promote, Refusal, Retool as Wanted, Retooled,
+    },
 };
 use anyhow::{Context as _, bail};
 use serde_json::json;

@@ -132,7 +132,8 @@ fn unfinished(
     };
     let mut items = BTreeMap::new();
     for (phase, station, count) in lines.state().journal.counts(line)? {
-        if let (true, Some(station)) = (UNFINISHED.contains(&phase), station.filter(|it| goes(it))) {
+        if let (true, Some(station)) = (UNFINISHED.contains(&phase), station.filter(|it| goes(it)))
+        {
             *items.entry(station).or_default() += count;
         }
     }

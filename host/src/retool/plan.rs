@@ -293,7 +293,9 @@ impl Plan {
     /// How many did.
     pub fn alike(&self, names: &[String]) -> Result<(), Refusal> {
         match self.replayed() {
-            (replayed, different) if different > 0 && !names.iter().any(|n| n == shadow::ACCEPT) => {
+            (replayed, different)
+                if different > 0 && !names.iter().any(|n| n == shadow::ACCEPT) =>
+            {
                 Err(Refusal::Differs {
                     different,
                     replayed,

@@ -149,8 +149,10 @@ impl Gate {
             let theirs = &other.terms.rate;
             let same = |same: bool, paced: &Arc<Paced>| same.then(|| paced.clone());
             requests = requests.or(same(theirs.requests == rate.requests, &other.requests));
-            connections = connections
-                .or(same(theirs.connections == rate.connections, &other.connections));
+            connections = connections.or(same(
+                theirs.connections == rate.connections,
+                &other.connections,
+            ));
             bytes = bytes.or(same(theirs.bytes == rate.bytes, &other.bytes));
         }
         let outlet = Outlet {

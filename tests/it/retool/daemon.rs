@@ -88,7 +88,11 @@ next = "done"
     let (whole, b) = (text.replace("\"b\"", "\"done\""), "[stations.b]");
     ground.line(&whole[..whole.find(b).expect("there")]);
     let refused = ground.andon(&["retool", "l", "--yes"]);
-    insta::assert_snapshot!(refused.whole().replace(&component(&refused.stderr), "DIGEST"));
+    insta::assert_snapshot!(
+        refused
+            .whole()
+            .replace(&component(&refused.stderr), "DIGEST")
+    );
     let drain = ["retool", "l", "--drain", "--json"];
     let drain = ground.andon(&drain).well();
     assert!(drain.contains("\"draining\":[\"b\"]"), "{drain}");
@@ -188,7 +192,11 @@ fn what_a_shadow_shows_is_accepted_by_its_name() {
         let lines = whole.lines().filter(|line| !line.contains("component"));
         lines.collect::<Vec<_>>().join("\n")
     };
-    let told = [retool(&["--dry-run"]), retool(&["--yes"]), retool(&["--json"])];
+    let told = [
+        retool(&["--dry-run"]),
+        retool(&["--yes"]),
+        retool(&["--json"]),
+    ];
     insta::assert_snapshot!(told.join("\n\n"));
     let taken = retool(&["--yes", "--accept", "shadow", "--reason", "plainer"]);
     assert!(taken.starts_with("exit 0"), "{taken}");

@@ -14,8 +14,10 @@ fn one_retool_of_a_line_runs_at_a_time() {
     factory.runtime.block_on(async {
         let wanted = factory.wanted(&LINE.replacen("@stamp", "@pass-on", 1));
         // The first has its turn before the second asks.
-        let (first, second) =
-            tokio::join!(factory.retool(wanted.clone()), factory.retool(wanted.clone()));
+        let (first, second) = tokio::join!(
+            factory.retool(wanted.clone()),
+            factory.retool(wanted.clone())
+        );
         assert_eq!(first.expect("it is retooled").revision, 2);
         let refused = second.expect_err("it is not its turn");
         assert_eq!(refused.kind, FaultKind::Conflict);
@@ -42,10 +44,9 @@ fn a_station_where_items_wait_does_not_go() {
             counts.expect("it counts").contains(&at)
         };
         factory.until("all wait there", waits).await;
-        let without = LINE.replace("next = \"slow\"", "next = \"last\"").replace(
-            "[stations.slow]\nuse = \"@waits\"\nnext = \"last\"\n",
-            "",
-        );
+        let without = LINE
+            .replace("next = \"slow\"", "next = \"last\"")
+            .replace("[stations.slow]\nuse = \"@waits\"\nnext = \"last\"\n", "");
         let moved = |to: &str| Retool {
             moves: BTreeMap::from([(slow.clone(), name(to))]),
             ..factory.wanted(&without)
