@@ -7,43 +7,46 @@
 mod audit;
 mod belts;
 mod board;
+mod carry;
 mod error;
 mod latest;
 mod order;
 mod orders;
 mod recovery;
 mod revisions;
+mod standing;
 mod start;
 mod timers;
 
 pub use board::{Board, Came, Counts, Notice};
 pub use error::ConveyorError;
 pub use order::{Change, Changed, Handle, Order, Ramp, Reply, Revised, Submitted, Unable};
+pub use standing::Room;
 pub(crate) use start::seed;
 
 use crate::{
     digest::Digest,
-    item::{
-        self, Child, Destination, Event, Item, ItemId, Message, Phase, Record, Refused, Summary,
-        Taking, Wants,
-    },
-    journal::{Append, Journal, JournalError, Seq},
+    item::{self, Item, ItemId, Message, Phase, Record, Taking},
+    journal::{Append, Journal, JournalError, PhaseKind, Seq},
     name::Name,
     sandbox::Runner,
     visit::{Millis, Report},
 };
-use audit::Attempt;
 use belts::Belts;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use revisions::Revisions;
+use standing::Shelf;
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap, HashSet},
     sync::Arc,
     time::SystemTime,
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 /// What a conveyor needs to run a line.
 pub struct Conveyor {
@@ -136,10 +139,6 @@ enum Place {
     Working(Name),
     Held(Name),
     Jammed(Name),
-    /// Until a time that comes by itself.
-    Split {
-        bounded: bool,
-    },
     Nowhere,
 }
 
@@ -147,18 +146,17 @@ struct Running {
     conveyor: Conveyor,
     revisions: Revisions,
     belts: Belts,
-    /// Items that something will happen to: waiting, working, or split.
+    /// Items that something will happen to soon: those that work, and some of those that stand still.
     live: HashMap<ItemId, Item>,
+    shelf: Shelf,
     working: HashMap<ItemId, Under>,
     /// The number of the last visit.
     visits: u64,
     timers: BinaryHeap<Reverse<(Millis, ItemId)>>,
     /// Those that wait for the time of their next attempt and are not in their place on a belt yet.
     delayed: HashMap<ItemId, Millis>,
-    /// Those that are held until a time.
-    held: HashMap<ItemId, Millis>,
-    /// Splits that wait until a time.
-    bounded: u64,
+    /// Those that are held or wait for their children until a time, as far as it is remembered.
+    until: HashMap<ItemId, (Millis, PhaseKind)>,
     /// Children whose `Spawn` is on its way, with the station whose queue they fill already.
     coming: HashMap<ItemId, Option<Name>>,
     underway: Underway,
@@ -181,9 +179,24 @@ impl Conveyor {
     /// When the journal fails or what it holds makes no sense.
     pub async fn run(
         self,
+        inputs: mpsc::Receiver<Input>,
+        orders: mpsc::Receiver<Order>,
+        drain: watch::Receiver<bool>,
+    ) -> Result<Ending, ConveyorError> {
+        self.run_within(Room::default(), inputs, orders, drain)
+            .await
+    }
+
+    /// The same, with so much in memory and no more: the less, the more is read from the journal.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_within(
+        self,
+        room: Room,
         mut inputs: mpsc::Receiver<Input>,
         mut orders: mpsc::Receiver<Order>,
-        mut drain: tokio::sync::watch::Receiver<bool>,
+        mut drain: watch::Receiver<bool>,
     ) -> Result<Ending, ConveyorError> {
         let (reports, mut reported) = mpsc::unbounded_channel();
         let journal = self.journal.clone();
@@ -194,12 +207,12 @@ impl Conveyor {
             revisions,
             conveyor: self,
             live: HashMap::new(),
+            shelf: Shelf::new(room),
             working: HashMap::new(),
             visits: 0,
             timers: BinaryHeap::new(),
             delayed: HashMap::new(),
-            held: HashMap::new(),
-            bounded: 0,
+            until: HashMap::new(),
             coming: HashMap::new(),
             underway: Underway::default(),
             reports,
@@ -215,10 +228,15 @@ impl Conveyor {
         loop {
             if !draining {
                 running.fire_timers().await?;
-                running.start_visits()?;
+                running.start_visits().await?;
+            }
+            let goes_on = !draining || running.at_rest;
+            if goes_on {
+                running.search().await?;
+                running.begin_reading(draining);
             }
             let settled = if running.at_rest {
-                !ordered && running.coming.is_empty() && running.underway.going.is_empty()
+                !ordered && running.is_quiet()
             } else if draining {
                 running.working.is_empty()
             } else {
@@ -242,6 +260,7 @@ impl Conveyor {
             tokio::select! {
                 biased;
                 _ = drain.changed(), if !draining => draining = true,
+                written = running.shelf.written(), if goes_on => running.read_back(written).await?,
                 n = reported.recv_many(&mut batch, BATCH) => {
                     debug_assert!(n > 0, "the conveyor holds a sender itself");
                     for (item, visit, report) in batch.drain(..) {
@@ -276,6 +295,7 @@ impl Conveyor {
                     }
                 }
                 () = tokio::time::sleep(timer.unwrap_or_default()), if timer.is_some() && !draining => {}
+                () = tokio::task::yield_now(), if goes_on && running.shelf.is_searching() => {}
             }
         }
     }
@@ -345,10 +365,7 @@ impl Place {
             Phase::Working { station, .. } => Self::Working(station.clone()),
             Phase::Held { station, .. } => Self::Held(station.clone()),
             Phase::Jammed { station, .. } => Self::Jammed(station.clone()),
-            Phase::Split(split) => Self::Split {
-                bounded: split.until.is_some(),
-            },
-            Phase::Ended { .. } => Self::Nowhere,
+            Phase::Split(_) | Phase::Ended { .. } => Self::Nowhere,
         }
     }
 }
@@ -383,384 +400,38 @@ impl Running {
             Place::Working(station) => self.belts.left(station),
             Place::Held(station) => self.belts.live(station).held(false),
             Place::Jammed(station) => self.belts.live(station).jammed(false),
-            Place::Split { bounded: true } => self.bounded = self.bounded.saturating_sub(1),
-            Place::Split { bounded: false } | Place::Nowhere => {}
+            Place::Nowhere => {}
         }
         match to {
             Place::Waiting(station) => self.belts.waits(station),
             Place::Working(station) => self.belts.started(station),
             Place::Held(station) => self.belts.live(station).held(true),
             Place::Jammed(station) => self.belts.live(station).jammed(true),
-            Place::Split { bounded: true } => self.bounded += 1,
-            Place::Split { bounded: false } | Place::Nowhere => {}
-        }
-    }
-
-    fn id_of(&self, input: &Input) -> ItemId {
-        let factory = self.conveyor.journal.factory();
-        ItemId::input(&factory, self.revisions.line(), &input.key)
-    }
-
-    fn knows(&self, id: &ItemId) -> Result<bool, ConveyorError> {
-        Ok(self.live.contains_key(id) || self.conveyor.journal.knows(id)?)
-    }
-
-    fn take(
-        &mut self,
-        id: ItemId,
-        input: Input,
-        answer: Option<Answer>,
-    ) -> Result<(), ConveyorError> {
-        if self.knows(&id)? {
-            (self.conveyor.notify)(Notice::Known {
-                item: id,
-                source: input.taking.source,
-            });
-            return Ok(());
-        }
-        let notice = Notice::Taken {
-            item: id.clone(),
-            source: input.taking.source.clone(),
-        };
-        let now = (self.conveyor.clock)();
-        let revised = self.revisions.assigned(&id);
-        let record = item::take(now, &revised.line, revised.number, input.taking);
-        self.begin(id, record, input.blobs, Some(notice), answer)
-    }
-
-    /// The first record of an item.
-    fn begin(
-        &mut self,
-        id: ItemId,
-        taken: Record,
-        blobs: Vec<(Digest, Bytes)>,
-        notice: Option<Notice>,
-        answer: Option<Answer>,
-    ) -> Result<(), ConveyorError> {
-        let wrong = |e: item::FoldError| ConveyorError::Item {
-            item: id.clone(),
-            reason: e.to_string(),
-        };
-        let records = vec![taken];
-        let Some(item) = Item::fold(id.clone(), &records).map_err(wrong)? else {
-            return Ok(());
-        };
-        self.shift(&Place::Nowhere, &Place::of(&item));
-        // A child may come to its end at once, where its port leads to no station.
-        let notice = notice.or_else(|| news(&item));
-        let underway = &mut self.underway;
-        (self.conveyor).append(underway, &item, 0, records, blobs, notice, answer);
-        self.live.insert(id.clone(), item);
-        self.settle(&id);
-        Ok(())
-    }
-
-    async fn deliver(&mut self, message: Message) -> Result<(), ConveyorError> {
-        let mut message = message;
-        if let Message::Spawn { child, taken } = message {
-            if let Some(station) = self.coming.remove(&child) {
-                if let Some(station) = station {
-                    self.belts.came(&station);
-                }
-                return self.begin(child, *taken, Vec::new(), None, None);
-            }
-            // It comes again, or from before the start.
-            if self.live.contains_key(&child) {
-                return Ok(());
-            }
-            match self.written(&child).await? {
-                None => return self.begin(child, *taken, Vec::new(), None, None),
-                // The parent asks again because it did not hear of the end.
-                Some(known) => match known.farewell() {
-                    Some(again) => message = again,
-                    None => return Ok(()),
-                },
-            }
-        }
-        if let Message::ChildEnded { parent, child, end } = message {
-            if let Some(child) = parent.child(child) {
-                self.underway.going.remove(&child);
-            }
-            if !self.live.contains_key(&parent) {
-                let Some(item) = self.written(&parent).await? else {
-                    return Ok(());
-                };
-                self.live.insert(parent.clone(), item);
-            }
-            self.happen(&parent, Event::ChildEnded { child, end }, Vec::new())?;
-        }
-        Ok(())
-    }
-
-    fn report(&mut self, id: ItemId, visit: u64, report: Report) -> Result<(), ConveyorError> {
-        // A visit that was ended may have reported all the same.
-        if self
-            .working
-            .get(&id)
-            .is_none_or(|under| under.visit != visit)
-        {
-            return Ok(());
-        }
-        let Some(under) = self.working.remove(&id) else {
-            return Ok(());
-        };
-        self.conveyor.board.over(&id);
-        let tally = self.conveyor.board.revision(under.revised.number);
-        tally.ended(&report);
-        let now = (self.conveyor.clock)();
-        if let Some(station) = self.live.get(&id).and_then(Item::station) {
-            self.belts.live(station).ended(&report, now);
-        }
-        let mut report = report;
-        let blobs = std::mem::take(&mut report.blobs);
-        self.happen_on(&id, &under.revised, Event::Reported(report), blobs)?;
-        Ok(())
-    }
-
-    /// Lets an event happen to a live item of which it is known that it can.
-    fn happen(
-        &mut self,
-        id: &ItemId,
-        event: Event,
-        blobs: Vec<(Digest, Bytes)>,
-    ) -> Result<(), ConveyorError> {
-        match self.try_happen(id, event, blobs, None)? {
-            Ok(()) => Ok(()),
-            Err((refused, _)) => Err(ConveyorError::Item {
-                item: id.clone(),
-                reason: refused.to_string(),
-            }),
-        }
-    }
-
-    /// Lets an event happen to a live item; whoever asked for it is answered when it is durable. Where it
-    /// cannot be, nothing has changed, and nobody was answered.
-    fn try_happen(
-        &mut self,
-        id: &ItemId,
-        event: Event,
-        blobs: Vec<(Digest, Bytes)>,
-        reply: Option<Reply<Summary>>,
-    ) -> Result<Result<(), (Refused, Option<Reply<Summary>>)>, ConveyorError> {
-        let Some(item) = self.live.get(id) else {
-            return Ok(Ok(()));
-        };
-        let under = self.working.get(id).map(|under| under.revised.clone());
-        let revised = under.unwrap_or_else(|| self.revisions.of(item).clone());
-        self.decide(id, &revised, event, blobs, reply)
-    }
-
-    /// The same by a revision that is known, without anybody who waits.
-    fn happen_on(
-        &mut self,
-        id: &ItemId,
-        revised: &Revised,
-        event: Event,
-        blobs: Vec<(Digest, Bytes)>,
-    ) -> Result<(), ConveyorError> {
-        let decided = self.decide(id, revised, event, blobs, None)?;
-        decided.map_err(|(refused, _)| ConveyorError::Item {
-            item: id.clone(),
-            reason: refused.to_string(),
-        })
-    }
-
-    /// Decide, apply, hand the records to the journal, put the item where it belongs.
-    fn decide(
-        &mut self,
-        id: &ItemId,
-        revised: &Revised,
-        event: Event,
-        blobs: Vec<(Digest, Bytes)>,
-        reply: Option<Reply<Summary>>,
-    ) -> Result<Result<(), (Refused, Option<Reply<Summary>>)>, ConveyorError> {
-        let now = (self.conveyor.clock)();
-        let Some(item) = self.live.get_mut(id) else {
-            return Ok(Ok(()));
-        };
-        let wrong = |reason: String| ConveyorError::Item {
-            item: id.clone(),
-            reason,
-        };
-        let (before, was, place) = (item.wants(), item.kind(), Place::of(item));
-        let opened = revisions::begun(item);
-        let attempt = Attempt::ended_by(item, &event);
-        let records = match item::step(item, &revised.line, now, event) {
-            Ok(records) => records,
-            Err(refused) => return Ok(Err((refused, reply))),
-        };
-        if let Some(attempt) = attempt {
-            let entries = attempt.entries(revised, item, &records, now);
-            if !entries.is_empty() {
-                // Not waited for: the append that follows fails where this does.
-                drop(self.conveyor.journal.audit(entries));
-            }
-            if records.iter().any(jams) {
-                self.conveyor.board.revision(revised.number).jammed();
-            }
-        }
-        let mut answered = None;
-        if !records.is_empty() {
-            let expected = item.seq;
-            for record in &records {
-                item.apply(record).map_err(|e| wrong(e.to_string()))?;
-                if let Record::Split { children, .. } = record {
-                    expect(&mut self.belts, &mut self.coming, id, children);
-                }
-            }
-            // Late news of a child changes nothing of how its parent stands.
-            let notice = (item.kind() != was).then(|| news(item)).flatten();
-            let answer = reply.map(|reply| {
-                let summary = item.summary();
-                Box::new(move |result: Result<(), Unable>| {
-                    // Whoever asked may have gone away: it is done all the same.
-                    let _ = reply.send(result.map(|()| summary));
-                }) as Answer
-            });
-            let underway = &mut self.underway;
-            (self.conveyor).append(underway, item, expected, records, blobs, notice, answer);
-        } else {
-            answered = reply.map(|reply| (reply, item.summary()));
-        }
-        let (after, wants) = (Place::of(item), item.wants());
-        self.revisions.opened(opened, revisions::begun(item));
-        if matches!(place, Place::Held(_)) && after != place {
-            self.held.remove(id);
-        }
-        let ended = matches!(place, Place::Working(_)) && after != place && self.end_visit(id);
-        if matches!(place, Place::Waiting(_)) && wants != before {
-            self.delayed.remove(id);
-        }
-        self.shift(&place, &after);
-        // News of a child, late or repeated, may leave it as it was: on its belt, or with its timer.
-        let settled =
-            matches!(before, Wants::Visit { .. } | Wants::Children { .. }) && wants == before;
-        if ended {
-            self.live.remove(id);
-        } else if !settled {
-            self.settle(id);
-        }
-        if let Some((reply, summary)) = answered {
-            self.after_all(Box::new(move |result| {
-                let _ = reply.send(result.map(|()| summary));
-            }));
-        }
-        Ok(Ok(()))
-    }
-
-    /// Ends a visit whose item was taken away from it. What is kept ready for the item goes only when the
-    /// visit is really over. Whether there was one.
-    fn end_visit(&mut self, id: &ItemId) -> bool {
-        let Some(under) = self.working.remove(id) else {
-            return false;
-        };
-        under.task.abort();
-        self.conveyor.board.over(id);
-        let (runner, id) = (self.conveyor.runner.clone(), id.clone());
-        let over = under.task.map(move |_| {
-            runner.parted(&id);
-            Receipt {
-                result: Ok(()),
-                notice: None,
-                answer: None,
-            }
-        });
-        self.underway.receipts.push(over.boxed());
-        true
-    }
-
-    /// Puts a live item where its state says it belongs.
-    fn settle(&mut self, id: &ItemId) {
-        let Some(item) = self.live.get(id) else {
-            return;
-        };
-        match item.wants() {
-            Wants::Visit {
-                station,
-                not_before,
-                ..
-            } => match not_before.filter(|at| *at > (self.conveyor.clock)()) {
-                Some(at) => {
-                    self.delayed.insert(id.clone(), at);
-                    self.timers.push(Reverse((at, id.clone())));
-                }
-                None => {
-                    let priority = item.ticket.priority;
-                    self.belts.push(&station, priority, id.clone());
-                }
-            },
-            Wants::Children { until } => {
-                if let Some(at) = until {
-                    self.timers.push(Reverse((at, id.clone())));
-                }
-            }
-            Wants::Answer { until } => {
-                if let Some(at) = until {
-                    self.held.insert(id.clone(), at);
-                    self.timers.push(Reverse((at, id.clone())));
-                }
-                self.conveyor.runner.parted(id);
-                self.live.remove(id);
-            }
-            Wants::Outcome { .. } => {}
-            Wants::Clearing | Wants::Nothing => {
-                self.conveyor.runner.parted(id);
-                self.live.remove(id);
-            }
+            Place::Nowhere => {}
         }
     }
 
     /// Whether nothing can move without a person: nothing waits or works but at stations that are paused,
     /// no message is on its way, and no split waits for a time that will come by itself. A hold waits for
     /// a person, also where it does not wait for ever.
-    fn idle(&self) -> bool {
-        let still = self.working.is_empty()
-            && self.coming.is_empty()
-            && self.underway.going.is_empty()
-            && self.bounded == 0;
+    fn idle(&mut self) -> bool {
+        let split = |(_, phase): &(Millis, PhaseKind)| *phase == PhaseKind::Split;
+        let still = self.working.is_empty() && self.is_quiet() && !self.until.values().any(split);
         let held_up = || {
             let paused = |id: &ItemId| {
                 let station = self.live.get(id).and_then(Item::station);
                 station.is_none_or(|station| self.belts.is_paused(station))
             };
-            self.belts.is_held_up() && self.delayed.keys().all(paused)
+            self.belts.is_held_up()
+                && self.delayed.keys().all(paused)
+                && !self.belts.expects(self.shelf.room.window)
         };
-        still && (self.belts.is_empty() || held_up())
+        still && (self.belts.is_empty() || held_up()) && !self.shelf.may_wait_for_children()
     }
-}
 
-/// Whether a record is of an item that jams.
-fn jams(record: &Record) -> bool {
-    matches!(
-        record,
-        Record::Jammed { .. }
-            | Record::Moved {
-                to: Destination::Nowhere(_),
-                ..
-            }
-    )
-}
-
-/// What a split puts on other belts counts there from now on, not from when it arrives: stations
-/// would begin visits without end while the journal is slow.
-fn expect(
-    belts: &mut Belts,
-    coming: &mut HashMap<ItemId, Option<Name>>,
-    parent: &ItemId,
-    children: &[Child],
-) {
-    for child in children {
-        let Some(id) = parent.child(child.n) else {
-            continue;
-        };
-        let station = match &child.to {
-            Destination::Station(station) => {
-                belts.expect(station);
-                Some(station.clone())
-            }
-            _ => None,
-        };
-        coming.insert(id, station);
+    /// Whether no message is on its way, and nothing is being read.
+    fn is_quiet(&self) -> bool {
+        self.coming.is_empty() && self.underway.going.is_empty() && !self.shelf.is_busy()
     }
 }
 

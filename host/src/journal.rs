@@ -10,6 +10,7 @@ mod delivery;
 mod line_state;
 pub mod memory;
 pub mod sqlite;
+mod standing;
 mod upkeep;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use line_state::{
 };
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+pub use standing::{Awaited, Queue, Ripe, Standing, Standpoint};
 pub use upkeep::{Listed, Retired, Rewritten, Upkeep};
 
 use crate::{
@@ -42,7 +44,7 @@ use futures::future::BoxFuture;
 use std::{collections::BTreeSet, path::Path};
 
 /// A store of journals. Cheap to share; all methods may be called from any thread.
-pub trait Journal: Upkeep + Send + Sync + 'static {
+pub trait Journal: Upkeep + Standing + Send + Sync + 'static {
     /// All records of an item, oldest first; empty if there is no such item. Sees every append that
     /// was acknowledged before the call.
     ///

@@ -305,16 +305,21 @@ impl Station {
 }
 
 impl Line {
-    /// The servers that the line calls by itself.
-    pub fn webhooks(&self) -> impl Iterator<Item = &sink::Webhook> {
-        let sinks = self.sinks.values().filter_map(|sink| match &sink.to {
-            sink::To::Webhook(webhook) => Some(webhook),
+    /// The servers that the line calls by itself, each with its place in the line file: `sinks.hook`.
+    pub fn webhooks(&self) -> impl Iterator<Item = (String, &sink::Webhook)> {
+        let sinks = self.sinks.iter().filter_map(|(name, sink)| match &sink.to {
+            sink::To::Webhook(webhook) => Some((format!("sinks.{name}"), webhook)),
             sink::To::Folder(_) => None,
         });
-        sinks.chain(self.notify.all().filter_map(|(_, told)| match told {
-            sink::Told::Webhook(webhook) => Some(webhook),
+        sinks.chain(self.notify.all().filter_map(|(kind, told)| match told {
+            sink::Told::Webhook(webhook) => Some((format!("notify.{kind}"), webhook)),
             sink::Told::Command(_) => None,
         }))
+    }
+
+    /// Whether it has anything outside of its stations.
+    pub fn has_outside(&self) -> bool {
+        !self.sources.is_empty() || !self.sinks.is_empty() || !self.notify.is_none()
     }
 
     /// The join that collects what `station` splits an item into.

@@ -5,10 +5,12 @@
 mod change;
 mod file;
 mod granted;
+mod outside;
 
 pub use change::{Change, Effect, What, changes};
 pub use file::BadLock;
 pub use granted::Granted;
+pub use outside::outside;
 
 use crate::{
     digest::Digest,
@@ -23,6 +25,8 @@ use std::collections::BTreeMap;
 pub struct Lock {
     /// The values of the variables that went into assets and grants, for whoever asks why those are others.
     pub vars: BTreeMap<String, String>,
+    /// What it has outside of its stations, as [`outside`] writes it, by the place in the line file.
+    pub outside: BTreeMap<String, String>,
     /// Its stations.
     pub stations: BTreeMap<Name, Pin>,
 }

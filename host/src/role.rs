@@ -106,11 +106,12 @@ impl fmt::Display for Denied {
             ),
             Self::Role { caller, act, least } => write!(
                 f,
-                "`{}` is {} and may not {}\n  hint: {} or more is needed: `andon token add NAME --role {least}`",
+                "`{}` is {} and may not {}\n  hint: {}{} is needed: `andon token add NAME --role {least}`",
                 caller.name,
                 caller.role.noun(),
                 act.verb(),
                 least.noun(),
+                if *least == Role::Admin { "" } else { " or more" },
             ),
         }
     }
@@ -278,7 +279,7 @@ mod tests {
         let denied = permit(Some(&caller(Role::Viewer)), Act::Retool).unwrap_err();
         assert_eq!(
             denied.to_string(),
-            "`ada` is a viewer and may not retool lines\n  hint: an admin or more is needed: `andon token add NAME --role admin`"
+            "`ada` is a viewer and may not retool lines\n  hint: an admin is needed: `andon token add NAME --role admin`"
         );
     }
 

@@ -16,7 +16,7 @@ mod value;
 pub use keyring::{Keyring, KeyringError, system};
 pub use value::{BadValue, LONGEST, SHORTEST, value};
 
-use crate::{digest::Digest, grant::SecretGrant, line::Line, name::Name};
+use crate::{digest::Digest, grant::SecretGrant, line::Line};
 use file::{Contents, File, Stamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -341,12 +341,13 @@ impl Secrets {
         Ok(Some(place))
     }
 
-    /// The secrets that stations of a line are granted and that are kept nowhere, with the stations.
+    /// The secrets that stations of a line are granted, or that its webhooks are signed with, and that are
+    /// kept nowhere; with the stations, and the places of the webhooks.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn missing(&self, line: &Line) -> Result<BTreeMap<String, Vec<Name>>, SecretsError> {
-        let mut missing: BTreeMap<String, Vec<Name>> = BTreeMap::new();
+    pub fn missing(&self, line: &Line) -> Result<BTreeMap<String, Vec<String>>, SecretsError> {
+        let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (station, definition) in &line.stations {
             let names: BTreeSet<&String> = (definition.grants.secrets.iter())
                 .map(|grant| &grant.name)
@@ -355,7 +356,12 @@ impl Secrets {
                 missing
                     .entry(name.clone())
                     .or_default()
-                    .push(station.clone());
+                    .push(station.to_string());
+            }
+        }
+        for (place, webhook) in line.webhooks() {
+            if let Some(name) = &webhook.secret {
+                missing.entry(name.clone()).or_default().push(place);
             }
         }
         if !missing.is_empty() {

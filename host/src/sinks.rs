@@ -71,8 +71,6 @@ enum Came {
     Never { why: String },
 }
 
-/// Results that are handed over together.
-const BATCH: usize = 64;
 /// The first wait after a failure, doubled after each.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait, also where the receiver wants a longer one.
@@ -185,7 +183,11 @@ impl Worker {
         if self.not_before > now {
             return Ok(self.not_before);
         }
-        let most = if self.failures > 0 { 1 } else { BATCH };
+        let most = match &self.sink.to {
+            _ if self.failures > 0 => 1,
+            To::Folder(_) => folder::AT_ONCE,
+            To::Webhook(_) => webhook::AT_ONCE,
+        };
         let owed = self.owed(now, most).await?;
         if owed.is_empty() {
             let next = self.owed(i64::MAX as Millis, 1).await?;

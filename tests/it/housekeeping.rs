@@ -145,6 +145,9 @@ fn an_erased_item_leaves_who_and_why() {
         "{}",
         again.stderr
     );
+    let rerun = ground.andon(&["rerun", &item, "--from", "first"]);
+    assert_eq!(rerun.code, Some(1));
+    assert!(rerun.stderr.contains("carried was erased"), "{rerun:?}");
     ground.andon(&["audit", "--verify"]).well();
     sound(&ground, ".andon");
 }

@@ -29,4 +29,5 @@ mod runners;
 mod secrets;
 mod serve;
 mod sockets;
+mod sources;
 mod stations;

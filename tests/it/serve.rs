@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Read as _, Write as _},
     net::TcpStream,
-    process::{Child, ChildStderr, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
 };
 
 const LINE: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\n";
@@ -24,8 +24,12 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// One that serves.
     pub(crate) fn start(ground: &Ground, arguments: &[&str]) -> Self {
-        let mut child = ground
-            .command(&[&["serve"], arguments].concat())
+        Self::of(ground.command(&[&["serve"], arguments].concat()))
+    }
+
+    /// The same of a command that is made ready.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -45,17 +49,17 @@ impl Daemon {
     }
 
     /// The next line of its log that has this in it.
-    fn hears(&mut self, what: &str) -> String {
+    pub(crate) fn hears(&mut self, what: &str) -> String {
         hears(&mut self.said, what)
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process"), signal).expect("it can be signalled");
     }
 
     /// What it came to, and what it said at last.
-    fn ended(mut self) -> (ExitStatus, String) {
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
         self.said.read_to_string(&mut rest).expect("readable");
         (self.child.wait().expect("it ends"), rest)

@@ -5,7 +5,7 @@ use super::{Assembled, AssemblyError, unreadable};
 use crate::{
     digest::Digest,
     line::{Draft, Vars},
-    lock::{Change, Granted, Lock, Need, Pin, What, changes},
+    lock::{Change, Granted, Lock, Need, Pin, What, changes, outside},
     problem::Problem,
 };
 use rustix::fs::{FlockOperation, flock};
@@ -174,6 +174,7 @@ impl Assembled {
             });
         Lock {
             vars: self.vars.clone(),
+            outside: outside(&self.draft.line, Path::to_path_buf),
             stations: pins.collect(),
         }
     }
@@ -236,6 +237,7 @@ fn refused(draft: &Draft, change: &Change) -> Problem {
             }
             place
         }
+        (What::Outside { place, .. }, _) => place.clone(),
         _ => format!("{at}.use"),
     };
     let line = match draft.file.as_str() {

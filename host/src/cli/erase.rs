@@ -23,7 +23,7 @@ pub(super) struct Erase {
     /// The item: its id, or a beginning of it that only one has. Its whole tree is erased.
     item: String,
     /// Why, for whoever looks later.
-    #[arg(long, value_name = "WHY")]
+    #[arg(long, visible_alias = "why", value_name = "WHY")]
     reason: String,
     /// Who does it [default: the name of the user].
     #[arg(long)]

@@ -164,6 +164,10 @@ fn about(change: &Change) -> Value {
             about["name"] = json!(name);
             ("var", json!(old), json!(new))
         }
+        What::Outside { place, old, new } => {
+            about["place"] = json!(place);
+            ("outside", json!(old), json!(new))
+        }
         What::Use { old, new } => ("use", json!(old), json!(new)),
         What::Component { old, new } => ("component", json!(old), json!(new)),
         What::Asset { guest, old, new } => {

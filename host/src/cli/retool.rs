@@ -73,7 +73,7 @@ pub(super) struct Retool {
     #[arg(long, value_name = "N", conflicts_with_all = ["promote", "history", "watch"], value_parser = clap::value_parser!(u32).range(1..=1000))]
     shadow: Option<u32>,
     /// Why, for whoever looks later.
-    #[arg(long, default_value = "")]
+    #[arg(long, visible_alias = "why", default_value = "")]
     reason: String,
     #[command(flatten)]
     by: ByArg,

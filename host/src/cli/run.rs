@@ -194,6 +194,11 @@ impl Run {
         };
         if !self.quiet {
             super::secret::note_missing(&assembled, &self.factory);
+            if assembled.draft.line.has_outside() {
+                print::note(
+                    "note: sources, sinks and notices of the line are left out: `andon serve` starts them",
+                );
+            }
         }
         raise_descriptors();
         let runtime = tokio::runtime::Builder::new_multi_thread()

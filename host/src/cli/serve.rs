@@ -154,7 +154,11 @@ impl Serve {
     /// The state folder that is meant.
     fn folder(&self) -> anyhow::Result<PathBuf> {
         match &*self.lines {
-            [] => self.state.nearest(),
+            [] => self.state.nearest().map_err(|_| {
+                anyhow::anyhow!(
+                    "no line is named, and there is no state folder `.andon` here or above that knows some\n  hint: `andon serve LINE` starts one, `--state DIR` names a state folder"
+                )
+            }),
             [line] => Ok(self.state.of_line(beside(line))),
             _ => match self.state.path() {
                 Some(folder) => Ok(folder.into()),

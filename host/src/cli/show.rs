@@ -9,7 +9,7 @@ use super::{
 use crate::{
     assembly, catalogue,
     item::{Body, Clearing, Destination, Facts, Hold, Item, ItemId, Payload, Phase, Record},
-    journal::Filter,
+    journal::{Delivery, DeliveryState, Filter},
     name::Name,
     visit::{Answer, Question},
 };
@@ -62,18 +62,23 @@ impl Show {
         let Some(item) = Item::fold(id.clone(), &records)? else {
             anyhow::bail!("item `{id}` has no records");
         };
+        let deliveries = state.journal.deliveries(&id)?;
         let effects = match self.effects {
             true => Some(block_on(state.journal.effects(id, None))?),
             false => None,
         };
         if self.json {
             let mut about = item_json(&item, &records)?;
+            if !deliveries.is_empty() {
+                about["deliveries"] = deliveries.iter().map(delivery_json).collect();
+            }
             if let Some(all) = &effects {
                 about["effects"] = all.iter().map(effects::json).collect();
             }
             print::json(&about)?;
         } else {
             item_text(&item, &records)?;
+            deliveries_text(&deliveries)?;
             effects::text(effects.as_deref().unwrap_or_default())?;
         }
         Ok(Done::Well)
@@ -195,6 +200,34 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
         print::text(&format!("result   {}", payload_words(payload)))?;
     }
     Ok(())
+}
+
+/// How far its result is on the way to each sink that tried.
+fn deliveries_text(deliveries: &[Delivery]) -> anyhow::Result<()> {
+    for delivery in deliveries {
+        let words = match delivery.state {
+            DeliveryState::Owed => format!("is tried again after {}", print::time(delivery.next)),
+            DeliveryState::Done => format!("has it since {}", print::time(delivery.next)),
+            DeliveryState::GivenUp => "does not get it".into(),
+        };
+        let attempts = print::count(delivery.attempts.into(), "attempt");
+        let mut text = format!("sink     `{}` {words}, {attempts}", delivery.sink);
+        if let Some(reason) = &delivery.reason {
+            text.push_str(&format!(": {}", print::line(reason)));
+        }
+        print::text(&text)?;
+    }
+    Ok(())
+}
+
+fn delivery_json(delivery: &Delivery) -> Value {
+    json!({
+        "sink": delivery.sink,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "at": delivery.next,
+        "reason": delivery.reason,
+    })
 }
 
 /// A station, the how manieth visit there, the how manieth attempt.

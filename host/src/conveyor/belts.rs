@@ -12,20 +12,40 @@ use super::{
     board::{Board, Live},
 };
 use crate::{
-    item::{ItemId, Priority},
+    item::{ItemId, PhaseKind, Priority},
     line::{Line, Station},
     name::Name,
+    visit::Millis,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
+/// The head of a queue; the rest of it is only in the journal.
+#[derive(Default)]
+struct Window {
+    /// Whoever is cancelled or sent elsewhere stays in it, and is passed over.
+    order: VecDeque<ItemId>,
+    /// Some may wait here that are not in it.
+    more: bool,
+    /// It is being filled: who comes meanwhile goes behind those who are found.
+    reading: bool,
+    /// When the first of those may begin that are not in it, as far as they wait for a time.
+    later: Option<Millis>,
+}
+
+impl Window {
+    /// Not before it has this much room is it filled again.
+    fn is_low(&self, size: usize) -> bool {
+        self.order.len() < (size / 2).max(1)
+    }
+}
+
 struct Belt {
     name: Name,
-    /// By priority, the most urgent first. Whoever is cancelled or sent elsewhere stays in it, and is
-    /// passed over.
-    order: [VecDeque<ItemId>; Priority::ALL.len()],
+    /// By priority, the most urgent first.
+    windows: [Window; Priority::ALL.len()],
     /// How many wait: here, for their next attempt, or as children on their way.
     waiting: u32,
     busy: u32,
@@ -41,6 +61,17 @@ struct Belt {
     /// Stations that its ports lead to, outside its own loop.
     outlets: Vec<usize>,
     live: Arc<Live>,
+}
+
+impl Belt {
+    /// Whether it starts visits, or lets go of those who wait.
+    fn starts(&self) -> bool {
+        self.closing || !self.paused
+    }
+}
+
+fn sooner(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+    one.into_iter().chain(other).min()
 }
 
 /// The belts of a line.
@@ -98,7 +129,7 @@ impl Belts {
                 let station = stations[names[i]];
                 Belt {
                     name: names[i].clone(),
-                    order: Default::default(),
+                    windows: Default::default(),
                     waiting: 0,
                     busy: 0,
                     workers: station.workers,
@@ -144,7 +175,7 @@ impl Belts {
                 continue;
             }
             let belt = next.belt(&old.name);
-            belt.order = old.order;
+            belt.windows = old.windows;
             belt.waiting = old.waiting;
             belt.busy = old.busy;
             let group = belt.group;
@@ -163,7 +194,7 @@ impl Belts {
                 self.grouped.push(0);
                 self.belts.push(Belt {
                     name: station.clone(),
-                    order: Default::default(),
+                    windows: Default::default(),
                     waiting: 0,
                     busy: 0,
                     workers: 0,
@@ -181,9 +212,119 @@ impl Belts {
         &mut self.belts[i]
     }
 
-    /// Puts one that waits in its place; it was counted when it came.
-    pub(super) fn push(&mut self, station: &Name, priority: Priority, item: ItemId) {
-        self.belt(station).order[priority as usize].push_back(item);
+    /// Puts one that waits in its place, in a window of a size; it was counted when it came. False where
+    /// others stand between: then it is found in the journal when it is its turn.
+    pub(super) fn push(
+        &mut self,
+        station: &Name,
+        priority: Priority,
+        item: &ItemId,
+        size: usize,
+    ) -> bool {
+        let window = &mut self.belt(station).windows[priority as usize];
+        let has_room = !window.more && !window.reading && window.order.len() < size;
+        if has_room {
+            window.order.push_back(item.clone());
+        }
+        has_room
+    }
+
+    /// One that waits is only in the journal from now on, and may begin at a time, or at once.
+    pub(super) fn leave(&mut self, station: &Name, priority: Priority, at: Option<Millis>) {
+        let window = &mut self.belt(station).windows[priority as usize];
+        match at {
+            Some(at) => window.later = sooner(window.later, Some(at)),
+            None => window.more = true,
+        }
+    }
+
+    /// The windows that are to be filled now, at stations that start visits.
+    pub(super) fn low(&mut self, now: Millis, size: usize) -> Vec<(Name, Priority)> {
+        let mut all = Vec::new();
+        for belt in self.belts.iter_mut().filter(|belt| belt.starts()) {
+            for (window, priority) in belt.windows.iter_mut().zip(Priority::ALL) {
+                if window.later.is_some_and(|at| at <= now) {
+                    (window.more, window.later) = (true, None);
+                }
+                if window.more && !window.reading && window.is_low(size) {
+                    (window.more, window.reading) = (false, true);
+                    all.push((belt.name.clone(), priority));
+                }
+            }
+        }
+        all
+    }
+
+    /// Puts one that was found in the journal in its place; false where there is no room.
+    pub(super) fn fill(
+        &mut self,
+        station: &Name,
+        priority: Priority,
+        item: &ItemId,
+        size: usize,
+    ) -> bool {
+        let window = &mut self.belt(station).windows[priority as usize];
+        let has_room = window.order.len() < size;
+        if has_room {
+            window.order.push_back(item.clone());
+        }
+        has_room
+    }
+
+    /// A window was filled: whether there are more, and when the next of them may begin.
+    pub(super) fn filled(
+        &mut self,
+        station: &Name,
+        priority: Priority,
+        more: bool,
+        next: Option<Millis>,
+    ) {
+        let window = &mut self.belt(station).windows[priority as usize];
+        window.reading = false;
+        window.more |= more;
+        window.later = sooner(window.later, next);
+    }
+
+    /// The clock was set back: whoever waits for a time in the journal only is looked for at once.
+    pub(super) fn hurry(&mut self) {
+        for window in self.belts.iter_mut().flat_map(|belt| &mut belt.windows) {
+            window.more |= window.later.take().is_some();
+        }
+    }
+
+    /// When the next may begin that is only in the journal, at stations that start visits.
+    pub(super) fn later(&self) -> Option<Millis> {
+        let starting = self.belts.iter().filter(|belt| belt.starts());
+        let windows = starting.flat_map(|belt| &belt.windows);
+        windows.filter_map(|window| window.later).min()
+    }
+
+    /// Whether somebody is to be looked for in the journal, now or later, who may begin then.
+    pub(super) fn expects(&self, size: usize) -> bool {
+        let starting = self.belts.iter().filter(|belt| belt.starts());
+        starting
+            .filter(|belt| belt.waiting > 0)
+            .flat_map(|belt| &belt.windows)
+            .any(|window| window.later.is_some() || window.more && window.is_low(size))
+    }
+
+    /// So many are in a phase at a station, as the journal counts them.
+    pub(super) fn found(&mut self, station: &Name, phase: PhaseKind, number: u64) {
+        let belt = self.belt(station);
+        belt.live.found(phase, number);
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        match phase {
+            PhaseKind::Waiting => {
+                belt.waiting = belt.waiting.saturating_add(number);
+                for window in &mut belt.windows {
+                    window.more = true;
+                }
+                let group = belt.group;
+                self.grouped[group] = self.grouped[group].saturating_add(number);
+            }
+            PhaseKind::Working => belt.busy = belt.busy.saturating_add(number),
+            _ => {}
+        }
     }
 
     /// One waits here from now on.
@@ -244,15 +385,16 @@ impl Belts {
     pub(super) fn next(&mut self) -> Option<(Name, ItemId)> {
         let i = (0..self.belts.len()).find(|i| {
             let belt = &self.belts[*i];
-            belt.order.iter().any(|order| !order.is_empty())
-                && (belt.closing || !belt.paused)
+            (belt.windows.iter()).any(|window| !window.order.is_empty())
+                && belt.starts()
                 && (belt.closing
                     || belt.asks
                     || belt.busy < belt.workers
                         && belt.outlets.iter().all(|outlet| self.room_at(*outlet) > 0))
         })?;
         let belt = &mut self.belts[i];
-        let item = belt.order.iter_mut().find_map(VecDeque::pop_front)?;
+        let mut windows = belt.windows.iter_mut();
+        let item = windows.find_map(|window| window.order.pop_front())?;
         Some((belt.name.clone(), item))
     }
 

@@ -3,7 +3,7 @@
 
 use super::latest::Latest;
 use crate::{
-    item::{Item, ItemId},
+    item::{Item, ItemId, PhaseKind},
     journal::Summary,
     line::Line,
     name::Name,
@@ -202,6 +202,18 @@ fn take(number: &AtomicU64) {
 impl Live {
     pub(super) fn waits(&self, number: u64) {
         self.waiting.fetch_add(number, Relaxed);
+    }
+
+    /// So many are in a phase here.
+    pub(super) fn found(&self, phase: PhaseKind, number: u64) {
+        let count = match phase {
+            PhaseKind::Waiting => &self.waiting,
+            PhaseKind::Working => &self.working,
+            PhaseKind::Held => &self.held,
+            PhaseKind::Jammed => &self.jammed,
+            _ => return,
+        };
+        count.fetch_add(number, Relaxed);
     }
 
     pub(super) fn goes(&self) {

@@ -116,7 +116,7 @@ impl Running {
     }
 
     /// An item of this line, in memory from now on; none where there is none.
-    async fn fetch(&mut self, id: &ItemId) -> Result<bool, ConveyorError> {
+    pub(super) async fn fetch(&mut self, id: &ItemId) -> Result<bool, ConveyorError> {
         if self.live.contains_key(id) {
             return Ok(true);
         }
@@ -125,19 +125,6 @@ impl Running {
         let is_there = found.is_some();
         self.live.extend(found.map(|item| (id.clone(), item)));
         Ok(is_there)
-    }
-
-    /// What is not to be kept in memory goes, where an order did nothing to it.
-    fn put_away(&mut self, id: &ItemId) {
-        let rests = |item: &Item| {
-            matches!(
-                item.phase,
-                Phase::Held { .. } | Phase::Jammed { .. } | Phase::Ended { .. }
-            )
-        };
-        if self.at_rest || self.live.get(id).is_some_and(rests) {
-            self.live.remove(id);
-        }
     }
 
     async fn act(
@@ -151,10 +138,12 @@ impl Running {
             return Ok(());
         }
         self.complete(&id).await?;
+        // News of its last child may have sent it on.
+        self.fetch(&id).await?;
         match self.try_happen(&id, event, Vec::new(), Some(reply))? {
             Ok(()) => {}
             Err((refused, reply)) => {
-                self.put_away(&id);
+                self.put_back(&id);
                 if let Some(reply) = reply {
                     tell(reply, Err(refused.into()));
                 }
@@ -168,7 +157,7 @@ impl Running {
     pub(super) async fn complete(&mut self, id: &ItemId) -> Result<(), ConveyorError> {
         let spawns = self.live.get(id).map(Item::spawns).unwrap_or_default();
         for spawn in spawns {
-            if self.coming.contains_key(spawn.to()) {
+            if self.coming.contains_key(spawn.to()) || self.shelf.is_searching() {
                 self.deliver(spawn).await?;
             }
         }
@@ -198,10 +187,11 @@ impl Running {
             let mut tree: BTreeSet<ItemId> = self.tree(&id).await?;
             for member in tree.clone() {
                 if self.fetch(&member).await? {
-                    self.complete(&member).await?;
                     let children = self.live.get(&member).map(Item::spawns);
                     let children = children.unwrap_or_default();
                     tree.extend(children.iter().map(|spawn| spawn.to().clone()));
+                    self.complete(&member).await?;
+                    self.put_back(&member);
                 }
             }
             tree.remove(&id);
@@ -211,7 +201,7 @@ impl Running {
                 if self.fetch(&member).await? && !self.live.get(&member).is_some_and(ended) {
                     self.happen(&member, event(), Vec::new())?;
                 } else {
-                    self.put_away(&member);
+                    self.put_back(&member);
                 }
             }
         }
@@ -258,7 +248,7 @@ impl Running {
                 };
                 let line = &self.revisions.of(item).line;
                 if revisions::begun(item).is_some() || line.stations.contains_key(&station) {
-                    self.put_away(&id);
+                    self.put_back(&id);
                     continue;
                 }
                 let to = self.revisions.elsewhere(&station, line);

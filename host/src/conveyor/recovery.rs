@@ -1,41 +1,35 @@
 //! Taking up what an earlier run left. Items that are read back go on by the same code as running ones.
 
-use super::{ConveyorError, Place, Running};
+use super::{ConveyorError, Running};
 use crate::{
-    item::{Event, Item, ItemId, Summary, Wants},
+    item::{Event, Item, ItemId},
     journal::{Filter, PhaseKind},
 };
-use std::cmp::Reverse;
 
 impl Running {
-    /// Takes up what an earlier run left: the same code as running, started from folded records. At rest
-    /// nothing goes on, and so it is only counted what is where; but what is on its way arrives.
+    /// Takes up what an earlier run left: counts what is where, and goes on with what was under way. What
+    /// stands still is read when it is its turn. At rest nothing goes on; but what is on its way arrives.
     pub(super) async fn recover(&mut self) -> Result<(), ConveyorError> {
         let journal = self.conveyor.journal.clone();
-        let phases = PhaseKind::ALL.into_iter().filter(|phase| !phase.ended());
-        let line = Some(self.revisions.line().clone());
+        let line = self.revisions.line().clone();
+        for (phase, station, number) in journal.counts(&line)? {
+            if let Some(station) = station.filter(|_| !phase.ended()) {
+                self.belts.found(&station, phase, number);
+            }
+        }
+        self.shelf.begin(self.at_rest);
+        // That the host stopped it is said at once; that the host ended with it, by the next run.
+        if self.at_rest && !self.conveyor.stopped {
+            return Ok(());
+        }
         let found = journal.list(&Filter {
-            line,
-            phases: phases.collect(),
+            line: Some(line),
+            phases: vec![PhaseKind::Working],
             ..Filter::default()
         })?;
         for summary in found {
-            self.shift(&Place::Nowhere, &place(&summary));
-            match summary.phase {
-                PhaseKind::Held => {
-                    if let Some(at) = summary.due {
-                        self.held.insert(summary.item.clone(), at);
-                        self.timers.push(Reverse((at, summary.item)));
-                    }
-                }
-                PhaseKind::Waiting if self.at_rest => {}
-                // That the host stopped it is said at once; that the host ended with it, by the next run.
-                PhaseKind::Working if self.at_rest && !self.conveyor.stopped => {}
-                _ => {
-                    if let Some(item) = self.fold(&summary.item)? {
-                        self.admit(item).await?;
-                    }
-                }
+            if let Some(item) = self.fold(&summary.item)? {
+                self.admit(item).await?;
             }
         }
         Ok(())
@@ -43,12 +37,16 @@ impl Running {
 
     /// An item as it is once everything that was handed to the journal is written.
     pub(super) async fn written(&mut self, id: &ItemId) -> Result<Option<Item>, ConveyorError> {
-        // Orders are applied one after the other, so this one waits for all before it.
-        self.conveyor.journal.delivered(Vec::new()).await?;
+        if self.shelf.has_left(id) {
+            // Orders are applied one after the other, so this one waits for all before it.
+            self.conveyor.journal.delivered(Vec::new()).await?;
+            self.shelf.all_written();
+        }
         self.fold(id)
     }
 
-    fn fold(&self, id: &ItemId) -> Result<Option<Item>, ConveyorError> {
+    /// An item as it is written.
+    pub(super) fn fold(&self, id: &ItemId) -> Result<Option<Item>, ConveyorError> {
         let records = self.conveyor.journal.load(id)?;
         Item::fold(id.clone(), &records).map_err(|e| ConveyorError::Item {
             item: id.clone(),
@@ -56,41 +54,15 @@ impl Running {
         })
     }
 
-    /// Carries on an item that was read back, and was counted.
+    /// Carries on an item whose attempt ended with its host, and was counted.
     async fn admit(&mut self, item: Item) -> Result<(), ConveyorError> {
-        let id = item.id.clone();
-        let wants = item.wants();
-        let spawns = item.spawns();
-        // Jammed ones are not kept in memory; where their children are missing those still count.
-        if wants != Wants::Clearing {
-            self.live.insert(id.clone(), item);
-        }
-        if matches!(wants, Wants::Outcome { .. }) {
-            let stopped = self.conveyor.stopped;
-            self.happen(&id, Event::Interrupted { stopped }, Vec::new())?;
-        } else {
-            self.settle(&id);
-        }
+        let (id, spawns) = (item.id.clone(), item.spawns());
+        let stopped = self.conveyor.stopped;
+        self.live.insert(id.clone(), item);
+        self.happen(&id, Event::Interrupted { stopped }, Vec::new())?;
         for spawn in spawns {
             self.deliver(spawn).await?;
         }
         Ok(())
-    }
-}
-
-/// Where an item counts by what a listing says.
-fn place(summary: &Summary) -> Place {
-    let at = |place: fn(crate::name::Name) -> Place| {
-        summary.station.clone().map_or(Place::Nowhere, place)
-    };
-    match summary.phase {
-        PhaseKind::Waiting => at(Place::Waiting),
-        PhaseKind::Working => at(Place::Working),
-        PhaseKind::Held => at(Place::Held),
-        PhaseKind::Jammed => at(Place::Jammed),
-        PhaseKind::Split => Place::Split {
-            bounded: summary.due.is_some(),
-        },
-        PhaseKind::Done | PhaseKind::Scrapped | PhaseKind::Joined => Place::Nowhere,
     }
 }

@@ -12,20 +12,35 @@ use std::panic::AssertUnwindSafe;
 
 impl Running {
     /// Starts visits as long as there is somebody who can begin one.
-    pub(super) fn start_visits(&mut self) -> Result<(), ConveyorError> {
+    pub(super) async fn start_visits(&mut self) -> Result<(), ConveyorError> {
         while let Some((station, id)) = self.belts.next() {
-            self.start(station, id)?;
+            self.start(station, id).await?;
         }
         Ok(())
     }
 
-    fn start(&mut self, station: Name, id: ItemId) -> Result<(), ConveyorError> {
+    async fn start(&mut self, station: Name, id: ItemId) -> Result<(), ConveyorError> {
+        // Who left the queue another way may still stand in it, or stand in it twice.
+        if !self.shelf.listed.remove(&id) {
+            return Ok(());
+        }
+        if !self.live.contains_key(&id) {
+            let Some(item) = self.fold(&id)? else {
+                return Ok(());
+            };
+            // Of children that it did not wait for any more, the messages may be lost.
+            let spawns = item.spawns();
+            self.live.insert(id.clone(), item);
+            for spawn in spawns {
+                self.deliver(spawn).await?;
+            }
+        }
         let Some(item) = self.live.get_mut(&id) else {
             return Ok(());
         };
-        // Who left the queue another way may still stand in it, or stand in it twice.
         let waits = matches!(&item.phase, Phase::Ready { station: at, .. } if *at == station);
         if !waits || self.delayed.contains_key(&id) {
+            self.put_back(&id);
             return Ok(());
         }
         let revised = self.revisions.of(item).clone();

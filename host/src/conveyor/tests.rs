@@ -5,10 +5,11 @@
 mod crossing;
 mod failing;
 mod orders;
+mod standing;
 
 use super::*;
 use crate::{
-    item::{Body, Labels, Payload, Phase},
+    item::{Body, Event, Labels, Payload, Phase},
     journal::{Filter, Memory},
     line::{Line, Vars},
     visit::{Outcome, Output, Usage, Visit},
@@ -21,16 +22,32 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
-use tokio::sync::watch;
 
 thread_local! {
     static NOW: Cell<Millis> = const { Cell::new(0) };
+    static ROOM: Cell<Option<Room>> = const { Cell::new(None) };
 }
 
 /// A clock that goes on by itself: waiting for it takes no time.
 fn clock() -> Millis {
     NOW.set(NOW.get() + 5);
     NOW.get()
+}
+
+/// From now on this thread's conveyors keep hardly anything in memory; the more the higher `n`, up to what
+/// they keep otherwise.
+fn tight(n: u64) {
+    let room = Room {
+        window: n as usize % 4,
+        times: n as usize % 3,
+        splits: 1 + n as usize % 2,
+        page: 1 + n as usize % 3,
+    };
+    ROOM.set(Some(room).filter(|room| room.window > 0));
+}
+
+fn room() -> Room {
+    ROOM.get().unwrap_or_default()
 }
 
 /// What a script says of a visit.
@@ -214,7 +231,8 @@ impl Run {
         };
         let drain = self.drain.subscribe();
         let ended = runtime.block_on(async move {
-            let mut running = Box::pin(conveyor.run(taken, mpsc::channel(1).1, drain));
+            let mut running =
+                Box::pin(conveyor.run_within(room(), taken, mpsc::channel(1).1, drain));
             std::future::poll_fn(move |context| {
                 if polls == 0 {
                     return std::task::Poll::Ready(None);

@@ -2,10 +2,7 @@
 //! for an answer.
 
 use super::{ConveyorError, Running};
-use crate::{
-    item::{Event, Wants},
-    visit::Millis,
-};
+use crate::visit::Millis;
 use std::{cmp::Reverse, time::Duration};
 
 /// A clock that goes back by more than this was set.
@@ -14,7 +11,9 @@ const JUMP: Millis = 1000;
 impl Running {
     /// How long until the next item's time may have come.
     pub(super) fn next_timer(&self) -> Option<Duration> {
-        let Reverse((at, _)) = self.timers.peek()?;
+        let armed = self.timers.peek().map(|Reverse((at, _))| *at);
+        let left = [self.belts.later(), self.shelf.later()];
+        let at = armed.into_iter().chain(left.into_iter().flatten()).min()?;
         // Clamped, so that a jump of the clock is noticed within a second.
         Some(Duration::from_millis(
             at.saturating_sub((self.conveyor.clock)()).min(1000),
@@ -23,7 +22,7 @@ impl Running {
 
     /// Lets what waited for a time go on whose time has come.
     pub(super) async fn fire_timers(&mut self) -> Result<(), ConveyorError> {
-        if self.timers.is_empty() {
+        if self.timers.is_empty() && self.belts.later().is_none() {
             return Ok(());
         }
         let now = (self.conveyor.clock)();
@@ -36,26 +35,13 @@ impl Running {
             let Some(Reverse((at, id))) = self.timers.pop() else {
                 break;
             };
-            // What was left behind by something that came otherwise is in none of these.
+            // What was left behind by something that came otherwise is in neither of these.
             if self.delayed.get(&id) == Some(&at) {
                 self.delayed.remove(&id);
-                if let Some(item) = self.live.get(&id)
-                    && let Wants::Visit { station, .. } = item.wants()
-                {
-                    let priority = item.ticket.priority;
-                    self.belts.push(&station, priority, id);
-                }
-            } else if self.held.get(&id) == Some(&at) {
-                self.held.remove(&id);
-                if let Some(item) = self.written(&id).await? {
-                    self.live.insert(id.clone(), item);
-                    self.happen(&id, Event::Due, Vec::new())?;
-                }
-            } else if let Some(item) = self.live.get(&id)
-                && item.wants() == (Wants::Children { until: Some(at) })
-            {
-                self.complete(&id).await?;
-                self.happen(&id, Event::Due, Vec::new())?;
+                self.place(&id);
+            } else if self.until.get(&id).is_some_and(|(known, _)| *known == at) {
+                self.until.remove(&id);
+                self.fall_due(&id).await?;
             }
         }
         Ok(())
@@ -69,6 +55,7 @@ impl Running {
         if back < JUMP {
             return;
         }
+        self.set_back(now + back);
         for Reverse((at, id)) in std::mem::take(&mut self.timers).into_vec() {
             let mut at = at;
             if let Some(delayed) = self.delayed.get_mut(&id)

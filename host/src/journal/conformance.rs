@@ -28,6 +28,7 @@ mod delivery;
 mod effects;
 mod lines;
 mod source;
+mod standing;
 mod upkeep;
 
 suite![

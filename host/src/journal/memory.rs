@@ -1,6 +1,7 @@
 //! The journal in memory: for tests, benchmarks and dry runs. Plain, it is as fast as a store can be;
 //! unruly, it treats messages as badly as the trait allows any store to.
 
+mod standing;
 mod upkeep;
 
 use super::{

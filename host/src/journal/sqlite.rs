@@ -9,6 +9,7 @@ mod lines;
 mod read;
 mod schema;
 mod sources;
+mod standing;
 mod upkeep;
 mod writer;
 
@@ -90,7 +91,7 @@ impl Sqlite {
     }
 
     /// The same, with a last word to the connection that writes.
-    fn open_with(
+    pub(crate) fn open_with(
         dir: &Path,
         tune: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, JournalError> {

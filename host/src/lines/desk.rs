@@ -10,7 +10,8 @@ use crate::{
     digest::Digest,
     escape::shown,
     item::{
-        self, Body, Event, Item, ItemId, Labels, Payload, Phase, PhaseKind, Summary, Taking, Ticket,
+        self, Body, Event, Item, ItemId, Labels, Payload, Phase, PhaseKind, Record, Summary,
+        Taking, Ticket,
     },
     journal::{Filter, LineState, Paused},
     name::Name,
@@ -284,6 +285,12 @@ impl Lines {
     /// Runs an item again from where it came to a station.
     fn again(&self, by: String, item: &Item, rerun: Rerun) -> Result<Input, Fault> {
         let records = self.state().journal.load(&item.id)?;
+        if records.iter().any(|r| matches!(r, Record::Erased { .. })) {
+            return Err(Fault::conflict(format!(
+                "what item `{}` carried was erased",
+                item.id
+            )));
+        }
         let brought = earlier::brought_to(&item.id, &records, &rerun.from)
             .map_err(|error| Fault::internal(error.to_string()))?;
         let Some(brought) = brought else {

@@ -143,5 +143,5 @@ impl Egress for Gates {
 pub fn grants_secrets(line: &Line) -> bool {
     let mut stations = line.stations.values();
     stations.any(|station| !station.grants.secrets.is_empty())
-        || line.webhooks().any(|webhook| webhook.secret.is_some())
+        || line.webhooks().any(|(_, webhook)| webhook.secret.is_some())
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fmt};
 /// One thing that is not as it was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Of which station; none for a variable.
+    /// Of which station; none for a variable, and for what the line has outside.
     pub station: Option<Name>,
     /// What.
     pub what: What,
@@ -70,6 +70,15 @@ pub enum What {
         /// Whether it is new; else it is gone.
         new: bool,
     },
+    /// What the line has outside of its stations, as [`super::outside`] writes it.
+    Outside {
+        /// Its place in the line file: `sinks.hook`.
+        place: String,
+        /// Then.
+        old: Option<String>,
+        /// Now.
+        new: Option<String>,
+    },
     /// A grant, as [`Granted`] writes it.
     Grant {
         /// Then.
@@ -80,7 +89,8 @@ pub enum What {
 }
 
 /// All that changed from what was accepted to what is so `now`, station by station. Without a lock
-/// nothing was accepted before: then everything is new, and only grants have to be accepted.
+/// nothing was accepted before: then everything is new, and only grants and what the line has outside have
+/// to be accepted.
 pub fn changes(locked: Option<&Lock>, now: &Lock) -> Vec<Change> {
     let nothing = Lock::default();
     let before = locked.unwrap_or(&nothing);
@@ -97,6 +107,24 @@ pub fn changes(locked: Option<&Lock>, now: &Lock) -> Vec<Change> {
                     new: new.cloned(),
                 },
                 effect: Effect::Neutral,
+            });
+        }
+    }
+    let places: BTreeSet<&String> = before.outside.keys().chain(now.outside.keys()).collect();
+    for place in places {
+        let (old, new) = (before.outside.get(place), now.outside.get(place));
+        if old != new {
+            changes.push(Change {
+                station: None,
+                what: What::Outside {
+                    place: place.clone(),
+                    old: old.cloned(),
+                    new: new.cloned(),
+                },
+                effect: match new {
+                    Some(_) => Effect::Widens,
+                    None => Effect::Narrows,
+                },
             });
         }
     }
@@ -259,13 +287,19 @@ impl Change {
     /// The name by which it is accepted, such as `scan:digest` or
     /// `scan:http GET https://api.example.com/**`; none where nobody has to.
     pub fn name(&self) -> Option<String> {
-        let station = self.station.as_ref().filter(|_| self.needs_acceptance())?;
+        if !self.needs_acceptance() {
+            return None;
+        }
+        if let What::Outside { place, new, .. } = &self.what {
+            return Some(format!("{}:{}", escaped(place), escaped(new.as_ref()?)));
+        }
+        let station = self.station.as_ref()?;
         let name = match &self.what {
             What::Component { .. } => "digest".into(),
             What::Asset { guest, .. } => format!("asset {}", escaped(guest)),
             What::Need { need, .. } => format!("requires {}", escaped(&need.what)),
             What::Grant { new, .. } => new.clone()?,
-            What::Var { .. } | What::Use { .. } => return None,
+            What::Var { .. } | What::Use { .. } | What::Outside { .. } => return None,
         };
         Some(format!("{station}:{name}"))
     }
@@ -303,6 +337,21 @@ impl fmt::Display for Change {
                 (None, Some(new)) => write!(f, "the variable `{name}` is `{}`", escaped(new)),
                 (_, None) => write!(f, "the variable `{name}` goes into nothing any more"),
             },
+            What::Outside { place, old, new } => {
+                let place = escaped(place);
+                match (old, new) {
+                    (Some(old), Some(new)) => write!(
+                        f,
+                        "`{place}` is `{}`, accepted was `{}`",
+                        escaped(new),
+                        escaped(old)
+                    ),
+                    (None, Some(new)) => {
+                        write!(f, "`{place}` is `{}`, which is new", escaped(new))
+                    }
+                    (_, None) => write!(f, "`{place}` is gone"),
+                }
+            }
             What::Use { old, new } => write!(
                 f,
                 "`{station}` uses `{}`, accepted was `{}`",

@@ -47,6 +47,8 @@ struct File {
     _version: i64,
     #[serde(default)]
     vars: BTreeMap<String, String>,
+    #[serde(default)]
+    outside: BTreeMap<String, String>,
     stations: BTreeMap<Name, Station>,
 }
 
@@ -217,6 +219,7 @@ impl Lock {
         }
         Ok(Self {
             vars: file.vars,
+            outside: file.outside,
             stations,
         })
     }
@@ -228,6 +231,12 @@ impl Lock {
             text.push_str("\n[vars]\n");
             for (name, value) in &self.vars {
                 let _ = writeln!(text, "{name} = {}", inline(value));
+            }
+        }
+        if !self.outside.is_empty() {
+            text.push_str("\n[outside]\n");
+            for (place, what) in &self.outside {
+                let _ = writeln!(text, "{} = {}", inline(place), inline(what));
             }
         }
         if self.stations.is_empty() {

@@ -65,6 +65,7 @@ fn name(text: &str) -> Name {
 fn lock(pin: Pin) -> Lock {
     Lock {
         vars: [("rules".into(), "strict".into())].into(),
+        outside: [("sinks.out".into(), "folder out".into())].into(),
         stations: [(name("scan"), pin)].into(),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     escape::line as escaped,
     grant::Grants,
     line::{Line, Station},
-    lock::{Change, Effect, Lock, Pin, What, changes},
+    lock::{Change, Effect, Lock, Pin, What, changes, outside},
     name::Name,
 };
 use serde::{Deserialize, Serialize};
@@ -92,8 +92,10 @@ pub enum StationChange {
 /// A grant that would be another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantPlan {
-    /// Of which station.
-    pub station: Name,
+    /// Of which station; none where it is what the line has outside, whose text begins with its place:
+    /// `sinks.hook: webhook https://hooks.example.com/x`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub station: Option<Name>,
     /// As it is, where there is one for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
@@ -190,18 +192,24 @@ impl Plan {
         let grants = changes(Some(&pins(old, new)), &pins(new, old));
         let (mut widened, mut narrowed) = (Vec::new(), Vec::new());
         for change in &grants {
-            if let (What::Grant { old, new }, Some(station)) = (&change.what, &change.station) {
-                let list = match change.effect {
-                    Effect::Widens | Effect::Replaces => &mut widened,
-                    Effect::Narrows | Effect::Neutral => &mut narrowed,
-                };
-                list.push(GrantPlan {
-                    station: station.clone(),
-                    old: old.clone(),
-                    new: new.clone(),
-                    accept: change.name(),
-                });
-            }
+            let (old, new) = match &change.what {
+                What::Grant { old, new } => (old.clone(), new.clone()),
+                What::Outside { place, old, new } => {
+                    let placed = |text: &String| format!("{place}: {text}");
+                    (old.as_ref().map(placed), new.as_ref().map(placed))
+                }
+                _ => continue,
+            };
+            let list = match change.effect {
+                Effect::Widens | Effect::Replaces => &mut widened,
+                Effect::Narrows | Effect::Neutral => &mut narrowed,
+            };
+            list.push(GrantPlan {
+                station: change.station.clone(),
+                old,
+                new,
+                accept: change.name(),
+            });
         }
         let gone = |name: &&Name| !new.line.stations.contains_key(*name);
         let waiting = old.line.stations.keys().filter(gone).filter_map(|name| {
@@ -247,7 +255,7 @@ impl Plan {
     pub fn narrows(&self) -> BTreeSet<Name> {
         self.narrowed
             .iter()
-            .map(|grant| grant.station.clone())
+            .filter_map(|grant| grant.station.clone())
             .collect()
     }
 
@@ -380,6 +388,12 @@ fn pins(revision: &Revision, other: &Revision) -> Lock {
     };
     Lock {
         vars: BTreeMap::new(),
+        outside: outside(&revision.line, |path| {
+            match revision.folder == other.folder {
+                true => path.to_path_buf(),
+                false => revision.folder.join(path),
+            }
+        }),
         stations: revision.line.stations.iter().map(pin).collect(),
     }
 }
@@ -494,7 +508,11 @@ impl fmt::Display for Plan {
         }
         for (word, list) in [("wider", &self.widened), ("narrower", &self.narrowed)] {
             for grant in list {
-                write!(f, "\n  {word:<8} {}: {}", grant.station, Grant(grant))?;
+                write!(f, "\n  {word:<8} ")?;
+                if let Some(station) = &grant.station {
+                    write!(f, "{station}: ")?;
+                }
+                write!(f, "{}", Grant(grant))?;
             }
         }
         for plan in &self.waiting {

@@ -17,6 +17,8 @@ use std::{
     thread,
 };
 
+/// Results that are written together.
+pub(super) const AT_ONCE: usize = 64;
 /// Threads that write files. Each mostly waits for the disk, which makes what several wrote durable
 /// at once.
 const WRITERS: usize = 8;

@@ -13,8 +13,9 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Calls of one sink at the same time.
-const AT_ONCE: usize = 8;
+/// Calls of one sink at the same time, and results that are sent together: a sink that is stopped waits no
+/// longer than one call may take.
+pub(super) const AT_ONCE: usize = 8;
 
 /// Sends the results of these items: what came of each, in their order.
 pub(super) async fn give(

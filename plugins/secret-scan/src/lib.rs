@@ -131,7 +131,9 @@ fn refused(findings: &[Finding]) -> Stop {
         .iter()
         .take(3)
         .map(|finding| {
-            let Finding { rule, line, column, .. } = finding;
+            let Finding {
+                rule, line, column, ..
+            } = finding;
             format!("{rule} at {line}:{column}")
         })
         .collect();

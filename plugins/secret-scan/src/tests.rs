@@ -153,7 +153,10 @@ fn what_leaks_is_refused_where_the_line_says_so() {
     assert_eq!(refused, Stop::reject(place));
     let four = format!("{key}\n").repeat(4);
     let refused = run(Payload::of("text/plain", four)).unwrap_err();
-    assert!(format!("{refused:?}").contains("at 3:1, 1 more"), "{refused:?}");
+    assert!(
+        format!("{refused:?}").contains("at 3:1, 1 more"),
+        "{refused:?}"
+    );
     assert_eq!(run(change("src/x.rs", "let id = 7;")).unwrap().port, "pass");
 }
 

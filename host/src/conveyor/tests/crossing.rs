@@ -71,6 +71,7 @@ fn whatever_happens_all_comes_to_the_same() {
     const INPUTS: usize = 4;
     let mut seen = BTreeMap::<&str, usize>::new();
     for seed in 0..300u64 {
+        ROOM.set(None);
         let calm = Run::new(Memory::new(), nested(4, 64));
         let runner = chance(seed);
         assert_eq!(
@@ -87,6 +88,7 @@ fn whatever_happens_all_comes_to_the_same() {
         }
 
         let dice = |n: u64| hash(&[&seed.to_le_bytes(), &n.to_le_bytes()]);
+        tight(dice(4));
         let rough = Run::new(
             Memory::unruly(seed),
             nested(1 + dice(0) % 3, 1 + dice(1) % 3),
@@ -117,7 +119,8 @@ fn whatever_happens_all_comes_to_the_same() {
 /// Without a crash, each visit's outcome is asked for once.
 #[test]
 fn no_visit_is_run_twice() {
-    for seed in 0..50 {
+    for seed in 0..100 {
+        tight(seed);
         let run = Run::new(Memory::unruly(seed), nested(2, 2));
         let inner = chance(seed);
         let seen = Arc::new(Mutex::new(HashSet::new()));
@@ -146,10 +149,10 @@ fn no_visit_is_run_twice() {
             .cloned()
             .collect();
         for item in run.items() {
-            assert_eq!(
-                matches!(item.phase, Phase::Ended { .. } | Phase::Jammed { .. }),
-                ended.contains(&item.id)
-            );
+            let is_over = matches!(item.phase, Phase::Ended { .. } | Phase::Jammed { .. });
+            // What left memory for a while parted as well.
+            let exact = ROOM.get().is_none();
+            assert!(is_over == ended.contains(&item.id) || !is_over && !exact);
         }
         for (name, counts) in run.board.counts() {
             assert_eq!(
@@ -227,6 +230,7 @@ use = "x"
 next = "done"
 "#;
     for seed in 0..50 {
+        tight(seed);
         // `b` and `c` lead to each other as well: that loop needs a bound, too.
         let text = text.replace("[stations.b]\n", "[stations.b]\nvisits = 9\n");
         let text = text.replace("other = \"a\" }", "other = \"a\", exhausted = \"out\" }");
@@ -257,7 +261,8 @@ next = "done"
 #[test]
 fn joins_that_wait_for_a_time() {
     for (missing, expected) in [("pass", "Done"), ("jam", "split 1 1 the time")] {
-        for seed in 0..30 {
+        for seed in 0..60 {
+            tight(seed);
             let text = format!(
                 "line = 'l'\nentry = 'split'\n[stations.split]\nuse = 'x'\nnext = {{ pass = 'work', other = 'slow' }}\n\
                  [stations.work]\nuse = 'x'\nnext = 'join'\n[stations.slow]\nuse = 'x'\nnext = 'join'\n\
@@ -291,7 +296,8 @@ fn joins_that_need_not_wait() {
     let text = "line = 'l'\nentry = 'split'\n[stations.split]\nuse = 'x'\nnext = 'join'\n\
          [stations.join]\nuse = 'x'\nworkers = 1\nretry = { attempts = 4, backoff = '10ms..40ms' }\n\
          join = { of = 'split', after = '60ms' }\nnext = 'done'\n";
-    for seed in 0..20 {
+    for seed in 0..40 {
+        tight(seed);
         let run = Run::new(Memory::unruly(seed), line(text));
         let runner = Script::new(|visit| match visit.station.as_str() {
             "split" => passed(visit, &["pass", "pass"]),
@@ -328,6 +334,7 @@ fn late_children_neither_stop_nor_repeat_anything() {
             });
         for seed in 0..150u64 {
             let dice = |n: u64| hash(&[&seed.to_le_bytes(), &n.to_le_bytes()]);
+            tight(dice(4));
             let text = text.replace("WORKERS", &(1 + dice(0) % 3).to_string());
             let run = Run::new(Memory::unruly(seed), line(&text.replace("QUEUE", "4")));
             for crash in 0..2 {

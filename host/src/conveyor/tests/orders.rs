@@ -58,7 +58,8 @@ fn driven<F: Future<Output = ()>>(
     let (handle, orders) = Handle::new();
     let (_drain, drained) = watch::channel(false);
     runtime.block_on(async move {
-        let running = tokio::spawn(conveyor.run(mpsc::channel(1).1, orders, drained));
+        let running =
+            tokio::spawn(conveyor.run_within(room(), mpsc::channel(1).1, orders, drained));
         give(handle, board).await;
         running.await.expect("no panics").expect("it runs")
     })
@@ -148,7 +149,8 @@ fn what_is_urgent_goes_first() {
 #[test]
 fn a_retool_loses_nobody_and_each_attempt_ends_as_it_began() {
     for (percent, moved) in [(None, 1u64), (Some(50), 0)] {
-        for seed in 0..20 {
+        for seed in 0..40 {
+            tight(seed);
             let journal = Arc::new(Memory::unruly(seed));
             let first = revised(1, TWO);
             let second = revised(2, OTHER);
@@ -231,7 +233,8 @@ impl Runner for Hangs {
 
 #[test]
 fn a_cancellation_takes_the_whole_tree_also_what_is_under_way() {
-    for seed in 0..20 {
+    for seed in 0..40 {
+        tight(seed / 2);
         let journal = Arc::new(Memory::unruly(seed));
         let ending = driven(
             &journal,

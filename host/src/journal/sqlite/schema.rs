@@ -89,8 +89,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX items_began ON items (line, began) WHERE began IS NOT NULL;
     ALTER TABLE items ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE items ADD COLUMN due INTEGER;
-    CREATE INDEX items_waiting ON items (line, station, priority, id) WHERE phase = 'waiting';
-    CREATE INDEX items_due ON items (line, due) WHERE due IS NOT NULL;
+    CREATE INDEX items_waiting ON items (line, station, priority, due, id) WHERE phase = 'waiting';
+    CREATE INDEX items_due ON items (line, phase, due, id) WHERE due IS NOT NULL;
     CREATE INDEX items_phase ON items (line, phase, station);
     ",
     // 4: what sinks are owed; inputs that are known and gone
