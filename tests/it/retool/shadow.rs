@@ -33,7 +33,8 @@ fn what_comes_out_differently_has_to_be_accepted() {
         let traps = LINE.replacen("@stamp", "@traps", 1);
 
         let mut all = Vec::new();
-        for (text, visits) in [(&more, 9), (&other, 3), (&traps, 2)] {
+        // Of a trap the texts are another with every tool chain.
+        for (text, visits, whole) in [(&more, 9, true), (&other, 3, true), (&traps, 2, false)] {
             factory.ground.line(text);
             let wanted = PlanFor {
                 shadow: Some(visits),
@@ -49,7 +50,7 @@ fn what_comes_out_differently_has_to_be_accepted() {
             let lines = text.lines().filter(|line| !line.contains("component"));
             all.extend(lines.skip(1).map(ToOwned::to_owned));
             let visits = plan.shadow.iter().flatten().flat_map(|it| &it.visits);
-            for visit in visits.take(1) {
+            for visit in visits.take(usize::from(whole)) {
                 for difference in &visit.differences {
                     all.push(format!(
                         "{}: {:?} -> {:?}",
