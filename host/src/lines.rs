@@ -309,7 +309,9 @@ impl Lines {
     }
 
     fn attendant(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.attendant.lock().unwrap_or_else(PoisonError::into_inner)
+        self.attendant
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<Name, Running>> {

@@ -390,7 +390,9 @@ fn the_unit_in_the_document_starts_a_daemon() {
     });
     let unit = unit.expect("a unit");
     let value = |key: &str| {
-        let line = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let line = unit
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         line.unwrap_or_else(|| panic!("no `{key}`"))
     };
     let mut words = value("ExecStart").split(' ');

@@ -254,7 +254,10 @@ fn stations_are_paused_and_items_run_again_or_cancelled() {
         assert_eq!(came.code, Some(1), "{wrong:?}: {came:?}");
         assert!(came.stderr.starts_with("error: "), "{wrong:?}: {came:?}");
     }
-    assert!(!ground.path("gone").exists(), "looking makes no state folder");
+    assert!(
+        !ground.path("gone").exists(),
+        "looking makes no state folder"
+    );
 }
 
 /// What is listed of the item that waits, its id as it is.

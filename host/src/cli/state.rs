@@ -66,8 +66,9 @@ impl StateArg {
 pub(super) fn alone(folder: &Path) -> anyhow::Result<State> {
     State::view(folder)?;
     State::open(folder).map_err(|error| match error {
-        JournalError::InUse(_) => anyhow::Error::from(error)
-            .context("this needs the state folder for itself"),
+        JournalError::InUse(_) => {
+            anyhow::Error::from(error).context("this needs the state folder for itself")
+        }
         other => other.into(),
     })
 }
