@@ -88,9 +88,29 @@ next = "done"
         let came = self.ground.andon(&all);
         assert_eq!(came.code, Some(0), "{what}: {}", came.whole());
         let said: Value = serde_json::from_str(&came.stdout).expect("JSON");
-        said["revision"]
-            .as_u64()
-            .unwrap_or_else(|| panic!("{what}: {said}"))
+        let revision = said["revision"].as_u64();
+        let revision = revision.unwrap_or_else(|| panic!("{what}: {said}"));
+        if !arguments.contains(&"--ramp") {
+            self.runs_by(revision);
+        }
+        revision
+    }
+
+    /// Waits until the line runs by a revision: stations that go are emptied first.
+    fn runs_by(&self, revision: u64) {
+        let start = Instant::now();
+        let journal = self.journal();
+        loop {
+            let lines = journal.lines().expect("it lists");
+            if lines[0].current == revision && lines[0].ramp.is_none() {
+                return;
+            }
+            assert!(
+                start.elapsed() < BOUND,
+                "it never runs by revision {revision}: {lines:?}"
+            );
+            thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     /// Every way in which a line can be another, one after the other; how many retools that were.

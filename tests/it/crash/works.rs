@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
     sync::OnceLock,
@@ -253,7 +254,8 @@ next = "done"
                 let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
                 kill_process(pid.expect("a process"), Signal::TERM).expect("it can be told");
                 let status = child.wait().expect("it ends");
-                match status.success() {
+                // Told before it listens for that, it ends by the signal.
+                match status.success() || status.signal() == Some(Signal::TERM.as_raw()) {
                     true => Came::Done,
                     false => self.died(status, kill),
                 }
