@@ -17,6 +17,7 @@ use andon::{
 };
 use anyhow::Context as _;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -69,6 +70,16 @@ pub(super) struct Loaded {
     pub(super) preparing: Duration,
     /// The largest component, compiled, in bytes.
     pub(super) largest: u64,
+}
+
+/// What it takes to begin before items that wait.
+pub(super) struct Started {
+    /// Until the line carries out orders.
+    pub(super) start: Duration,
+    /// Until the first of them has ended.
+    pub(super) first: Duration,
+    /// By how many bytes more the process resides in memory when the first has ended than before.
+    pub(super) grown: u64,
 }
 
 struct Stores {
@@ -250,7 +261,7 @@ impl Hall {
             attempt: 1,
             started: wall_clock(),
             seed: [7; 32],
-            inputs: vec![input(0).payload],
+            inputs: vec![input(0).taking.payload],
             workspace: None,
             joined: Vec::new(),
             deadline: None,
@@ -326,6 +337,51 @@ impl Hall {
         })
     }
 
+    /// Begins on a state folder in which so many items wait at the entry.
+    pub(super) fn start_before(&self, items: usize) -> anyhow::Result<Started> {
+        let stores = stores(&self.place, Store::Sqlite)?;
+        let runtime = runtime(ground::threads())?;
+        let inside = runtime.enter();
+        let runner = self.worker(&stores, Worker::Shared)?;
+        drop(inside);
+        runtime.block_on(async {
+            // At rest there is room for everybody, and nothing starts.
+            let (ended, _) = mpsc::unbounded_channel();
+            let (handle, orders) = Handle::new();
+            let (_drain, drained) = watch::channel(true);
+            let conveyor = self.conveyor(&stores, runner.clone(), ended);
+            let resting = tokio::spawn(conveyor.run(mpsc::channel(1).1, orders, drained));
+            let submitted = (0..items).map(|n| handle.submit(input(n)));
+            let mut submitted = futures::stream::iter(submitted).buffer_unordered(256);
+            while let Some(taken) = submitted.next().await {
+                taken?;
+            }
+            drop(submitted);
+            drop(handle);
+            resting.await??;
+
+            let (ended, mut ends) = mpsc::unbounded_channel();
+            let (handle, orders) = Handle::new();
+            let (drain, drained) = watch::channel(false);
+            let before = resident()?;
+            let started = Instant::now();
+            let conveyor = self.conveyor(&stores, runner, ended);
+            let running = tokio::spawn(conveyor.run(mpsc::channel(1).1, orders, drained));
+            handle.pause(self.line.entry.clone(), false).await?;
+            let start = started.elapsed();
+            ends.recv().await.context("the conveyor runs")?;
+            let first = started.elapsed();
+            let grown = resident()?.saturating_sub(before);
+            drain.send_replace(true);
+            running.await??;
+            Ok(Started {
+                start,
+                first,
+                grown,
+            })
+        })
+    }
+
     /// Takes one input after the other, each when the one before has ended: how long each took.
     pub(super) fn one_by_one(
         &self,
@@ -386,6 +442,16 @@ fn input(n: usize) -> Input {
         ),
         blobs: Vec::new(),
     }
+}
+
+/// How much of this process resides in memory, in bytes.
+fn resident() -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = status
+        .split(' ')
+        .nth(1)
+        .context("`statm` has two numbers")?;
+    Ok(pages.parse::<u64>()? * rustix::param::page_size() as u64)
 }
 
 /// Processor time of this process so far.

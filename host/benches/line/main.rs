@@ -25,6 +25,7 @@ const PARTS: &[(&str, Part)] = &[
     ("process", process),
     ("start", start),
     ("load", load),
+    ("waiting", waiting),
 ];
 
 /// How much is run.
@@ -304,6 +305,28 @@ fn runners(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
         "20 ms",
     );
     println!("  {words}");
+    Ok(())
+}
+
+/// The start of a line before which many items wait, and what it keeps of them in memory.
+fn waiting(table: &mut Table, _: &Sizes) -> anyhow::Result<()> {
+    let ground = Ground::three("pass-on")?;
+    let hall = Hall::new(&ground)?;
+    for items in [1_000, 100_000] {
+        let started = hall.start_before(items)?;
+        let what = format!("{items} items wait: ");
+        table.row(&format!("{what}start"), millis(started.start), "1 s");
+        table.row(
+            &format!("{what}until the first has ended"),
+            millis(started.first),
+            "",
+        );
+        table.row(
+            &format!("{what}memory more than before"),
+            mib(started.grown),
+            "flat",
+        );
+    }
     Ok(())
 }
 
