@@ -607,7 +607,10 @@ impl World<'_> {
             self.settle()?;
             self.look()?;
         }
-        if self.history.seed % 3 == 0 {
+        // a line that has inputs which it has no room for does not end
+        let offered = |process: &Process| process.inputs.capacity() < process.inputs.max_capacity();
+        let offered = self.process.as_ref().is_some_and(offered);
+        if self.history.seed % 3 == 0 && !offered {
             self.close()?;
             self.start(false)?;
         }
