@@ -10,8 +10,8 @@ use andon::{
     effect::{Effect, VisitKey},
     item::{ItemId, Message, PhaseKind, Record, Seq, Summary},
     journal::{
-        Append, Delivery, Filter, Journal, JournalError, LineState, Listed, Retired, RetoolRecord,
-        Rewritten, Upkeep,
+        Append, Awaited, Delivery, Filter, Journal, JournalError, LineState, Listed, Queue,
+        Retired, RetoolRecord, Rewritten, Ripe, Standing, Standpoint, Upkeep,
         audit::{AuditFilter, Chain, Flaw, Kept, Verified},
     },
     name::Name,
@@ -23,7 +23,7 @@ use futures::{
     stream::FuturesOrdered,
 };
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
@@ -355,6 +355,32 @@ impl State {
     }
 }
 
+impl Standing for Disk {
+    fn waiting(&self, queue: &Queue, ripe: Ripe, most: usize) -> Result<Awaited, JournalError> {
+        self.inner().waiting(queue, ripe, most)
+    }
+
+    fn due(
+        &self,
+        line: &Name,
+        phase: PhaseKind,
+        until: Millis,
+        most: usize,
+    ) -> Result<Awaited, JournalError> {
+        self.inner().due(line, phase, until, most)
+    }
+
+    fn standing(
+        &self,
+        line: &Name,
+        phase: PhaseKind,
+        after: Option<&Standpoint>,
+        most: usize,
+    ) -> Result<Vec<(Standpoint, ItemId)>, JournalError> {
+        self.inner().standing(line, phase, after, most)
+    }
+}
+
 impl Journal for Disk {
     fn load(&self, item: &ItemId) -> Result<Vec<Record>, JournalError> {
         self.inner().load(item)
@@ -395,6 +421,14 @@ impl Journal for Disk {
 
     fn counts(&self, line: &Name) -> Result<Vec<(PhaseKind, Option<Name>, u64)>, JournalError> {
         self.inner().counts(line)
+    }
+
+    fn any(&self, filter: &Filter) -> Result<bool, JournalError> {
+        self.inner().any(filter)
+    }
+
+    fn begun(&self, line: &Name) -> Result<BTreeSet<u64>, JournalError> {
+        self.inner().begun(line)
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
