@@ -357,6 +357,7 @@ impl State {
 
 impl Standing for Disk {
     fn waiting(&self, queue: &Queue, ripe: Ripe, most: usize) -> Result<Awaited, JournalError> {
+        locked(&self.model).saw("a reading of a queue");
         self.inner().waiting(queue, ripe, most)
     }
 
@@ -367,6 +368,7 @@ impl Standing for Disk {
         until: Millis,
         most: usize,
     ) -> Result<Awaited, JournalError> {
+        locked(&self.model).saw("a reading of times");
         self.inner().due(line, phase, until, most)
     }
 
@@ -377,6 +379,8 @@ impl Standing for Disk {
         after: Option<&Standpoint>,
         most: usize,
     ) -> Result<Vec<(Standpoint, ItemId)>, JournalError> {
+        // a page of a search, after which there is another
+        locked(&self.model).moved += 1;
         self.inner().standing(line, phase, after, most)
     }
 }

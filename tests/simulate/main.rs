@@ -35,11 +35,13 @@ const HISTORIES: u64 = 10_000;
 const BOTH: u64 = 33;
 
 /// What has to happen in so many histories, beside every kind of record.
-const HAPPENINGS: [&str; 21] = [
+const HAPPENINGS: [&str; 23] = [
     "a crash",
     "a drain",
     "a full disk",
     "a pause",
+    "a reading of a queue",
+    "a reading of times",
     "a refusal",
     "a retool",
     "a retool that cannot be",

@@ -241,7 +241,9 @@ impl World<'_> {
         };
         (self.begun, self.ending) = (false, false);
         self.process = Some(Process {
-            running: conveyor.run(taken, given, drained).boxed(),
+            running: conveyor
+                .run_within(self.history.room(), taken, given, drained)
+                .boxed(),
             runner,
             inputs,
             orders,

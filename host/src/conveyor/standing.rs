@@ -349,7 +349,12 @@ impl Running {
             self.delayed.remove(&id);
             self.shelf.listed.insert(id);
         }
-        (self.belts).filled(&queue.station, priority, more, found.next);
+        let passed_over = (self.belts).filled(&queue.station, priority, more, found.next);
+        for id in passed_over {
+            if self.shelf.listed.remove(&id) {
+                self.leave(&id);
+            }
+        }
         Ok(())
     }
 
