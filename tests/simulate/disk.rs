@@ -18,10 +18,7 @@ use andon::{
     visit::Millis,
 };
 use bytes::Bytes;
-use futures::{
-    FutureExt, StreamExt, channel::oneshot, executor::block_on, future::BoxFuture,
-    stream::FuturesOrdered,
-};
+use futures::{FutureExt, channel::oneshot, executor::block_on, future::BoxFuture};
 use std::{
     collections::{BTreeSet, VecDeque},
     path::Path,
@@ -40,6 +37,12 @@ pub(crate) enum Fault {
     Mute,
     /// Does not apply some appends, and says that it did.
     Forgetful,
+    /// Does not find some of those who wait in a queue.
+    Blind,
+    /// Does not find those whose time has come.
+    Timeless,
+    /// Does not find those whose children may have lost their messages.
+    Aloof,
     /// Not of the disk: orders to pause are not passed on.
     Deaf,
     /// Not of the disk: retools are not passed on.
@@ -47,11 +50,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Hasty,
         Self::Talkative,
         Self::Mute,
         Self::Forgetful,
+        Self::Blind,
+        Self::Timeless,
+        Self::Aloof,
         Self::Deaf,
         Self::Lagging,
     ];
@@ -320,10 +326,12 @@ impl Disk {
     }
 }
 
-/// Carries out what was on its way, together: how it ends is waited for by whoever calls.
+/// Carries out what was on its way, one after the other: how many a store would write together depends on
+/// its speed. Nobody hears how it ends.
 pub(crate) fn carry_out_all(journal: &dyn Journal, works: Vec<Work>) {
-    let mut all: FuturesOrdered<_> = works.into_iter().map(|work| work(journal)).collect();
-    block_on(async { while all.next().await.is_some() {} });
+    for work in works {
+        let _ = block_on(work(journal));
+    }
 }
 
 impl State {
@@ -358,7 +366,12 @@ impl State {
 impl Standing for Disk {
     fn waiting(&self, queue: &Queue, ripe: Ripe, most: usize) -> Result<Awaited, JournalError> {
         locked(&self.model).saw("a reading of a queue");
-        self.inner().waiting(queue, ripe, most)
+        let mut found = self.inner().waiting(queue, ripe, most)?;
+        let mut state = self.state();
+        if state.fault == Some(Fault::Blind) && state.dice.chance(20) {
+            found.items.pop();
+        }
+        Ok(found)
     }
 
     fn due(
@@ -369,7 +382,10 @@ impl Standing for Disk {
         most: usize,
     ) -> Result<Awaited, JournalError> {
         locked(&self.model).saw("a reading of times");
-        self.inner().due(line, phase, until, most)
+        match self.state().fault {
+            Some(Fault::Timeless) => Ok(Awaited::default()),
+            _ => self.inner().due(line, phase, until, most),
+        }
     }
 
     fn standing(
@@ -381,7 +397,10 @@ impl Standing for Disk {
     ) -> Result<Vec<(Standpoint, ItemId)>, JournalError> {
         // a page of a search, after which there is another
         locked(&self.model).moved += 1;
-        self.inner().standing(line, phase, after, most)
+        match self.state().fault {
+            Some(Fault::Aloof) => Ok(Vec::new()),
+            _ => self.inner().standing(line, phase, after, most),
+        }
     }
 }
 

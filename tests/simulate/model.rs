@@ -122,9 +122,14 @@ impl Model {
     /// What a record needs of others than its item.
     fn may(&self, id: &ItemId, record: &Record) -> Result<(), String> {
         match record {
-            Record::Taken { .. } => {
+            Record::Taken { to, .. } => {
                 let Some((parent, n)) = id.parent() else {
-                    return Ok(());
+                    return match to {
+                        Destination::Station(to) if !self.at_rest && self.is_full(to) => {
+                            Err(format!("it is taken, and `{to}` is full"))
+                        }
+                        _ => Ok(()),
+                    };
                 };
                 let parent = self.items.get(&parent).ok_or("its parent does not exist")?;
                 if !parent.out.contains(&n) {
@@ -210,6 +215,9 @@ impl Model {
                 ));
             }
         }
+        if let Some(full) = self.full_behind(station).filter(|_| self.open(station)) {
+            return Err(format!("it starts at `{station}`, and `{full}` is full"));
+        }
         let before = self.items.iter().find(|(_, other)| {
             other.station.as_ref() == Some(station)
                 && other.at == (At::Waits { not_before: None })
@@ -239,6 +247,47 @@ impl Model {
             ));
         }
         Ok(())
+    }
+
+    /// How many wait before a station.
+    fn waiting(&self, station: &Name) -> usize {
+        let waits = |known: &&Known| {
+            matches!(known.at, At::Waits { .. }) && known.station.as_ref() == Some(station)
+        };
+        self.items.values().filter(waits).count()
+    }
+
+    fn is_full(&self, station: &Name) -> bool {
+        self.waiting(station) >= self.most(station, |it| it.queue) as usize
+    }
+
+    /// A station right behind this one that takes no more, unless they are in one loop.
+    fn full_behind(&self, station: &Name) -> Option<Name> {
+        let lines = |change: &Change| {
+            let ramp = change.ramp.as_ref().map(|ramp| &ramp.to);
+            let all = [&change.current].into_iter().chain(ramp);
+            let stations = all.filter_map(|revised| revised.line.stations.get(station));
+            let names = stations.flat_map(|it| it.downstream().cloned());
+            names.collect::<BTreeSet<Name>>()
+        };
+        let all = self.runs.iter().map(lines);
+        let behind = all.reduce(|one, other| &one & &other).unwrap_or_default();
+        let mut full = behind.into_iter().filter(|it| self.is_full(it));
+        full.find(|it| !self.behind(it).contains(station))
+    }
+
+    /// A station and all that any revision leads to from there.
+    fn behind(&self, station: &Name) -> BTreeSet<Name> {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![station.clone()];
+        while let Some(at) = open.pop() {
+            if seen.insert(at.clone()) {
+                let stations = self.revisions.values();
+                let stations = stations.filter_map(|revised| revised.line.stations.get(&at));
+                open.extend(stations.flat_map(|it| it.downstream()).cloned());
+            }
+        }
+        seen
     }
 
     /// No attempt is made on two revisions.
@@ -502,25 +551,7 @@ impl Model {
     /// Whether a station that is paused keeps items from starting here: this one, or one behind it before
     /// which some wait.
     pub(crate) fn kept_back(&self, station: &Name) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut open = vec![station.clone()];
-        while let Some(at) = open.pop() {
-            if self.paused.contains(&at) {
-                let waits = |known: &Known| {
-                    matches!(known.at, At::Waits { .. }) && known.station.as_ref() == Some(&at)
-                };
-                if self.items.values().any(waits) {
-                    return true;
-                }
-            }
-            if !seen.insert(at.clone()) {
-                continue;
-            }
-            for revised in self.revisions.values() {
-                let station = revised.line.stations.get(&at);
-                open.extend(station.iter().flat_map(|it| it.downstream()).cloned());
-            }
-        }
-        false
+        let held_up = |at: &Name| self.paused.contains(at) && self.waiting(at) > 0;
+        self.behind(station).iter().any(held_up)
     }
 }

@@ -52,6 +52,13 @@ impl Revisions {
         }
     }
 
+    /// Where inputs begin, by each revision that new ones may go by.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Name> {
+        let ramp = self.change.ramp.as_ref().map(|ramp| &ramp.to);
+        let all = [&self.change.current].into_iter().chain(ramp);
+        all.map(|revised| &revised.line.entry)
+    }
+
     /// What decides about an item as it is.
     pub(super) fn of(&self, item: &Item) -> &Arc<Revised> {
         begun(item)
