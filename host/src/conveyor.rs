@@ -393,7 +393,7 @@ impl Running {
 
     /// How many inputs can be taken, whichever revision each of them goes by.
     fn room_for_inputs(&self) -> usize {
-        let rooms = (self.revisions.entries()).map(|entry| self.belts.room(entry));
+        let rooms = (self.revisions.lines()).map(|line| self.belts.room(&line.entry));
         rooms.min().unwrap_or_default()
     }
 

@@ -11,7 +11,7 @@ use andon::{
     item::{ItemId, Message, PhaseKind, Record, Seq, Summary},
     journal::{
         Append, Awaited, Delivery, Filter, Journal, JournalError, LineState, Listed, Queue,
-        Retired, RetoolRecord, Rewritten, Ripe, Standing, Standpoint, Upkeep,
+        Retired, RetoolRecord, Rewritten, Standing, Standpoint, Upkeep,
         audit::{AuditFilter, Chain, Flaw, Kept, Verified},
     },
     name::Name,
@@ -364,9 +364,9 @@ impl State {
 }
 
 impl Standing for Disk {
-    fn waiting(&self, queue: &Queue, ripe: Ripe, most: usize) -> Result<Awaited, JournalError> {
+    fn waiting(&self, queue: &Queue, until: Millis, most: usize) -> Result<Awaited, JournalError> {
         locked(&self.model).saw("a reading of a queue");
-        let mut found = self.inner().waiting(queue, ripe, most)?;
+        let mut found = self.inner().waiting(queue, until, most)?;
         let mut state = self.state();
         if state.fault == Some(Fault::Blind) && state.dice.chance(20) {
             found.items.pop();

@@ -62,7 +62,7 @@ const HAPPENINGS: [&str; 23] = [
 ];
 
 /// What was found once, and is mended.
-const MENDED: [&str; 4] = [
+const MENDED: [&str; 8] = [
     // the clock was set back while a hold that was due was read back
     "717 -a -c -e -f -x -y -d -b i4.1.311 r61539.14 r22766.14 r39370.12 t45 r52672.7 r23351.1 \
      r56322.12 r33166.5 t191 r35174.10 b1910",
@@ -73,6 +73,14 @@ const MENDED: [&str; 4] = [
      r12936.8",
     // a ramp that begins at another station took inputs without end
     "986 -d -e -f -x -y o0 i1.1 o2 o3 r59670.1 r42312.4 r61079.2 k17 r65141.4 w7.94 o5",
+    // the line asked where its ramp works: there were visits without workers
+    "5053055 -d -f -x -y i0.2 o1 r10489.8 d r15762.10 r32777.7 w5.0 r39711.1 w4.78 r4228.1 k5",
+    // the clock was set back while those were read whose time had come
+    "1305 -d -e -f -x -y -a -c -b =3.0.2.1 i3.1 r65088.9 r42960.16 b35470",
+    // and while there was no time yet that anybody waited for
+    "2961 -e -f -x -y -a -d o0 r24302.3 r37760.1 d r19853.3 b35862 r11070.3",
+    // a ramp has no station where the line asks: nobody could answer
+    "3332 -d -e -f -x -y i106.0 w1.37",
 ];
 
 /// Within so many seeds every fault that is made on purpose has to be found.

@@ -44,6 +44,13 @@ pub(crate) struct Model {
     /// What was taken from the line with all that was split from it, for sure.
     pub(crate) cancelled: BTreeSet<ItemId>,
     pub(crate) now: Millis,
+    /// How far time has come, whatever was made of the clock.
+    pub(crate) steady: Millis,
+    /// What the clock showed when the conveyor last looked at it, and how far time had come.
+    looked: (Millis, Millis),
+    /// When the next attempts were to begin by that, as this process knows; and how much later is no wonder.
+    ripe: HashMap<ItemId, Millis>,
+    slack: Millis,
     /// The clock was set back in this process: times before the next attempt are shorter then.
     pub(crate) jumped_back: bool,
 }
@@ -112,8 +119,13 @@ impl Model {
                 Some(known) => known.add(record, self.now, cleared)?,
             }
             cleared |= matches!(record, Record::Cleared { .. });
-            if let Record::Started { .. } = record {
-                self.begins(id)?;
+            match record {
+                Record::Started { .. } => self.begins(id)?,
+                Record::Failed { again, .. } => {
+                    let ripe = self.steady + again.saturating_sub(self.now);
+                    self.ripe.insert(id.clone(), ripe);
+                }
+                _ => {}
             }
         }
         self.items[id].agrees(&append.summary)
@@ -247,6 +259,61 @@ impl Model {
             ));
         }
         Ok(())
+    }
+
+    /// A process begins: it knows of times only what is written.
+    pub(crate) fn began(&mut self, now: Millis) {
+        (self.now, self.jumped_back, self.slack) = (now, false, 0);
+        let steady = self.steady;
+        self.looked = (now, steady);
+        let waiting = self.items.iter().filter_map(|(id, known)| match known.at {
+            At::Waits {
+                not_before: Some(at),
+            } => Some((id.clone(), steady + at.saturating_sub(now))),
+            _ => None,
+        });
+        self.ripe = waiting.collect();
+    }
+
+    /// The conveyor looks at the clock.
+    pub(crate) fn looked(&mut self, now: Millis) {
+        let (before, steady) = std::mem::replace(&mut self.looked, (now, self.steady));
+        let passed = self.steady - steady;
+        let set_back = (before + passed).saturating_sub(now);
+        if set_back > 0 {
+            // what passed since is not seen; and by less than a second a clock is only put right
+            let is_followed = before.saturating_sub(now) >= 1000;
+            self.slack += if is_followed { passed } else { set_back };
+        }
+    }
+
+    /// Nothing moves any more at this time: whether somebody waits longer for it than if the clock had not
+    /// been set back.
+    pub(crate) fn waits_too_long(&self) -> Result<(), String> {
+        for (id, known) in &self.items {
+            if let (At::Waits { not_before }, Some(ripe), Some(station)) =
+                (&known.at, self.ripe.get(id), &known.station)
+                && not_before.is_some_and(|at| at > self.now)
+                && self.steady > ripe + self.slack
+                && !self.at_rest
+                && !self.kept_back(station)
+            {
+                let late = self.steady - ripe;
+                return Err(format!("item `{id}` waits {late} ms too long: {known:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the station at which the line asks is gone, and there is another one to go to.
+    fn is_gone(&self, id: &ItemId, known: &Known) -> bool {
+        let (Some(station), [change]) = (&known.station, &*self.runs) else {
+            return false;
+        };
+        let ramp = change.ramp.as_ref().filter(|ramp| ramp.takes(id));
+        let stations = &ramp.map_or(&change.current, |ramp| &ramp.to).line.stations;
+        let to = change.moves.get(station);
+        !stations.contains_key(station) && to.is_some_and(|to| stations.contains_key(to))
     }
 
     /// How many wait before a station.
@@ -494,6 +561,9 @@ impl Model {
                     if !station.is_some_and(|station| self.kept_back(station)) {
                         return wrong("waits, and nothing keeps it".into());
                     }
+                }
+                At::Held { .. } if known.began.is_none() && self.is_gone(id, known) => {
+                    return wrong("is held where nobody asks any more".into());
                 }
                 At::Held { until: Some(until) } if !self.at_rest => {
                     return wrong(format!("is held past {until}"));

@@ -35,6 +35,9 @@ struct Window {
     reading: bool,
     /// When the first of those may begin that are not in it, as far as they wait for a time.
     later: Option<Millis>,
+    /// The clock was set back: until all are found that waited then, nobody waits for a time. By its time
+    /// it cannot be told who was set to wait by the clock of before.
+    hurries: bool,
 }
 
 impl Window {
@@ -109,7 +112,11 @@ impl Belts {
         let mut stations: BTreeMap<&Name, &Station> = BTreeMap::new();
         for line in running.iter().copied().chain(older.clone()) {
             for (name, station) in &line.stations {
-                stations.entry(name).or_insert(station);
+                let known = stations.entry(name).or_insert(station);
+                // Where one revision asks and another works, there have to be workers for that.
+                if known.ask.is_some() {
+                    *known = station;
+                }
             }
         }
         let names: Vec<&Name> = stations.keys().copied().collect();
@@ -301,6 +308,7 @@ impl Belts {
         let window = &mut self.belt(station).windows[priority as usize];
         window.reading = false;
         window.more |= more;
+        window.hurries &= window.more;
         window.later = sooner(window.later, next);
         let behind = std::mem::take(&mut window.behind);
         if window.more {
@@ -310,11 +318,19 @@ impl Belts {
         Vec::new()
     }
 
-    /// The clock was set back: whoever waits for a time in the journal only is looked for at once.
+    /// The clock was set back: whoever waits for a time in the journal only is looked for at once, and so
+    /// is whose time had come and who was not found yet.
     pub(super) fn hurry(&mut self) {
         for window in self.belts.iter_mut().flat_map(|belt| &mut belt.windows) {
-            window.more |= window.later.take().is_some();
+            if window.later.take().is_some() || window.reading || window.more {
+                (window.more, window.hurries) = (true, true);
+            }
         }
+    }
+
+    /// Whether those of a window are to begin whose time has not come.
+    pub(super) fn hurries(&mut self, station: &Name, priority: Priority) -> bool {
+        self.belt(station).windows[priority as usize].hurries
     }
 
     /// When the next may begin that is only in the journal, at stations that start visits.

@@ -52,11 +52,11 @@ impl Revisions {
         }
     }
 
-    /// Where inputs begin, by each revision that new ones may go by.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Name> {
+    /// The lines that new attempts go by: the current one, and that of the ramp.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
         let ramp = self.change.ramp.as_ref().map(|ramp| &ramp.to);
         let all = [&self.change.current].into_iter().chain(ramp);
-        all.map(|revised| &revised.line.entry)
+        all.map(|revised| &revised.line)
     }
 
     /// What decides about an item as it is.
