@@ -263,7 +263,7 @@ impl Model {
 
     /// A process begins: it knows of times only what is written.
     pub(crate) fn began(&mut self, now: Millis) {
-        (self.now, self.jumped_back, self.slack) = (now, false, 0);
+        (self.now, self.slack) = (now, 0);
         let steady = self.steady;
         self.looked = (now, steady);
         let waiting = self.items.iter().filter_map(|(id, known)| match known.at {

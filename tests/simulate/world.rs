@@ -190,6 +190,7 @@ impl World<'_> {
         self.open.clear();
         let mut model = locked(&self.model);
         model.at_rest = self.at_rest;
+        model.jumped_back = false;
         let needed: BTreeSet<u64> = (model.items.values())
             .filter(|known| !known.has_ended())
             .filter_map(|known| known.began)
