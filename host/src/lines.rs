@@ -29,9 +29,11 @@ pub use error::LinesError;
 pub use fault::{Fault, FaultKind};
 pub use gates::grants_secrets;
 pub use state::{BodyError, State};
+pub use tidy::retention;
 
 use crate::{
     conveyor::{Board, Handle, Input, Notice, wall_clock},
+    disk,
     journal::LineState,
     line::Worker,
     name::Name,
@@ -166,6 +168,7 @@ impl Lines {
     /// # Errors
     /// When another process uses it, or the journal cannot be opened.
     pub fn open(settings: LinesSettings) -> Result<Arc<Self>, LinesError> {
+        disk::outlive_bounds().map_err(LinesError::Signals)?;
         let (ends, ended) = mpsc::unbounded_channel();
         let (tell, full) = mpsc::unbounded_channel();
         let lines = Self::new(settings, false, ends, Room::new(tell))?;

@@ -254,6 +254,8 @@ fn stations_are_paused_and_items_run_again_or_cancelled() {
         &["cancel", "gone"],
         &["submit", "gone", "a.txt"],
         &["submit", "l", "a.txt", "--deadline", "soon"],
+        &["submit", "l", "a.txt", "--again", "--deadline", "2001-01-31T09:05:00Z"],
+        &["rerun", item, "--from", "s", "--deadline", "2001-01-31T09:05:00Z"],
         &["answer", item, "yes"],
         &["answer", item],
         &["status", "gone"],
@@ -328,6 +330,61 @@ fn callers_over_tcp_need_a_token() {
     ] {
         assert_eq!(ground.andon(wrong).code, Some(1), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_full_line_is_waited_for() {
+    let ground = Ground::new();
+    ground.line(&format!("{LINE}queue = 1\n"));
+    for n in 0..9 {
+        ground.write(&format!("in/{n}.txt"), format!("{n}\n"));
+    }
+    let daemon = Daemon::start(&ground, &[".", "--listen", "127.0.0.1:0"]);
+    ground.andon(&["submit", "l", "in/0.txt"]).well();
+    ground.andon(&["pause", "s"]).well();
+    let token = ground.andon(&["token", "add", "bot", "--role", "operator"]);
+    let bearer = format!("authorization: Bearer {}\r\n", token.well().trim());
+    let submit = || daemon.ask("POST /v1/lines/l/items", &bearer, "x").0;
+    let taken = std::iter::repeat_with(submit).take_while(|status| *status != 429);
+    let taken = taken.inspect(|status| assert_eq!(*status, 201)).count();
+    let mut waits = ground.spawn(&["submit", "l", "in"]);
+    // The one that is known has its answer; for the next there is no room.
+    let mut said = BufReader::new(waits.stdout.as_mut().expect("piped"));
+    said.read_line(&mut String::new()).expect("it prints");
+    ground.andon(&["resume", "s"]).well();
+    let waited = waits.wait_with_output().expect("it ends");
+    assert!(waited.status.success(), "{:?}", ground.came(waited));
+    until(&ground, &["items", "--phase", "done", "--json"], |came| {
+        came.stdout.lines().count() == 9 + taken
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn status_is_watched_on_a_terminal() {
+    let ground = Ground::new();
+    ground.line(LINE);
+    let daemon = Daemon::start(&ground, &["."]);
+    let watch = format!("'{}' status --watch", env!("CARGO_BIN_EXE_andon"));
+    // A terminal for the command to draw on.
+    let mut watches = Command::new("script")
+        .args(["--quiet", "--return", "--command", &watch, "/dev/null"])
+        .current_dir(ground.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut shown = BufReader::new(watches.stdout.take().expect("piped"));
+    let first = hears(&mut shown, "l  revision 1");
+    assert!(first.starts_with("\u{1b}[H\u{1b}[J"), "{first}");
+    hears(&mut shown, "l  revision 1");
+    // It ends with the daemon.
+    drop(daemon);
+    let mut rest = String::new();
+    shown.read_to_string(&mut rest).expect("text");
+    assert!(rest.contains("error: "), "{rest}");
+    assert!(!rest.contains("panicked"), "{rest}");
+    assert_eq!(watches.wait().expect("it ends").code(), Some(1));
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn table(items: &[Summary]) -> anyhow::Result<()> {
             print::line(&item.source)
         );
         if let Some(reason) = &item.reason {
-            row.push_str(&format!("  ({})", print::line(reason)));
+            row.push_str(&format!("  ({})", print::first(reason)));
         }
         print::text(&row)?;
     }

@@ -153,7 +153,7 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
         .map_or_else(String::new, |station| format!(" (last at `{station}`)"));
     print::text(&format!("phase    {}{at}", summary.phase))?;
     if let Some(reason) = &summary.reason {
-        print::text(&format!("reason   {}", print::line(reason)))?;
+        print::text(&format!("reason   {}", print::below(reason, "         ")))?;
     }
     if matches!(item.phase, Phase::Held { .. }) {
         print::text(&format!("carries  {}", item.carries()))?;

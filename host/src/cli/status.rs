@@ -51,7 +51,7 @@ impl Status {
             if !live || acting.daemon.is_none() {
                 return Ok(Done::Well);
             }
-            acting.wait(tokio::time::sleep(FRAME));
+            acting.wait(async { tokio::time::sleep(FRAME).await });
         }
     }
 }
@@ -61,11 +61,14 @@ type Column = (&'static str, fn(&StationStatus) -> String);
 
 const COLUMNS: &[Column] = &[
     ("WAITING", |s| s.waiting.to_string()),
-    ("WORKING", |s| format!("{}/{}", s.working, s.workers)),
+    ("WORKING", |s| match s.workers {
+        0 => "-".into(),
+        workers => format!("{}/{workers}", s.working),
+    }),
     ("HELD", |s| s.held.to_string()),
     ("JAMMED", |s| s.jammed.to_string()),
-    ("PASSED", |s| s.passed.to_string()),
-    ("FAILED", |s| s.failed.to_string()),
+    ("PASSED", |s| attempts(s, s.passed)),
+    ("FAILED", |s| attempts(s, s.failed)),
     ("RATE", |s| {
         s.rate.map_or("-".into(), |rate| format!("{rate:.1}/s"))
     }),
@@ -79,7 +82,7 @@ fn told(status: &Standing) -> String {
         Condition::Waiting { reason } => {
             format!(
                 "waiting until the journal can write again: {}\n\n",
-                print::line(reason)
+                print::below(reason, "  ")
             )
         }
         Condition::Draining => "draining\n\n".into(),
@@ -101,7 +104,7 @@ fn of_line(text: &mut String, line: &LineStatus) {
         let _ = write!(text, ", {} % by revision {}", ramp.percent, ramp.to);
     }
     if let Some(why) = &line.failed {
-        let _ = write!(text, ", stopped: {}", print::line(why));
+        let _ = write!(text, ", stopped: {}", print::first(why));
     }
     let items: Vec<String> = line
         .items
@@ -132,6 +135,14 @@ fn of_line(text: &mut String, line: &LineStatus) {
             }
         }
         text.push('\n');
+    }
+}
+
+/// A number of attempts, where there are any.
+fn attempts(station: &StationStatus, number: u64) -> String {
+    match station.workers {
+        0 => "-".into(),
+        _ => number.to_string(),
     }
 }
 
@@ -179,9 +190,18 @@ mod tests {
             p99_ms: Some(250.0),
             ..station.clone()
         };
+        let asks = StationStatus {
+            station: "ask".parse().expect("a name"),
+            held: 2,
+            jammed: 0,
+            workers: 0,
+            paused: None,
+            p99_ms: None,
+            ..paused.clone()
+        };
         let status = Standing {
             condition: Condition::Waiting {
-                reason: "the disk is full".into(),
+                reason: "the disk is full\n  hint: free some space".into(),
             },
             lines: vec![LineStatus {
                 line: "review".parse().expect("a name"),
@@ -189,9 +209,9 @@ mod tests {
                 revision: 3,
                 ramp: Some(Ramping { to: 4, percent: 10 }),
                 running: true,
-                failed: None,
+                failed: Some("it ended\n  hint: start it again".into()),
                 entry: "scan".parse().expect("a name"),
-                stations: vec![station, paused],
+                stations: vec![station, paused, asks],
                 items: BTreeMap::from([("done".into(), 7), ("held".into(), 0)]),
             }],
         };

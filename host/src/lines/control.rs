@@ -310,7 +310,7 @@ pub struct StationStatus {
     pub passed: u64,
     /// Attempts that did not, since the start.
     pub failed: u64,
-    /// Visits at the same time.
+    /// Visits at the same time; 0 where the line itself asks and no visits are made.
     pub workers: u32,
     /// Set where it starts no visits.
     #[serde(default, skip_serializing_if = "Option::is_none")]

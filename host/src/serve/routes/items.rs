@@ -122,8 +122,9 @@ pub(super) async fn submit(
         priority: asked.priority,
         deadline: asked.deadline,
     };
-    drop(body);
     let submission = api.control.submit(&caller.name, submit).await?;
+    // Who waits for the end takes no room from others.
+    drop(body);
     let outcome = match asked.wait {
         Duration::ZERO => None,
         wait => Some(outcome(&api, &submission.item, wait).await?),
@@ -454,7 +455,7 @@ pub(super) async fn clear(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(item): At<String>,
-    Order(clear): Order<Clear>,
+    Order(clear, _body): Order<Clear>,
 ) -> Result<Json<Summary>, Failure> {
     Ok(Json(api.control.clear(&caller.name, &item, clear).await?))
 }
@@ -466,7 +467,7 @@ pub(super) async fn clear(
 pub(super) async fn clear_all(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Order(clear): Order<ClearAll>,
+    Order(clear, _body): Order<ClearAll>,
 ) -> Result<Json<ClearedAll>, Failure> {
     Ok(Json(api.control.clear_all(&caller.name, clear).await?))
 }
@@ -485,7 +486,7 @@ pub(super) async fn answer(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(item): At<String>,
-    Order(answer): Order<GiveAnswer>,
+    Order(answer, _body): Order<GiveAnswer>,
 ) -> Result<Json<Summary>, Failure> {
     Ok(Json(api.control.answer(&caller.name, &item, answer).await?))
 }
@@ -499,7 +500,7 @@ pub(super) async fn cancel(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(item): At<String>,
-    Order(why): Order<Because>,
+    Order(why, _body): Order<Because>,
 ) -> Result<Json<Summary>, Failure> {
     Ok(Json(api.control.cancel(&caller.name, &item, why).await?))
 }
@@ -513,7 +514,7 @@ pub(super) async fn rerun(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(item): At<String>,
-    Order(rerun): Order<Rerun>,
+    Order(rerun, _body): Order<Rerun>,
 ) -> Result<(StatusCode, Json<Submission>), Failure> {
     let submission = api.control.rerun(&caller.name, &item, rerun).await?;
     let status = match submission.known {

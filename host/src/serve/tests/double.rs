@@ -139,7 +139,7 @@ impl Control for Double {
         let line = LineStatus {
             entry: station.station.clone(),
             line: name,
-            file: None,
+            file: Some("/srv/l/line.toml".into()),
             revision: 2,
             ramp: None,
             running: true,
