@@ -8,7 +8,6 @@ mod course;
 mod erase;
 mod fold;
 mod jam;
-mod media;
 mod named;
 mod payload;
 mod record;
@@ -28,7 +27,6 @@ pub use course::{Began, Course};
 pub use erase::{ERASED, NotErased, erased};
 pub use fold::FoldError;
 pub use jam::Jam;
-pub use media::media_type;
 pub use named::Named;
 pub use payload::{Body, LabelProblem, Labels, Payload};
 pub use record::{

@@ -472,7 +472,7 @@ impl Lines {
                 &kept
             }
         };
-        let counted: BTreeMap<Name, Counts> = board.iter().flat_map(|it| counts(it)).collect();
+        let counted: BTreeMap<Name, Counts> = board.iter().flat_map(counts).collect();
         // Those of a ramp as well, which the current revision need not have.
         let ramp = change.iter().filter_map(|change| change.ramp.as_ref());
         let mut all: BTreeMap<_, _> = ramp.flat_map(|ramp| &ramp.to.line.stations).collect();
