@@ -22,8 +22,9 @@ mod trouble;
 mod visits;
 
 pub use control::{
-    Because, Clear, ClearAll, ClearedAll, Control, Done, GiveAnswer, Given, How, ItemView,
-    LeftAlone, LineStatus, PayloadView, Rerun, StationStatus, Status, Submission, Submit, Which,
+    Because, Clear, ClearAll, ClearedAll, Control, Done, Far, GiveAnswer, Given, How, ItemView,
+    LeftAlone, LineStatus, PayloadView, Rerun, StationStatus, Status, Submission, Submit, Visiting,
+    Which,
 };
 pub use error::LinesError;
 pub use fault::{Fault, FaultKind};
@@ -48,7 +49,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak},
 };
 use tokio::{
     runtime,
@@ -148,6 +149,9 @@ pub struct Lines {
     sandbox: OnceLock<InProcess>,
     gates: Arc<Gates>,
     running: Mutex<BTreeMap<Name, Running>>,
+    /// Those of the lines that run, for what their visits report: apart, since guests do that as often as
+    /// they like.
+    boards: Arc<RwLock<BTreeMap<Name, Arc<Board>>>>,
     notices: broadcast::Sender<Arc<LineNotice>>,
     condition: watch::Sender<Condition>,
     /// Whether visits find room for what they leave behind.
@@ -237,6 +241,7 @@ impl Lines {
             runtime: runtime::Handle::current(),
             sandbox: OnceLock::new(),
             running: Mutex::default(),
+            boards: Arc::default(),
             notices: broadcast::Sender::new(NOTICES),
             condition: watch::Sender::new(condition),
             room,

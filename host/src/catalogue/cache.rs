@@ -186,9 +186,7 @@ impl Cache {
         let stat = fstat(&folder).map_err(CatalogueError::cache("read", path))?;
         if stat.st_uid != geteuid().as_raw() {
             let reason = "it belongs to another user, who could put code there";
-            return Err(CatalogueError::cache("use", path)(io::Error::other(
-                reason,
-            )));
+            return Err(CatalogueError::cache("use", path)(io::Error::other(reason)));
         }
         if stat.st_mode & 0o077 != 0 {
             fchmod(&folder, Mode::RWXU).map_err(CatalogueError::cache("close", path))?;

@@ -149,8 +149,16 @@ mod tests {
         for (text, one, all) in [
             ("", "", ""),
             ("a\r", "a", "a"),
-            ("full\n  hint: free some", "full …", "full\n> hint: free some"),
-            ("a\u{1b}\n\nphase done\n", "a\\u{1b} …", "a\\u{1b}\n> \n> phase done"),
+            (
+                "full\n  hint: free some",
+                "full …",
+                "full\n> hint: free some",
+            ),
+            (
+                "a\u{1b}\n\nphase done\n",
+                "a\\u{1b} …",
+                "a\\u{1b}\n> \n> phase done",
+            ),
         ] {
             assert_eq!((&*first(text), &*below(text, "> ")), (one, all));
         }

@@ -3,13 +3,19 @@
 mod effects;
 
 use super::{
-    Done, print,
+    Done,
+    control::daemon,
+    print,
     state::{State, StateArg, choose},
+    status::so_far,
 };
 use crate::{
     assembly, catalogue,
-    item::{Body, Clearing, Destination, Facts, Hold, Item, ItemId, Payload, Phase, Record},
+    item::{
+        Body, Clearing, Destination, Facts, Hold, Item, ItemId, Payload, Phase, PhaseKind, Record,
+    },
     journal::{Delivery, DeliveryState, Filter},
+    lines::{Control as _, Far},
     name::Name,
     visit::{Answer, Question},
 };
@@ -78,10 +84,29 @@ impl Show {
             print::json(&about)?;
         } else {
             item_text(&item, &records)?;
+            if let Some(far) = self.far(&item)? {
+                print::text(&format!("so far   {}", so_far(&far)))?;
+            }
             deliveries_text(&deliveries)?;
             effects::text(effects.as_deref().unwrap_or_default())?;
         }
         Ok(Done::Well)
+    }
+
+    /// How far a visit under way has come: the daemon alone knows.
+    fn far(&self, item: &Item) -> anyhow::Result<Option<Far>> {
+        if item.kind() != PhaseKind::Working {
+            return Ok(None);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let folder = self.state.nearest()?;
+        // Where it cannot be asked, all that is kept is shown all the same.
+        Ok(runtime.block_on(async {
+            let daemon = daemon(&folder).await.ok()??;
+            daemon.item(item.id.as_str()).await.ok()?.far
+        }))
     }
 
     fn component(&self, path: &std::path::Path) -> anyhow::Result<Done> {

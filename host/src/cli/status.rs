@@ -2,7 +2,7 @@
 
 use super::{Done, control::Acting, print, state::StateArg};
 use crate::{
-    lines::{Condition, LineStatus, StationStatus, Status as Standing},
+    lines::{Condition, Far, LineStatus, StationStatus, Status as Standing, Visiting},
     name::Name,
 };
 use std::{
@@ -136,6 +136,21 @@ fn of_line(text: &mut String, line: &LineStatus) {
         }
         text.push('\n');
     }
+    for Visiting { item, station, far } in &line.visits {
+        let _ = writeln!(text, "  {item} at `{station}`: {}", so_far(far));
+    }
+}
+
+/// How far a visit has come.
+pub(super) fn so_far(Far { done, total, note }: &Far) -> String {
+    let mut text = match total {
+        0 => done.to_string(),
+        total => format!("{done} of {total}"),
+    };
+    if !note.is_empty() {
+        let _ = write!(text, ", {}", print::line(note));
+    }
+    text
 }
 
 /// A number of attempts, where there are any.
@@ -159,7 +174,10 @@ fn span(millis: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Paused, Ramping};
+    use crate::{
+        item::ItemId,
+        journal::{Paused, Ramping},
+    };
     use std::collections::BTreeMap;
 
     #[test]
@@ -213,6 +231,17 @@ mod tests {
                 entry: "scan".parse().expect("a name"),
                 stations: vec![station, paused, asks],
                 items: BTreeMap::from([("done".into(), 7), ("held".into(), 0)]),
+                visits: [(3, 10, ""), (4, 0, "lines\u{1b}[2J")]
+                    .map(|(done, total, note)| Visiting {
+                        item: ItemId::input(&[0; 16], "review", note),
+                        station: "scan".parse().expect("a name"),
+                        far: Far {
+                            done,
+                            total,
+                            note: note.into(),
+                        },
+                    })
+                    .into(),
             }],
         };
         insta::assert_snapshot!(told(&status));

@@ -67,7 +67,9 @@ pub fn erase(state: &State, order: Erase<'_>) -> Result<Erased, HousekeepingErro
     if items == 0 {
         return Err(NotErased::Again { item: root }.into());
     }
-    let roots = trees.iter().filter_map(|tree| Some(tree.first()?.item.root()));
+    let roots = trees
+        .iter()
+        .filter_map(|tree| Some(tree.first()?.item.root()));
     Ok(Erased {
         roots: roots.collect(),
         items,
@@ -137,7 +139,10 @@ fn of_the_same(state: &State, root: &ItemId) -> Result<Vec<ItemId>, Housekeeping
                 && let Some(before) = &ticket.rerun
             {
                 let before = before.root();
-                linked.entry(input.clone()).or_default().insert(before.clone());
+                linked
+                    .entry(input.clone())
+                    .or_default()
+                    .insert(before.clone());
                 linked.entry(before).or_default().insert(input.clone());
             }
             if matches!(records.last(), Some(Record::Erased { .. })) {

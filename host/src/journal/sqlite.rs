@@ -97,7 +97,10 @@ impl Sqlite {
         tune: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, JournalError> {
         // What items carry is nobody's but its owner's.
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir);
         made.map_err(|error| JournalError::io(dir, &error))?;
         let lock = lock(dir)?;
         let path = dir.join(FILE);

@@ -1,9 +1,9 @@
 //! What people and programs ask, carried out on the lines of this process.
 
 use super::{
-    Because, Clear, ClearAll, ClearedAll, Control, Done, Fault, GiveAnswer, How,
-    ItemView, LeftAlone, LineStatus, Lines, PayloadView, Rerun, StationStatus, Status, Submission,
-    Submit, Which, earlier,
+    Because, Clear, ClearAll, ClearedAll, Control, Done, Far, Fault, GiveAnswer, How, ItemView,
+    LeftAlone, LineStatus, Lines, PayloadView, Rerun, StationStatus, Status, Submission, Submit,
+    Visiting, Which, earlier,
 };
 use crate::{
     conveyor::{Board, Counts, Input, Submitted, Unable},
@@ -23,6 +23,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The largest body of a submission, in bytes.
 const LARGEST: usize = 64 << 20;
+/// As many visits of a line tell how far they are.
+const VISITS: usize = 16;
 /// The longest key of a submission, in bytes.
 const KEY: usize = 256;
 /// The longest name of a submission, in bytes.
@@ -189,30 +191,40 @@ impl Control for Lines {
 
     fn items(&self, which: Which) -> Done<'_, Vec<Summary>> {
         Box::pin(async move {
-            let all_at_once = !which.inputs && which.tree.is_none();
-            let mut items = self.state().journal.list(&Filter {
+            let journal = &self.state().journal;
+            if let Some(after) = &which.after
+                && journal.load(after)?.is_empty()
+            {
+                return Err(Fault::not_found(format!(
+                    "there is no item `{after}` to go on after\n  hint: it was let go of; begin anew"
+                )));
+            }
+            let items = journal.list(&Filter {
                 line: which.line,
                 phases: which.phases,
                 station: which.station,
-                root: which.tree.as_ref().map(ItemId::root),
-                most: which.most.filter(|_| all_at_once),
+                root: which.tree,
+                inputs: which.inputs,
+                most: which.most,
+                after: which.after,
                 newest: false,
             })?;
-            if let Some(top) = &which.tree {
-                let below = format!("{top}.");
-                items.retain(|it| it.item == *top || it.item.as_str().starts_with(&below));
-            }
-            if which.inputs {
-                items.retain(|it| it.item.parent().is_none());
-            }
-            items.truncate(which.most.unwrap_or(usize::MAX));
             Ok(items)
         })
     }
 
     fn item(&self, item: &str) -> Done<'_, ItemView> {
         let text = item.to_owned();
-        Box::pin(async move { Ok(view(&self.find(&text, &[])?)) })
+        Box::pin(async move {
+            let item = self.find(&text, &[])?;
+            let board = self.board(&item.line).ok();
+            Ok(ItemView {
+                far: board
+                    .and_then(|board| board.progress(&item.id))
+                    .map(Far::from),
+                ..view(&item)
+            })
+        })
     }
 }
 
@@ -472,6 +484,13 @@ impl Lines {
                 &kept
             }
         };
+        let reported = board.iter().flat_map(|board| board.reported(VISITS));
+        let visits = reported.map(|(item, station, progress)| Visiting {
+            item,
+            station,
+            far: progress.into(),
+        });
+        let visits = visits.collect();
         let counted: BTreeMap<Name, Counts> = board.iter().flat_map(counts).collect();
         // Those of a ramp as well, which the current revision need not have.
         let ramp = change.iter().filter_map(|change| change.ramp.as_ref());
@@ -515,6 +534,7 @@ impl Lines {
             running,
             failed,
             items,
+            visits,
         })
     }
 }
@@ -578,6 +598,7 @@ fn view(item: &Item) -> ItemView {
         carries: item.carries(),
         payloads: payloads.collect(),
         visits: item.visits.clone(),
+        far: None,
         question,
         answers,
     }

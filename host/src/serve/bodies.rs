@@ -189,7 +189,10 @@ mod tests {
     #[tokio::test]
     async fn bodies_that_share_all_the_room_come_to_their_ends_all_the_same() {
         let room = Room::new();
-        let (one, two) = (Bytes::from(vec![b'x'; 40 * MIB]), Bytes::from(vec![b'y'; 24 * MIB]));
+        let (one, two) = (
+            Bytes::from(vec![b'x'; 40 * MIB]),
+            Bytes::from(vec![b'y'; 24 * MIB]),
+        );
         let bodies = (0..8).map(|_| {
             let pieces = [one.clone(), two.clone()].map(Ok::<_, std::io::Error>);
             let pieces = futures::stream::iter(pieces);

@@ -51,12 +51,16 @@ const STATIONS: &[StationGauge] = &[
     ("jammed", "Items that wait to be cleared", |s| {
         Some(s.jammed as f64)
     }),
-    ("workers", "Visits at the same time, at most; 0 where the line asks", |s| {
-        Some(f64::from(s.workers))
-    }),
-    ("paused", "1 where the station starts no visits, 0 where it does", |s| {
-        Some(f64::from(u8::from(s.paused.is_some())))
-    }),
+    (
+        "workers",
+        "Visits at the same time, at most; 0 where the line asks",
+        |s| Some(f64::from(s.workers)),
+    ),
+    (
+        "paused",
+        "1 where the station starts no visits, 0 where it does",
+        |s| Some(f64::from(u8::from(s.paused.is_some()))),
+    ),
     (
         "visits_per_second",
         "Visits that ended, per second, over the last minutes",
@@ -79,7 +83,11 @@ pub(super) fn text(status: &Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("andon");
     let running = Level::default();
     running.set(f64::from(u8::from(status.condition == Condition::Running)));
-    registry.register("running", "1 where the lines run, 0 where they wait or end", running);
+    registry.register(
+        "running",
+        "1 where the lines run, 0 where they wait or end",
+        running,
+    );
     let lines = || status.lines.iter();
     let stations = || {
         lines().flat_map(|line| {
@@ -103,7 +111,11 @@ pub(super) fn text(status: &Status) -> Result<String, fmt::Error> {
             items.get_or_create(&of).set(*count as f64);
         }
     }
-    registry.register("line_revision", "The number of the revision that runs", revision);
+    registry.register(
+        "line_revision",
+        "The number of the revision that runs",
+        revision,
+    );
     registry.register("line_items", "Items in each phase", items);
 
     for (name, help, value) in STATIONS {

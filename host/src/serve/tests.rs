@@ -387,7 +387,10 @@ async fn strangers_are_in_nobodys_way() {
     .take(3 * most)
     {
         let mut stream = TcpStream::connect(host).await.expect("it listens");
-        stream.write_all(text.as_bytes()).await.expect("it takes it");
+        stream
+            .write_all(text.as_bytes())
+            .await
+            .expect("it takes it");
         slow.push(stream);
     }
     // Who is known stays, whoever comes.
@@ -395,7 +398,10 @@ async fn strangers_are_in_nobodys_way() {
     for _ in 0..most {
         let mut stream = TcpStream::connect(host).await.expect("it listens");
         let text = format!("GET /v1/events {head}authorization: Bearer {token}\r\n\r\n");
-        stream.write_all(text.as_bytes()).await.expect("it takes it");
+        stream
+            .write_all(text.as_bytes())
+            .await
+            .expect("it takes it");
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.expect("it answers");
         assert_eq!(&answer, b"HTTP/1.1 200");

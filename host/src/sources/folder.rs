@@ -162,7 +162,9 @@ impl Folder {
         Point::Submitted.reached();
         if submitted.known {
             let (shown, item) = (crate::escape::line(&shown), submitted.item);
-            (self.means).say(&format!("`{shown}` was taken before as {item}: nothing more is done with it"));
+            (self.means).say(&format!(
+                "`{shown}` was taken before as {item}: nothing more is done with it"
+            ));
         }
         let away = self.with(move |inbox| Ok(inbox.put_away(&name))).await;
         away.unwrap_or(false)

@@ -362,7 +362,10 @@ async fn files_are_taken_once_and_put_away() {
     assert_eq!(ground.taken()[3].1, format!("{} bytes", large.len()));
     let said = ground.said();
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("`a.patch` was taken before as "), "{said:?}");
+    assert!(
+        said[0].contains("`a.patch` was taken before as "),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]

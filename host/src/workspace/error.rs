@@ -1,8 +1,6 @@
 //! What can go wrong with a workspace, and whose fault it is.
 
-use crate::{
-    content::ContentError, digest::Digest, escape, item::ItemId, journal::JournalError,
-};
+use crate::{content::ContentError, digest::Digest, escape, item::ItemId, journal::JournalError};
 use std::{io, path::Path};
 
 /// Why a workspace could not be given or kept. Paths of the guest are escaped in the messages.

@@ -203,7 +203,9 @@ fn who_may_answer() {
          :pass->ready b 1/1
          :start->held at b: Ship it?";
     let refused = |who: &str| {
-        format!(":=pass by {who}->`{who}` submitted or edited item `ITEM`, and the line lets somebody else answer")
+        format!(
+            ":=pass by {who}->`{who}` submitted or edited item `ITEM`, and the line lets somebody else answer"
+        )
     };
     let (ann, bob, eve) = (refused("ann"), refused("bob"), refused("eve"));
     run(
@@ -212,12 +214,19 @@ fn who_may_answer() {
     );
     run(
         run_again(ticket(None)),
-        &format!("{to_the_hold}\n{bob}\n:=pass by dan->nobody knows who submitted item `ITEM`, and the line lets only somebody else answer"),
+        &format!(
+            "{to_the_hold}\n{bob}\n:=pass by dan->nobody knows who submitted item `ITEM`, and the line lets only somebody else answer"
+        ),
     );
-    let twice = ticket(None).again(ItemId::input(b"0123456789abcdef", "line", "1"), "eve".into());
+    let twice = ticket(None).again(
+        ItemId::input(b"0123456789abcdef", "line", "1"),
+        "eve".into(),
+    );
     run(
         run_again(twice),
-        &format!(":pass->ready b 1/1\n:start->held at b: Ship it?\n{eve}\n:=pass by dan->nobody knows who submitted item `ITEM`, and the line lets only somebody else answer"),
+        &format!(
+            ":pass->ready b 1/1\n:start->held at b: Ship it?\n{eve}\n:=pass by dan->nobody knows who submitted item `ITEM`, and the line lets only somebody else answer"
+        ),
     );
     // through a split and its join as well
     let line = "a = pass:b other:j\nb = pass:j\nj = pass:done join=a ask=pass not=submitter";

@@ -229,6 +229,9 @@ pub(super) struct Listed {
     inputs: bool,
     /// At most so many; 1000 where none is said, and at most.
     most: Option<usize>,
+    /// Only those after this one. The last item of a page leads to the next one, whatever comes or ends
+    /// meanwhile; a page with fewer items than asked for is the last.
+    after: Option<ItemId>,
 }
 
 /// The items that fit, in the order in which they were taken.
@@ -255,6 +258,7 @@ pub(super) async fn items(
         tree: listed.tree,
         inputs: listed.inputs,
         most: Some(listed.most.unwrap_or(PAGE).min(PAGE)),
+        after: listed.after,
     };
     Ok(Json(api.control.items(which).await?))
 }
@@ -343,14 +347,11 @@ fn folded(state: &Stores, id: &ItemId) -> Result<Item, Fault> {
 fn read(state: &Stores, id: &ItemId) -> Result<Outcome, Fault> {
     let summary = folded(state, id)?.summary();
     let mut found = state.journal.list(&Filter {
-        root: Some(id.root()),
+        root: Some(id.clone()),
         phases: vec![PhaseKind::Done],
         ..Filter::default()
     })?;
-    let below = format!("{id}.");
-    found.retain(|found| {
-        found.result && (found.item == *id || found.item.as_str().starts_with(&below))
-    });
+    found.retain(|found| found.result);
     found.truncate(RESULTS);
     let mut results = Vec::new();
     let mut room = BYTES;

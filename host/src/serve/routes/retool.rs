@@ -27,7 +27,8 @@ async fn beside(api: &Api, peer: &Peer, line: &Name, aim: &Aim) -> Result<(), Fa
     let folder = own.as_deref().and_then(|own| Path::new(own).parent());
     let within = |folder: &Path| {
         let mut rest = Path::new(file).strip_prefix(folder).ok()?.components();
-        rest.all(|part| matches!(part, Component::Normal(_))).then_some(())
+        rest.all(|part| matches!(part, Component::Normal(_)))
+            .then_some(())
     };
     match folder.and_then(within) {
         Some(()) => Ok(()),

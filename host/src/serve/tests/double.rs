@@ -61,6 +61,7 @@ impl Double {
             carries: item.carries(),
             payloads: Vec::new(),
             visits: BTreeMap::new(),
+            far: None,
             question: None,
             answers: Vec::new(),
         })
@@ -146,6 +147,7 @@ impl Control for Double {
             failed: None,
             stations: vec![station],
             items: BTreeMap::from([("done".into(), 8)]),
+            visits: Vec::new(),
         };
         let status = Status {
             condition: Condition::Running,
