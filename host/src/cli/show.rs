@@ -349,14 +349,14 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
             let words = format!(
                 "attempt failed{}: {}; again at {}",
                 used(facts),
-                print::line(reason),
+                print::below(reason, "    "),
                 print::time(*again)
             );
             (*at, words, Some(facts))
         }
         Record::Jammed { at, jam, facts, .. } => (
             *at,
-            format!("jammed: {}", print::line(&jam.to_string())),
+            format!("jammed: {}", print::below(&jam.to_string(), "    ")),
             facts.as_ref(),
         ),
         Record::ChildEnded { at, child, end, .. } => (

@@ -11,7 +11,7 @@ use std::{
 
 /// How long after the start it is first done: short runs come to their end before, and lines that are
 /// taken up have gone on.
-const FIRST: Duration = Duration::from_secs(20);
+const FIRST: Duration = Duration::from_secs(60);
 /// How long after each time it is done again.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
