@@ -58,6 +58,11 @@ impl Daemon {
         kill_process(pid.expect("a process"), signal).expect("it can be signalled");
     }
 
+    /// Where it is reached over TCP.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// What it came to, and what it said at last.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();

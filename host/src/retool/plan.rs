@@ -180,7 +180,8 @@ pub enum Refusal {
     Another,
     /// Items would have nowhere to go.
     #[error(
-        "{items} unfinished items are at station `{station}`, which the new revision does not have\n  hint: `--move {station}=OTHER` sends them to another station, `--drain` waits until none is there"
+        "{} at station `{station}`, which the new revision does not have\n  hint: `--move {station}=OTHER` sends them to another station, `--drain` waits until none is there",
+        unfinished(*.items)
     )]
     Homeless {
         /// The station.
@@ -204,6 +205,13 @@ fn grants(count: usize) -> String {
     match count {
         1 => "a grant".into(),
         n => format!("{n} grants"),
+    }
+}
+
+fn unfinished(items: u64) -> String {
+    match items {
+        1 => "1 unfinished item is".into(),
+        n => format!("{n} unfinished items are"),
     }
 }
 
