@@ -213,7 +213,8 @@ async fn a_dead_receiver_is_given_up_after_its_time_and_no_sooner() {
     // It may lie there from long before: the time counts from when somebody could hand it over.
     ground.answers((0..1000).map(|_| Err(Unposted::Failed(Failure::Connect))));
     let waits = ground.all(&mut worker).await;
-    let total: Millis = waits.iter().sum();
+    // The last is after it was given up: a receiver that failed is left alone for a while.
+    let total: Millis = waits[..waits.len() - 1].iter().sum();
     assert!((600_000..=900_000).contains(&total), "{waits:?}");
     assert!(waits.iter().all(|wait| *wait <= 300_000), "{waits:?}");
     assert_eq!(ground.stands(&item).0, DeliveryState::GivenUp);
