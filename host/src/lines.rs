@@ -72,8 +72,14 @@ pub struct LinesSettings {
     pub patient: bool,
     /// Told of everything that happens, on the conveyor's own task, so it has to be quick. Nothing is
     /// left out, unlike in [`Lines::notices`].
-    pub told: Option<Arc<dyn Fn(&LineNotice) + Send + Sync>>,
+    pub told: Option<Told>,
 }
+
+/// Whoever is told of what happens.
+pub type Told = Arc<dyn Fn(&LineNotice) + Send + Sync>;
+
+/// A line that was to be taken up, and what came of it.
+pub type Taken = (Name, Result<Started, LinesError>);
 
 /// Something that happened on a line.
 #[derive(Debug, Clone)]

@@ -303,6 +303,23 @@ fn callers_over_tcp_need_a_token() {
         (&false.into(), &true.into())
     );
     assert_eq!(second["outcome"]["results"][0]["body"]["text"], "x\ns 1\n");
+    // Its way as `andon show` has it, but for what is told a person.
+    let item = first["item"].as_str().expect("an id");
+    let (_, view) = daemon.ask(&format!("GET /v1/items/{item}"), &viewer, "");
+    let shown = parsed(&ground.andon(&["show", item, "--json"]).well());
+    let steps = parsed(&view)["history"]
+        .as_array()
+        .expect("its way")
+        .clone();
+    assert_eq!(steps.len(), 3, "{view}");
+    for (step, shown) in steps
+        .iter()
+        .zip(shown["history"].as_array().expect("its way"))
+    {
+        for (key, value) in step.as_object().expect("an object") {
+            assert_eq!(shown[key], *value, "{key}");
+        }
+    }
     let (_, described) = daemon.ask("GET /openapi.json", &viewer, "");
     let printed = ground.andon(&["schema", "--openapi"]).well();
     assert_eq!(parsed(&described), parsed(&printed));
@@ -311,10 +328,7 @@ fn callers_over_tcp_need_a_token() {
         figures.contains("andon_line_revision{line=\"l\"} 1.0"),
         "{figures}"
     );
-    assert!(
-        !figures.contains(first["item"].as_str().expect("an id")),
-        "{figures}"
-    );
+    assert!(!figures.contains(item), "{figures}");
     // A daemon that runs knows of it at once.
     ground.andon(&["token", "revoke", "ada"]).well();
     assert_eq!(daemon.ask("GET /v1/status", &viewer, "").0, 401);

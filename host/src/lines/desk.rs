@@ -10,8 +10,8 @@ use crate::{
     digest::Digest,
     escape::shown,
     item::{
-        self, Body, Event, Item, ItemId, Labels, Payload, Phase, PhaseKind, Record, Summary,
-        Taking, Ticket,
+        self, Body, Event, Item, ItemId, Labels, Passage, Payload, Phase, PhaseKind, Record,
+        Summary, Taking, Ticket,
     },
     journal::{Filter, LineState, Paused},
     name::Name,
@@ -211,7 +211,13 @@ impl Control for Lines {
 
     fn item(&self, item: &str) -> Done<'_, ItemView> {
         let text = item.to_owned();
-        Box::pin(async move { Ok(view(&self.find(&text, &[])?)) })
+        Box::pin(async move {
+            let item = self.find(&text, &[])?;
+            let records = self.state().journal.load(&item.id)?;
+            let history = Passage::all(&item.id, &records)
+                .map_err(|error| Fault::internal(error.to_string()))?;
+            Ok(view(&item, history))
+        })
     }
 }
 
@@ -443,7 +449,7 @@ impl Lines {
                 &kept
             }
         };
-        let counted: BTreeMap<Name, Counts> = board.iter().flat_map(|it| counts(it)).collect();
+        let counted: BTreeMap<Name, Counts> = board.iter().flat_map(counts).collect();
         // Those of a ramp as well, which the current revision need not have.
         let ramp = change.iter().filter_map(|change| change.ramp.as_ref());
         let mut all: BTreeMap<_, _> = ramp.flat_map(|ramp| &ramp.to.line.stations).collect();
@@ -515,7 +521,7 @@ fn bounded(text: String) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn view(item: &Item) -> ItemView {
+fn view(item: &Item, history: Vec<Passage>) -> ItemView {
     let (question, answers) = match &item.phase {
         Phase::Held { hold, course, .. } => (Some(hold.question.clone()), course.answers.clone()),
         Phase::Ready { course, .. }
@@ -546,5 +552,6 @@ fn view(item: &Item) -> ItemView {
         visits: item.visits.clone(),
         question,
         answers,
+        history,
     }
 }

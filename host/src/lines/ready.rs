@@ -2,7 +2,7 @@
 //! alone.
 
 use super::{
-    Lines, LinesError, Started,
+    Lines, LinesError, Started, Taken,
     room::Heard,
     running::{Running, Way},
     visits::{Ready, Revisions},
@@ -72,7 +72,7 @@ impl Lines {
     ///
     /// # Errors
     /// When it cannot be read which there are.
-    pub fn start_known(&self) -> Result<Vec<(Name, Result<Started, LinesError>)>, LinesError> {
+    pub fn start_known(&self) -> Result<Vec<Taken>, LinesError> {
         let mut all = Vec::new();
         for state in self.state.journal.lines()? {
             let name = state.line.clone();

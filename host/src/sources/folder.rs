@@ -10,7 +10,7 @@ mod inbox;
 use super::Means;
 use crate::{
     failpoint::Point,
-    item::{Body, Payload, media_type},
+    item::{Body, Payload},
     line::source::Inbox as Grammar,
 };
 use bytes::Bytes;
@@ -149,7 +149,7 @@ impl Folder {
         };
         let (body, digest, head) = kept;
         let payload = Payload {
-            content_type: media_type(&shown, &head).into(),
+            content_type: Payload::guess(&shown, &head).into(),
             body,
             labels: self.means.labels(),
         };

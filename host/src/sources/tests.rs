@@ -154,7 +154,7 @@ impl Ground {
 
     fn cron(&self, timed: &Timed) -> Cron {
         Cron::new(
-            self.means(source(Origin::Cron(timed.clone()))),
+            self.means(source(Origin::Cron(Box::new(timed.clone())))),
             timed.clone(),
         )
     }

@@ -259,31 +259,30 @@ fn what_is_refused_changes_nothing() {
             .replace(&folder, "DIR/")
             .replace(&root, "ROOT")
     };
-    let mut told = Vec::new();
-    told.push(refused(
-        factory.wanted(&LINE.replace("next = \"last\"", "next = \"nowhere\"")),
-    ));
-    told.push(refused(factory.wanted("line = ")));
-    told.push(refused(factory.wanted(&LINE.replace("\"l\"", "\"other\""))));
-    told.push(refused(factory.wanted(&LINE.replace("@waits", "@nothing"))));
-    told.push(refused(factory.wanted(&wider)));
-    told.push(refused(Retool {
-        accept: vec!["slow:tcp db:5432".into(), "slow:http".into()],
-        ..factory.wanted(&wider)
-    }));
-    told.push(refused(Retool {
-        looked_at: Some(andon::digest::Digest::of("another")),
-        accept: vec!["slow:tcp db:5432".into()],
-        ..factory.wanted(&wider)
-    }));
-    told.push(refused(to(7)));
-    told.push(refused(Retool {
-        aim: Aim {
-            file: Some("x".into()),
-            revision: Some(1),
-        },
-        ..Retool::default()
-    }));
+    let mut told = vec![
+        refused(factory.wanted(&LINE.replace("next = \"last\"", "next = \"nowhere\""))),
+        refused(factory.wanted("line = ")),
+        refused(factory.wanted(&LINE.replace("\"l\"", "\"other\""))),
+        refused(factory.wanted(&LINE.replace("@waits", "@nothing"))),
+        refused(factory.wanted(&wider)),
+        refused(Retool {
+            accept: vec!["slow:tcp db:5432".into(), "slow:http".into()],
+            ..factory.wanted(&wider)
+        }),
+        refused(Retool {
+            looked_at: Some(andon::digest::Digest::of("another")),
+            accept: vec!["slow:tcp db:5432".into()],
+            ..factory.wanted(&wider)
+        }),
+        refused(to(7)),
+        refused(Retool {
+            aim: Aim {
+                file: Some("x".into()),
+                revision: Some(1),
+            },
+            ..Retool::default()
+        }),
+    ];
     for percent in [0, 100] {
         told.push(refused(Retool {
             ramp: Some(percent),

@@ -63,6 +63,7 @@ impl Double {
             visits: BTreeMap::new(),
             question: None,
             answers: Vec::new(),
+            history: Vec::new(),
         })
     }
 }
