@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::OwnedRwLockReadGuard;
 
@@ -73,18 +73,31 @@ impl Lines {
     /// # Errors
     /// When it cannot be read which there are.
     pub fn start_known(&self) -> Result<Vec<Taken>, LinesError> {
-        let mut all = Vec::new();
-        for state in self.state.journal.lines()? {
-            let name = state.line.clone();
-            if self.running().contains_key(&name) {
-                continue;
+        let mut known = self.state.journal.lines()?;
+        known.retain(|state| !self.running().contains_key(&state.line));
+        let hands = std::thread::available_parallelism().map_or(1, Into::into);
+        let hands = hands.min(known.len());
+        let (known, all) = (Mutex::new(known.into_iter()), Mutex::new(BTreeMap::new()));
+        let next = || known.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let start = || {
+            let _inside = self.runtime.enter();
+            while let Some(state) = next() {
+                let name = state.line.clone();
+                let started = self
+                    .take_up(state)
+                    .and_then(|started| self.begin(&name).map(|()| started));
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(name, started);
             }
-            let started = self
-                .take_up(state)
-                .and_then(|started| self.begin(&name).map(|()| started));
-            all.push((name, started));
-        }
-        Ok(all)
+        };
+        // Side by side: most of it is reading and hashing, and no line needs another.
+        std::thread::scope(|scope| {
+            for _ in 0..hands {
+                scope.spawn(start);
+            }
+        });
+        let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(all.into_iter().collect())
     }
 
     /// Makes a line ready to run by just what was assembled, whatever it ran by before. Blocks.

@@ -4,19 +4,18 @@ use super::{Condition, Lines};
 use crate::{assembly, conveyor::wall_clock, housekeeping::Collector};
 use std::{path::Path, sync::Weak, time::Duration};
 
-/// How long after the start it is first done: short runs come to their end before.
-const FIRST: Duration = Duration::from_secs(10 * 60);
-/// How long after each time it is done again.
-const EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long after the start it is first done, and then after each time: short runs come to their end
+/// before, and what ends between two times is little beside what is kept.
+const EVERY: Duration = Duration::from_secs(10 * 60);
+/// Once in so many times what nothing names is looked for as well, which reads all records.
+const SWEEPS: usize = 6;
 
 /// Lets go of what is no longer needed, for as long as there are lines. What cannot be done is said, and
 /// tried again at the next time.
 pub(super) async fn tidy(lines: Weak<Lines>) {
     let mut collector = Collector::new();
-    let mut pause = FIRST;
-    loop {
-        tokio::time::sleep(pause).await;
-        pause = EVERY;
+    for time in 0_usize.. {
+        tokio::time::sleep(EVERY).await;
         let Some(lines) = lines.upgrade() else { return };
         let condition = lines.condition.subscribe();
         let (state, factory) = (lines.state.clone(), lines.settings.factory.clone());
@@ -29,9 +28,14 @@ pub(super) async fn tidy(lines: Weak<Lines>) {
             let beside = state.folder.parent().unwrap_or(Path::new("."));
             // Read each time: it may have been changed.
             let done = match assembly::factory_of(factory.as_deref(), beside) {
-                Ok(factory) => collector
-                    .collect(&state, wall_clock(), &factory.retention, &go_on)
-                    .map_err(|error| error.to_string()),
+                Ok(factory) => {
+                    let (now, policy) = (wall_clock(), &factory.retention);
+                    let done = match time % SWEEPS {
+                        0 => collector.collect(&state, now, policy, &go_on),
+                        _ => collector.forget(&state, now, policy, &go_on),
+                    };
+                    done.map_err(|error| error.to_string())
+                }
                 Err(error) => Err(error.to_string()),
             };
             if let Err(error) = done {
