@@ -13,7 +13,7 @@ use crate::{
     journal::{JournalError, LineState},
     line::{Line, Worker},
     name::Name,
-    sandbox::{InProcess, OwnSettings, Runner, Settings},
+    sandbox::{InProcess, Listener, OwnSettings, Runner, Settings},
 };
 use futures::executor::block_on;
 use std::{
@@ -439,7 +439,7 @@ impl Lines {
                 folders: self.heard(self.state.workspaces.clone()),
                 contents: self.heard(self.state.content.clone()),
                 egress: self.gates.clone(),
-                progress: None,
+                progress: Some(self.listener()),
             };
             let _inside = self.runtime.enter();
             let own = assembled.start(settings, line, number)?;
@@ -467,11 +467,22 @@ impl Lines {
             folders: self.heard(self.state.workspaces.clone()),
             contents: self.heard(self.state.content.clone()),
             egress: self.gates.clone(),
-            progress: None,
+            progress: Some(self.listener()),
         })
         .map_err(|error| AssemblyError::Engine(error.to_string()))?;
         // Where two come at once, the second is thrown away.
         Ok(self.sandbox.get_or_init(|| made))
+    }
+
+    /// What visits report of how far they are, onto the board of their line.
+    fn listener(&self) -> Arc<Listener> {
+        let boards = self.boards.clone();
+        Arc::new(move |visit, progress| {
+            let boards = boards.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(board) = boards.get(&visit.line) {
+                board.came(&visit.item, progress);
+            }
+        })
     }
 
     /// Of a line's older revisions those on which an attempt began that has not ended.
