@@ -10,6 +10,7 @@ mod doctor;
 mod erase;
 mod export;
 mod restore;
+mod revisions;
 mod uses;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod erase;
 mod fold;
 mod jam;
 mod named;
+mod passage;
 mod payload;
 mod record;
 mod route;
@@ -28,6 +29,7 @@ pub use erase::{ERASED, NotErased, erased};
 pub use fold::FoldError;
 pub use jam::Jam;
 pub use named::Named;
+pub use passage::Passage;
 pub use payload::{Body, LabelProblem, Labels, Payload};
 pub use record::{
     Arrival, Asker, Child, ChildEnd, Clearing, Destination, End, Facts, Hold, Message, Record,

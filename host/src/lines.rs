@@ -5,6 +5,7 @@
 //! What lines share, they have once: the journal, the engine with the code of each component, the gate to
 //! the network of each factory.
 
+mod bounded;
 mod change;
 mod control;
 mod desk;

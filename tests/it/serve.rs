@@ -58,6 +58,11 @@ impl Daemon {
         kill_process(pid.expect("a process"), signal).expect("it can be signalled");
     }
 
+    /// Where it is reached over TCP.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// What it came to, and what it said at last.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
@@ -319,6 +324,23 @@ fn callers_over_tcp_need_a_token() {
         (&false.into(), &true.into())
     );
     assert_eq!(second["outcome"]["results"][0]["body"]["text"], "x\ns 1\n");
+    // Its way as `andon show` has it, but for what is told a person.
+    let item = first["item"].as_str().expect("an id");
+    let (_, view) = daemon.ask(&format!("GET /v1/items/{item}"), &viewer, "");
+    let shown = parsed(&ground.andon(&["show", item, "--json"]).well());
+    let steps = parsed(&view)["history"]
+        .as_array()
+        .expect("its way")
+        .clone();
+    assert_eq!(steps.len(), 3, "{view}");
+    for (step, shown) in steps
+        .iter()
+        .zip(shown["history"].as_array().expect("its way"))
+    {
+        for (key, value) in step.as_object().expect("an object") {
+            assert_eq!(shown[key], *value, "{key}");
+        }
+    }
     let (_, described) = daemon.ask("GET /openapi.json", &viewer, "");
     let printed = ground.andon(&["schema", "--openapi"]).well();
     assert_eq!(parsed(&described), parsed(&printed));
@@ -327,10 +349,7 @@ fn callers_over_tcp_need_a_token() {
         figures.contains("andon_line_revision{line=\"l\"} 1.0"),
         "{figures}"
     );
-    assert!(
-        !figures.contains(first["item"].as_str().expect("an id")),
-        "{figures}"
-    );
+    assert!(!figures.contains(item), "{figures}");
     // A daemon that runs knows of it at once.
     ground.andon(&["token", "revoke", "ada"]).well();
     assert_eq!(daemon.ask("GET /v1/status", &viewer, "").0, 401);

@@ -655,3 +655,75 @@ fn an_export_has_everything_once() {
     };
     assert_eq!(types(&all(&other)), ["export"]);
 }
+
+#[test]
+fn revisions_go_that_nothing_runs_by() {
+    let (_dir, state) = folder();
+    let line = "line = 'line'\nentry = 'a'\n[stations.a]\nuse = 'x'\nassets = [{ host = 'HOST', guest = '/x' }]\nnext = 'done'\n";
+    let digests: Vec<Digest> = (1..=20)
+        .map(|n: u64| {
+            let digest = state
+                .content
+                .put(&large(&format!("component {n} ")))
+                .unwrap();
+            let shelf = state.folder.join("assets").join(format!("asset{n}"));
+            fs::create_dir_all(shelf).unwrap();
+            let text = line.replace("HOST", &format!("asset{n}"));
+            let line = crate::line::parse("line.toml", &text, &Default::default())
+                .unwrap()
+                .line;
+            let revision = crate::assembly::Revision {
+                components: [(name("a"), digest)].into(),
+                line,
+                folder: "..".into(),
+                file: None,
+            };
+            let kept = state
+                .journal
+                .keep_revision(&name("line"), &revision.to_text().unwrap());
+            assert_eq!(kept.unwrap(), n);
+            digest
+        })
+        .collect();
+    // One is under way on the first, and it runs by the third again.
+    make(
+        &state,
+        &Made {
+            key: "a",
+            at: DAY,
+            body: b"x",
+            files: &[],
+            ends: false,
+        },
+    );
+    let stands = crate::journal::LineState::new(name("line"), None, 3);
+    block_on(state.journal.keep_line(stands, None)).unwrap();
+    let stays = |n: u64| [1, 3].contains(&n) || n > 10;
+    let kept = |of: &dyn Fn(u64) -> bool| (1..=20).filter(|n| of(*n)).collect::<Vec<u64>>();
+    let there = |n: u64| {
+        let asset = state
+            .folder
+            .join("assets")
+            .join(format!("asset{n}"))
+            .exists();
+        assert_eq!(
+            state
+                .content
+                .get(&digests[n as usize - 1])
+                .unwrap()
+                .is_some(),
+            asset
+        );
+        asset
+    };
+    let survey = survey(&state, DAY, &Retention::default()).unwrap();
+    assert_eq!((survey.files, survey.assets), (8, 8));
+    let done = Collector::at_rest(&state, DAY, &Retention::default()).unwrap();
+    assert_eq!((done.files, done.assets), (8, 8));
+    assert_eq!(kept(&there), kept(&stays));
+    // What they were is still known, and nothing is missing.
+    assert!(state.journal.revision(&name("line"), 2).unwrap().is_some());
+    let found = examine(&state).unwrap();
+    let again = Collector::at_rest(&state, DAY, &Retention::default()).unwrap();
+    assert_eq!((again.files, again.assets), (0, 0), "{found:?}");
+}

@@ -4,7 +4,7 @@
 use super::{Condition, Fault};
 use crate::{
     digest::Digest,
-    item::{ItemId, PhaseKind, Priority, Summary, Ticket},
+    item::{ItemId, Passage, PhaseKind, Priority, Summary, Ticket},
     journal::{Paused, Ramping},
     name::Name,
     retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
@@ -385,6 +385,8 @@ pub struct ItemView {
     /// What was answered during the visit that it is in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,
+    /// Its way, the oldest first.
+    pub history: Vec<Passage>,
 }
 
 /// A payload without its bytes.

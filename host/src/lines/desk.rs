@@ -10,8 +10,8 @@ use crate::{
     digest::Digest,
     escape::shown,
     item::{
-        self, Body, Event, Item, ItemId, Labels, Payload, Phase, PhaseKind, Record, Summary,
-        Taking, Ticket,
+        self, Body, Event, Item, ItemId, Labels, Passage, Payload, Phase, PhaseKind, Record,
+        Summary, Taking, Ticket,
     },
     journal::{Filter, LineState, Paused},
     name::Name,
@@ -217,12 +217,15 @@ impl Control for Lines {
         let text = item.to_owned();
         Box::pin(async move {
             let item = self.find(&text, &[])?;
+            let records = self.state().journal.load(&item.id)?;
+            let history = Passage::all(&item.id, &records)
+                .map_err(|error| Fault::internal(error.to_string()))?;
             let board = self.board(&item.line).ok();
             Ok(ItemView {
                 far: board
                     .and_then(|board| board.progress(&item.id))
                     .map(Far::from),
-                ..view(&item)
+                ..view(&item, history)
             })
         })
     }
@@ -569,7 +572,7 @@ fn bounded(text: String) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn view(item: &Item) -> ItemView {
+fn view(item: &Item, history: Vec<Passage>) -> ItemView {
     let (question, answers) = match &item.phase {
         Phase::Held { hold, course, .. } => (Some(hold.question.clone()), course.answers.clone()),
         Phase::Ready { course, .. }
@@ -601,5 +604,6 @@ fn view(item: &Item) -> ItemView {
         far: None,
         question,
         answers,
+        history,
     }
 }

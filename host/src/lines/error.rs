@@ -56,6 +56,9 @@ impl From<LinesError> for Fault {
             LinesError::NoLine(_) => Self::not_found(message),
             LinesError::Running(_) => Self::conflict(message),
             LinesError::Assembly(AssemblyError::Problems(_)) => Self::invalid(message),
+            LinesError::Assembly(AssemblyError::NoFactory(_) | AssemblyError::OtherFactory(_)) => {
+                Self::conflict(message)
+            }
             LinesError::Stopping => Self::of(super::FaultKind::Unavailable, message),
             _ => Self::internal(message),
         }

@@ -253,6 +253,8 @@ impl Lines {
             && timeout_at(until, &mut attendant).await.is_err()
         {
             attendant.abort();
+            // It holds nothing of the folder any more then.
+            let _ = attendant.await;
         }
         self.gates.settled().await;
         self.write_all().await;

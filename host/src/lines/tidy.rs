@@ -12,8 +12,10 @@ use std::{
 /// How long after the start it is first done: short runs come to their end before, and lines that are
 /// taken up have gone on.
 const FIRST: Duration = Duration::from_secs(60);
-/// How long after each time it is done again.
-const EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long after each time it is done again: what ends between two times is little beside what is kept.
+const EVERY: Duration = Duration::from_secs(10 * 60);
+/// Once in so many times what nothing names is looked for as well, which reads all records.
+const SWEEPS: usize = 6;
 
 /// What is kept for how long: as `factory` says, or else the factory's file that the lines of the state
 /// folder are under; where it knows no line, the one that it is under itself.
@@ -51,7 +53,7 @@ pub fn retention(state: &State, factory: Option<&Path>) -> Result<Retention, Lin
 pub(super) async fn tidy(lines: Weak<Lines>) {
     let mut collector = Collector::new();
     let mut pause = FIRST;
-    loop {
+    for time in 1_usize.. {
         tokio::time::sleep(pause).await;
         pause = EVERY;
         let Some(lines) = lines.upgrade() else { return };
@@ -65,9 +67,14 @@ pub(super) async fn tidy(lines: Weak<Lines>) {
                 || condition.has_changed().is_ok() && *condition.borrow() == Condition::Running;
             // Read each time: it may have been changed.
             let done = match retention(&state, factory.as_deref()) {
-                Ok(policy) => collector
-                    .collect(&state, wall_clock(), &policy, &go_on)
-                    .map_err(|error| error.to_string()),
+                Ok(policy) => {
+                    let now = wall_clock();
+                    let done = match time % SWEEPS {
+                        0 => collector.collect(&state, now, &policy, &go_on),
+                        _ => collector.forget(&state, now, &policy, &go_on),
+                    };
+                    done.map_err(|error| error.to_string())
+                }
                 Err(error) => Err(error.to_string()),
             };
             if let Err(error) = done {

@@ -64,6 +64,7 @@ impl Double {
             far: None,
             question: None,
             answers: Vec::new(),
+            history: Vec::new(),
         })
     }
 }
