@@ -322,6 +322,15 @@ impl Board {
         self.latest.of(item)
     }
 
+    /// What visits under way reported last, with their items and stations, at most so many.
+    pub fn reported(&self, most: usize) -> Vec<(ItemId, Name, Progress)> {
+        self.latest.reported(most)
+    }
+
+    pub(super) fn begins(&self, item: &ItemId, station: &Name) {
+        self.latest.begins(item, station);
+    }
+
     pub(super) fn over(&self, item: &ItemId) {
         self.latest.over(item);
     }

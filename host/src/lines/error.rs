@@ -23,8 +23,14 @@ pub enum LinesError {
     Conveyor(#[from] ConveyorError),
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    #[error("signals cannot be heard: {0}")]
+    Signals(std::io::Error),
     #[error("`{path}` cannot be found: {reason}")]
     Factory { path: String, reason: String },
+    #[error(
+        "lines of this state folder are under different factories, `{one}` and `{other}`\n  hint: `--factory FILE` says which one holds for the state folder"
+    )]
+    Factories { one: String, other: String },
     #[error("line `{line}` cannot be written down: {reason}")]
     Unwritable { line: Name, reason: String },
     #[error("revision {revision} of line `{line}` {reason}")]

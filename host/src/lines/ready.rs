@@ -13,14 +13,14 @@ use crate::{
     journal::{JournalError, LineState},
     line::{Line, Worker},
     name::Name,
-    sandbox::{InProcess, OwnSettings, Runner, Settings},
+    sandbox::{InProcess, Listener, OwnSettings, Runner, Settings},
 };
 use futures::executor::block_on;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::OwnedRwLockReadGuard;
 
@@ -73,18 +73,31 @@ impl Lines {
     /// # Errors
     /// When it cannot be read which there are.
     pub fn start_known(&self) -> Result<Vec<Taken>, LinesError> {
-        let mut all = Vec::new();
-        for state in self.state.journal.lines()? {
-            let name = state.line.clone();
-            if self.running().contains_key(&name) {
-                continue;
+        let mut known = self.state.journal.lines()?;
+        known.retain(|state| !self.running().contains_key(&state.line));
+        let hands = std::thread::available_parallelism().map_or(1, Into::into);
+        let hands = hands.min(known.len());
+        let (known, all) = (Mutex::new(known.into_iter()), Mutex::new(BTreeMap::new()));
+        let next = || known.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let start = || {
+            let _inside = self.runtime.enter();
+            while let Some(state) = next() {
+                let name = state.line.clone();
+                let started = self
+                    .take_up(state)
+                    .and_then(|started| self.begin(&name).map(|()| started));
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(name, started);
             }
-            let started = self
-                .take_up(state)
-                .and_then(|started| self.begin(&name).map(|()| started));
-            all.push((name, started));
-        }
-        Ok(all)
+        };
+        // Side by side: most of it is reading and hashing, and no line needs another.
+        std::thread::scope(|scope| {
+            for _ in 0..hands {
+                scope.spawn(start);
+            }
+        });
+        let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(all.into_iter().collect())
     }
 
     /// Makes a line ready to run by just what was assembled, whatever it ran by before. Blocks.
@@ -426,7 +439,7 @@ impl Lines {
                 folders: self.heard(self.state.workspaces.clone()),
                 contents: self.heard(self.state.content.clone()),
                 egress: self.gates.clone(),
-                progress: None,
+                progress: Some(self.listener()),
             };
             let _inside = self.runtime.enter();
             let own = assembled.start(settings, line, number)?;
@@ -454,11 +467,22 @@ impl Lines {
             folders: self.heard(self.state.workspaces.clone()),
             contents: self.heard(self.state.content.clone()),
             egress: self.gates.clone(),
-            progress: None,
+            progress: Some(self.listener()),
         })
         .map_err(|error| AssemblyError::Engine(error.to_string()))?;
         // Where two come at once, the second is thrown away.
         Ok(self.sandbox.get_or_init(|| made))
+    }
+
+    /// What visits report of how far they are, onto the board of their line.
+    fn listener(&self) -> Arc<Listener> {
+        let boards = self.boards.clone();
+        Arc::new(move |visit, progress| {
+            let boards = boards.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(board) = boards.get(&visit.line) {
+                board.came(&visit.item, progress);
+            }
+        })
     }
 
     /// Of a line's older revisions those on which an attempt began that has not ended.
