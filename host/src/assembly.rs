@@ -46,6 +46,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+/// The folder that a line is in, which is named by its file or that folder.
+pub(crate) fn folder_of(line: &Path) -> &Path {
+    match line.parent() {
+        _ if line.is_dir() => line,
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// How to assemble.
 pub struct Assembly<'a> {
     /// The factory's file; without one, the nearest `andon.toml` in the line's folder or above.

@@ -53,10 +53,7 @@ impl Lines {
     ) -> Result<(Assembled, Option<LineState>), LinesError> {
         let say = &*self.settings.say;
         let before = self.known_by(file)?;
-        let folder = match file.is_dir() {
-            true => file,
-            false => file.parent().unwrap_or(file),
-        };
+        let folder = assembly::folder_of(file);
         let factory = self.bounds(before.as_ref(), folder)?;
         let assembled = self.assembly(say, factory.as_deref()).assemble(file)?;
         let known = self.known(&assembled.draft.line.name)?;

@@ -16,7 +16,7 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     mem,
     sync::{Arc, Weak},
 };
@@ -50,26 +50,47 @@ impl Submit for Door {
 /// Attends to the outside of all lines, for as long as there are lines and they are not drained. Dropped, it
 /// ends all of it at once.
 pub(super) async fn attend(lines: Weak<Lines>, mut changed: watch::Receiver<()>) {
-    let mut known = BTreeSet::new();
-    let mut lines_of = JoinSet::new();
+    let mut known: BTreeMap<Name, Known> = BTreeMap::new();
+    let mut attended = JoinSet::new();
     while changed.changed().await.is_ok() {
         let Some(lines) = lines.upgrade().filter(|lines| !lines.drains()) else {
             break;
         };
-        for name in lines.names() {
-            if known.insert(name.clone()) {
-                let attended = || Attended {
-                    lines: Arc::downgrade(&lines),
-                    line: name.clone(),
-                    revision: None,
-                    changed: lines.changed.subscribe(),
-                };
-                lines_of.spawn(attend_to_sinks(attended()));
-                lines_of.spawn(attend_to_ways(attended()));
+        for (name, revised) in lines.run_by_others(&known) {
+            let line = known.entry(name.clone()).or_default();
+            line.revision = revised.number;
+            match &line.told {
+                Some(told) => drop(told.send_replace(())),
+                // Most lines have nothing outside.
+                None if !revised.line.has_outside() => {}
+                None => {
+                    let (told, heard) = watch::channel(());
+                    let line_of = || Attended {
+                        lines: Arc::downgrade(&lines),
+                        line: name.clone(),
+                        revision: None,
+                        changed: heard.clone(),
+                    };
+                    attended.spawn(attend_to_sinks(line_of()));
+                    attended.spawn(attend_to_ways(line_of()));
+                    line.told = Some(told);
+                }
             }
         }
     }
-    while lines_of.join_next().await.is_some() {}
+    // Those that listen hear of it.
+    drop(known);
+    while attended.join_next().await.is_some() {}
+}
+
+/// What is known of a line that runs.
+#[derive(Default)]
+struct Known {
+    /// By which revision it ran when it was looked last.
+    revision: u64,
+    /// Whoever attends to it is told here that this is another; nobody does before it has something
+    /// outside.
+    told: Option<watch::Sender<()>>,
 }
 
 /// A line that is attended to.
@@ -138,12 +159,21 @@ impl Lines {
         *self.condition.borrow() == Condition::Draining
     }
 
+    /// The lines that run by other revisions than is known, with these.
+    fn run_by_others(&self, known: &BTreeMap<Name, Known>) -> Vec<(Name, Arc<Revised>)> {
+        let running = self.running();
+        let others = running.iter().filter(|(name, line)| {
+            let before = known.get(*name).map(|known| known.revision);
+            line.run.is_some() && before != Some(line.change.current.number)
+        });
+        others
+            .map(|(name, line)| (name.clone(), line.change.current.clone()))
+            .collect()
+    }
+
     /// What the outside of a line's current revision is started with, where that is another than `started`.
     fn opening(self: &Arc<Self>, name: &Name, started: Option<u64>) -> Option<Opening> {
-        let revised = match self.running().get(name) {
-            Some(line) if line.run.is_some() => line.change.current.clone(),
-            _ => return None,
-        };
+        let revised = self.running().get(name)?.change.current.clone();
         if started == Some(revised.number) {
             return None;
         }

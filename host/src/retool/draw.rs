@@ -2,7 +2,7 @@
 
 use super::{Aim, Plan, Unfinished};
 use crate::{
-    assembly::{Assembled, AssemblyError, Revision},
+    assembly::{Assembled, AssemblyError, Revision, folder_of},
     journal::{Filter, LineState, PhaseKind},
     lines::{Fault, Lines},
     name::Name,
@@ -72,7 +72,7 @@ pub(super) fn draw(
                 )));
             };
             let file = Path::new(file);
-            let bounds = bounds(if file.is_dir() { file } else { folder_of(file) })?;
+            let bounds = bounds(folder_of(file))?;
             let assembly = lines.assembly(&say, bounds.as_deref());
             let assembled = assembly.assemble(file).map_err(wrong)?;
             let new = assembled.revision(stock.folder);
@@ -103,14 +103,6 @@ pub(super) fn draw(
         bounds,
         plan,
     })
-}
-
-/// The folder that a file is in.
-fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// How a line stands.
