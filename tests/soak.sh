@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Soaks a daemon: tests/soak.sh [MINUTES [ANDON]]
+# Soaks a daemon: tests/soak.sh [MINUTES [ANDON [CSV]]]
 #
 # An hour (or so many minutes) at half the rate that it can do at most, while it is retooled twice a minute,
 # every tenth item fails twice before it passes, and the daemon is killed and started again once, after a
-# quarter of the time. Prints memory, handles, threads, disk and what waits over time, and a verdict at the
-# end: exit code 0 where all of it is flat, 1 where something grows or an item jams.
+# quarter of the time. Samples memory, handles, threads, disk and what waits into the file CSV [default:
+# soak.csv, here], and gives a verdict at the end: exit code 0 where all of it is flat, 1 where something
+# grows or is not as it should be. Less than half an hour says little of the disk: what has ended is let go of
+# every ten minutes.
 #
 # ANDON is a release build of the command [default: target/release/andon, built here].
 set -euo pipefail
@@ -17,6 +19,8 @@ if [ -z "$andon" ]; then
     andon=$root/target/release/andon
 fi
 
+csv=$(realpath "${3:-soak.csv}")
+
 ground=$(mktemp -d)
 daemon=
 feeder=
@@ -27,7 +31,13 @@ finish() {
 }
 trap finish EXIT
 cd "$ground"
-mkdir in out
+mkdir in
+
+# Components of its own: the stations' sources may change meanwhile.
+for station in splits flaky keeps-files stamp pass-on; do
+    "$andon" build "$root/tests/stations/$station" > /dev/null 2>> log
+    cp "$root/tests/stations/$station/.andon/$station.wasm" .
+done
 
 # line FILE MARK: the line, with another station at its end.
 line() {
@@ -40,17 +50,17 @@ retry = { attempts = 3, backoff = "100ms..1s" }
 folder = "in"
 settle = "50ms"
 [stations.sort]
-use = "$root/tests/stations/splits"
+use = "splits.wasm"
 next = [{ when = { line = "fails" }, to = "fails" }, { to = "files" }]
 [stations.fails]
-use = "$root/tests/stations/flaky"
+use = "flaky.wasm"
 next = "files"
 queue = 4096
 [stations.files]
-use = "$root/tests/stations/keeps-files"
+use = "keeps-files.wasm"
 next = "mark"
 [stations.mark]
-use = "$root/tests/stations/$2"
+use = "$2.wasm"
 next = "done"
 LINE
 }
@@ -127,13 +137,13 @@ sample() {
         handles=$((handles + $(find "/proc/$pid/fd" -mindepth 1 2>/dev/null | wc -l)))
     done
     disk=$(du -sm .andon 2>/dev/null | cut -f1 || true)
-    echo "$1 $((memory / 1024)) $handles $threads ${disk:-0} $(find in -maxdepth 1 -type f | wc -l)"
+    echo "$1,$((memory / 1024)),$handles,$threads,${disk:-0},$(find in -maxdepth 1 -type f | wc -l)"
 }
 
 total=$((minutes * 60))
 every=$((total / 120))
 (( every >= 2 )) || every=2
-echo "seconds memory handles threads disk inputs"
+echo "seconds,memory_mib,handles,threads,disk_mib,inputs" | tee "$csv"
 SECONDS=0
 restarted=
 retooled=0
@@ -142,7 +152,7 @@ jams=0
 mark=stamp
 while (( SECONDS < total )); do
     now=$SECONDS
-    sample "$now" | tee -a samples
+    sample "$now" | tee -a "$csv"
     if [ -z "$restarted" ] && (( now >= total / 4 )); then
         kill -KILL "$daemon"
         wait "$daemon" 2>/dev/null || true
@@ -166,8 +176,8 @@ feeder=
 
 # median FROM TO COLUMN: of the samples from one share of the time to another, in percent.
 median() {
-    awk -v from="$1" -v to="$2" -v total="$total" -v column="$3" \
-        '$1 * 100 >= from * total && $1 * 100 <= to * total { print $column }' samples |
+    awk -F, -v from="$1" -v to="$2" -v total="$total" -v column="$3" \
+        'NR > 1 && $1 * 100 >= from * total && $1 * 100 <= to * total { print $column }' "$csv" |
         sort -n | awk '{ all[NR] = $1 } END { print NR ? all[int((NR + 1) / 2)] : 0 }'
 }
 

@@ -303,12 +303,11 @@ impl Conveyor {
 }
 
 impl Conveyor {
-    /// Hands records to the journal. `item` is as it is with them.
+    /// Hands the last records of an item to the journal. `item` is as it is with them.
     fn append(
         &self,
         underway: &mut Underway,
         item: &Item,
-        expected: Seq,
         records: Vec<Record>,
         blobs: Vec<(Digest, Bytes)>,
         notice: Option<Notice>,
@@ -326,7 +325,7 @@ impl Conveyor {
         let watched = notice.is_some() || answer.is_some() || !messages.is_empty();
         let receipt = self.journal.append(Append {
             item: item.id.clone(),
-            expected,
+            expected: item.seq - records.len() as Seq,
             records,
             messages,
             blobs,

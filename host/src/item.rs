@@ -8,8 +8,8 @@ mod course;
 mod erase;
 mod fold;
 mod jam;
-mod media;
 mod named;
+mod passage;
 mod payload;
 mod record;
 mod route;
@@ -28,8 +28,8 @@ pub use course::{Began, Course};
 pub use erase::{ERASED, NotErased, erased};
 pub use fold::FoldError;
 pub use jam::Jam;
-pub use media::media_type;
 pub use named::Named;
+pub use passage::Passage;
 pub use payload::{Body, LabelProblem, Labels, Payload};
 pub use record::{
     Arrival, Asker, Child, ChildEnd, Clearing, Destination, End, Facts, Hold, Message, Record,

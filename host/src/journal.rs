@@ -293,6 +293,10 @@ pub struct Filter {
     pub most: Option<usize>,
     /// Those that came last, the last one first.
     pub newest: bool,
+    /// Only inputs, not what was split from them.
+    pub inputs: bool,
+    /// Only those that come after this item where the oldest are first; none where it is not there any more.
+    pub after: Option<ItemId>,
 }
 
 /// What a store could not do.

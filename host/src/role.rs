@@ -287,7 +287,8 @@ mod tests {
     fn only_requests_for_this_host_and_from_no_other_site_are_let_in() {
         let port = Door::Loopback { port: 8080 };
         let http = Door::Loopback { port: 80 };
-        let cases: &[(Door, [Option<&str>; 3], Result<(), Foreign>)] = &[
+        type Case<'a> = (Door, [Option<&'a str>; 3], Result<(), Foreign>);
+        let cases: &[Case] = &[
             (port, [Some("127.0.0.1:8080"), None, None], Ok(())),
             (port, [Some("LocalHost:8080"), None, Some("none")], Ok(())),
             (port, [Some("[::1]:8080"), None, None], Ok(())),

@@ -16,7 +16,7 @@ use crate::{
     item::{FoldError, Item, ItemId},
     journal::{Delivery, DeliveryState, JournalError},
     line::sink::{Sink, To},
-    lines::{LineNotice, State},
+    lines::{BodyError, LineNotice, State},
     name::Name,
     sandbox::egress::post::Post,
     visit::Millis,
@@ -71,6 +71,15 @@ enum Came {
     Never { why: String },
 }
 
+/// What it means that a result cannot be read.
+fn unread(error: &BodyError) -> Came {
+    let why = error.to_string();
+    match error.may_pass() {
+        true => Came::Again { why, after: None },
+        false => Came::Never { why },
+    }
+}
+
 /// The first wait after a failure, doubled after each.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait, also where the receiver wants a longer one.
@@ -120,6 +129,8 @@ struct Worker {
     /// Failures in a row: then one result at a time is tried, and not before some time.
     failures: u32,
     not_before: Millis,
+    /// Whether it was looked for what an earlier run left half kept.
+    taken_up: bool,
     /// Results that were given up since a person heard of one, and when that was.
     given_up: u64,
     said: Millis,
@@ -134,6 +145,7 @@ impl Worker {
             sink,
             failures: 0,
             not_before: 0,
+            taken_up: false,
             given_up: 0,
             said: 0,
         }
@@ -177,6 +189,10 @@ impl Worker {
 
     /// Hands over what is due; when to look again.
     async fn turn(&mut self) -> Result<Millis, SinkError> {
+        if !self.taken_up {
+            self.take_up().await?;
+            self.taken_up = true;
+        }
         let now = (self.settings.clock)();
         // A clock that went back makes nobody wait longer than the longest wait.
         self.not_before = self.not_before.min(now + LONGEST.as_millis() as Millis);
@@ -302,6 +318,20 @@ impl Worker {
             reason,
             ..delivery
         }
+    }
+
+    /// Settles what no sink is owed and was not settled: the process ended in between, or a sink that was
+    /// owed something is gone. One sink does it for all.
+    async fn take_up(&self) -> Result<(), SinkError> {
+        if self.settings.sinks.keys().next() != Some(&self.name) {
+            return Ok(());
+        }
+        let (journal, line) = (
+            self.settings.state.journal.clone(),
+            self.settings.line.clone(),
+        );
+        let left = tokio::task::spawn_blocking(move || journal.undelivered(&line)).await??;
+        self.settle(left).await
     }
 
     /// What no sink of the line is owed any more is delivered.

@@ -63,7 +63,7 @@ pub fn start(settings: SourceSettings) -> JoinSet<()> {
         };
         match source.from {
             Origin::Folder(inbox) => tasks.spawn(folder::run(means, inbox)),
-            Origin::Cron(timed) => tasks.spawn(cron::run(means, timed)),
+            Origin::Cron(timed) => tasks.spawn(cron::run(means, *timed)),
         };
     }
     tasks

@@ -1,5 +1,6 @@
 //! `kill -9` at random moments and at every failpoint: every input is done exactly once.
 
+mod daemon;
 mod points;
 mod torn;
 mod works;
@@ -19,16 +20,13 @@ use std::{
 const ITEMS: usize = 2_000;
 const KILLS: u32 = 50;
 
-#[test]
-fn kill_at_any_moment_loses_and_repeats_nothing() {
-    let mut random = 0x2026_u64;
-    let mut kills = 0;
-    let mut runs = 0;
-    while kills < KILLS {
-        runs += 1;
-        let ground = Ground::new();
-        ground.line(
-            r#"
+/// What carries the line that [`lay_out`] lays out.
+const RUN: [&str; 6] = ["run", ".", "in.jsonl", "--out", "out", "-q"];
+
+/// A line of three stations, one of which writes files, and so many inputs.
+fn lay_out(ground: &Ground, items: usize) {
+    ground.line(
+        r#"
 line = "l"
 entry = "first"
 [stations.first]
@@ -41,25 +39,33 @@ next = "third"
 use = "@stamp"
 next = "done"
 "#,
-        );
-        // The kills are to hit the run, not the building of its stations.
-        ground.andon(&["check", "."]).well();
-        let lines: String = (0..ITEMS).map(|n| format!("{n}\n")).collect();
-        ground.write("in.jsonl", lines);
-        let arguments = ["run", ".", "in.jsonl", "--out", "out", "-q"];
+    );
+    // What happens later is to hit the run, not the building of its stations.
+    ground.andon(&["check", "."]).well();
+    let lines: String = (0..items).map(|n| format!("{n}\n")).collect();
+    ground.write("in.jsonl", lines);
+}
+
+#[test]
+fn kill_at_any_moment_loses_and_repeats_nothing() {
+    let seed = points::seed();
+    let mut kills = 0;
+    for run in 0.. {
+        if kills >= KILLS {
+            break;
+        }
+        let mut random = points::Random::of(seed, run);
+        let ground = Ground::new();
+        lay_out(&ground, ITEMS);
         loop {
             let mut child = ground
-                .command(&arguments)
+                .command(&RUN)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("the command starts");
-            // An xorshift, so that a failing run can be made again.
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            let moment = Instant::now() + Duration::from_micros(40_000 + random % 150_000);
+            let moment = Instant::now() + Duration::from_micros(40_000 + random.below(150_000));
             let over = loop {
                 if let Some(status) = child.try_wait().expect("the child can be asked") {
                     break Some(status);
@@ -67,7 +73,7 @@ next = "done"
                 if Instant::now() >= moment || kills >= KILLS {
                     break None;
                 }
-                std::thread::yield_now();
+                std::thread::park_timeout(Duration::from_millis(1));
             };
             let status = match over {
                 Some(status) => status,
@@ -85,17 +91,19 @@ next = "done"
                     let clear = ["clear", "--all", "--reason", "host", "retry"];
                     ground.andon(&clear).well();
                 }
-                code => assert_eq!(code, None, "run {runs} failed after {kills} kills"),
+                code => assert_eq!(code, None, "run {run} failed after {kills} kills"),
             }
         }
-        check(&ground);
+        check(&ground, ITEMS);
+        ground.andon(&["doctor"]).well();
     }
 }
 
-fn check(ground: &Ground) {
+/// Every input was done exactly once, with the result and the workspace that it is to have.
+fn check(ground: &Ground, count: usize) {
     let journal = Sqlite::open_read_only(&ground.path(".andon")).expect("the journal opens");
     let items = journal.list(&Filter::default()).expect("the journal lists");
-    assert_eq!(items.len(), ITEMS);
+    assert_eq!(items.len(), count);
     let mut names = BTreeSet::new();
     for summary in items {
         assert_eq!(
@@ -153,5 +161,5 @@ fn check(ground: &Ground) {
         results.push(number.parse().expect("a number"));
     }
     results.sort_unstable();
-    assert_eq!(results, (0..ITEMS).collect::<Vec<_>>());
+    assert_eq!(results, (0..count).collect::<Vec<_>>());
 }

@@ -9,9 +9,12 @@ use andon::{
     content::Content,
     conveyor::{Board, Change, Conveyor, Ending, Handle, Input, Notice, Revised, wall_clock},
     item::{Body, ItemId, Labels, Payload, Taking},
-    journal::{Journal, memory::Memory, sqlite::Sqlite},
+    journal::{Journal, JournalAuditor, memory::Memory, sqlite::Sqlite},
     line::Line,
-    sandbox::{InProcess, Own, OwnSettings, Runner, Settings, egress},
+    sandbox::{
+        Egress, InProcess, Own, OwnSettings, Runner, Settings,
+        egress::{self, Gate, Log, Means, NoSecrets},
+    },
     visit::{Outcome, Visit},
     workspace::Workspaces,
 };
@@ -83,6 +86,8 @@ pub(super) struct Started {
 }
 
 struct Stores {
+    /// The way out of visits.
+    egress: Arc<dyn Egress>,
     folder: TempDir,
     journal: Arc<dyn Journal>,
     content: Content,
@@ -108,6 +113,7 @@ fn stores(place: &Path, store: Store) -> anyhow::Result<Stores> {
     let content = Content::open(folder.path().join("blobs"));
     let workspaces = Workspaces::open(folder.path().join("work"), content.clone(), journal.clone());
     Ok(Stores {
+        egress: Arc::new(egress::Closed),
         folder,
         journal,
         content,
@@ -121,7 +127,7 @@ impl Stores {
             visits: Settings::VISITS,
             folders: Arc::new(self.workspaces.clone()),
             contents: Arc::new(self.content.clone()),
-            egress: Arc::new(egress::Closed),
+            egress: self.egress.clone(),
             progress: None,
         })
         .map_err(|error| anyhow::anyhow!("{error:#}"))
@@ -293,6 +299,44 @@ impl Hall {
         worker: Worker,
     ) -> anyhow::Result<Run> {
         let stores = stores(&self.place, store)?;
+        self.run_with(stores, threads, worker, (0..items).map(input))
+    }
+
+    /// The same with inputs that say what is to be done, on SQLite: the line's stations may call what the
+    /// line grants them, with the effect log or without.
+    pub(super) fn calls(&self, items: usize, logged: bool) -> anyhow::Result<Run> {
+        let mut stores = stores(&self.place, Store::Sqlite)?;
+        let log = Log::new(stores.journal.clone(), stores.content.clone());
+        let gate = Gate::new(Means {
+            vault: Arc::new(NoSecrets),
+            auditor: Arc::new(JournalAuditor(stores.journal.clone())),
+            resolvers: Vec::new(),
+            clock: wall_clock,
+            log: logged.then_some(log),
+        });
+        for (station, terms) in self.assembled.terms(&self.line) {
+            gate.admit(&self.line.name, 1, &station, terms);
+        }
+        stores.egress = Arc::new(gate);
+        let server = std::fs::read_to_string(self.place.join("server"))?;
+        let inputs = (0..items).map(move |n| {
+            let mut input = input(n);
+            let payload = &mut input.taking.payload;
+            payload.body = Body::Inline(format!("POST http://{server}/{n} x\n").into());
+            payload.content_type = "text/plain".into();
+            input
+        });
+        self.run_with(stores, ground::threads(), Worker::Shared, inputs)
+    }
+
+    fn run_with(
+        &self,
+        stores: Stores,
+        threads: usize,
+        worker: Worker,
+        inputs: impl ExactSizeIterator<Item = Input> + Send + 'static,
+    ) -> anyhow::Result<Run> {
+        let items = inputs.len();
         let (ended, mut ends) = mpsc::unbounded_channel();
         let runtime = runtime(threads)?;
         let inside = runtime.enter();
@@ -304,13 +348,15 @@ impl Hall {
             let (_drain, drained) = watch::channel(false);
             let started = (Instant::now(), cpu());
             let feeding = tokio::spawn(async move {
-                for n in 0..items {
-                    if take.send(input(n)).await.is_err() {
+                for input in inputs {
+                    if take.send(input).await.is_err() {
                         break;
                     }
                 }
             });
-            let ending = tokio::spawn(conveyor.run(taken, Handle::new().1, drained)).await??;
+            // Nobody gives orders: the handle is gone before it is waited for the end.
+            let (_, orders) = Handle::new();
+            let ending = tokio::spawn(conveyor.run(taken, orders, drained)).await??;
             feeding.await?;
             anyhow::ensure!(ending == Ending::Idle, "{ending:?}");
             anyhow::Ok((started.0.elapsed(), cpu().saturating_sub(started.1)))
@@ -321,14 +367,15 @@ impl Hall {
         }
         anyhow::ensure!(count == items, "{count} of {items} ended");
         let Stores {
+            egress,
             folder,
             journal,
             content,
             workspaces,
         } = stores;
         drop(runtime);
-        // The workspaces hold the journal, too; its log is emptied when it closes.
-        drop((workspaces, content, journal));
+        // All of these hold the journal; its log is emptied when it closes.
+        drop((egress, workspaces, content, journal));
         Ok(Run {
             visits: u32::try_from(items * self.line.stations.len())?,
             wall,

@@ -4,6 +4,7 @@ use super::large;
 use anyhow::Context as _;
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -60,6 +61,20 @@ impl Ground {
     /// A line of one station.
     pub(super) fn one(station: &str) -> anyhow::Result<Self> {
         Self::chain(&[("only", &stations().join(station))])
+    }
+
+    /// A line of one station that does what its input says: a `POST` to a server.
+    pub(super) fn posts(server: SocketAddr) -> anyhow::Result<Self> {
+        let ground = Self::one("acts")?;
+        let file = ground.path().join("line.toml");
+        let text = fs::read_to_string(&file)?
+            + &format!(
+                "rate = {{ requests = \"1000000/s\", connections = \"1000000/s\", bytes = \"4GiB/s\" }}\n\
+                 grants.http = [{{ rule = \"POST http://{server}/**\", private = true }}]\n"
+            );
+        fs::write(file, text)?;
+        fs::write(ground.path().join("server"), server.to_string())?;
+        Ok(ground)
     }
 
     /// A line of ten stations, one of them as large as CPython.

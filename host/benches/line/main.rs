@@ -7,6 +7,8 @@ mod bare;
 mod carry;
 mod ground;
 mod large;
+#[path = "../server/mod.rs"]
+mod server;
 
 use bare::Bare;
 use carry::{Hall, Store, Worker};
@@ -26,6 +28,7 @@ const PARTS: &[(&str, Part)] = &[
     ("start", start),
     ("load", load),
     ("waiting", waiting),
+    ("effects", effects),
 ];
 
 /// How much is run.
@@ -327,6 +330,34 @@ fn waiting(table: &mut Table, _: &Sizes) -> anyhow::Result<()> {
             "flat",
         );
     }
+    Ok(())
+}
+
+/// Visits that make one HTTP request each, which is journaled before it leaves and when it was answered,
+/// against the same with the effect log off; in turns.
+fn effects(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
+    let ground = Ground::posts(server::start())?;
+    let hall = Hall::new(&ground)?;
+    let items = sizes.items / 4;
+    let (mut on, mut off, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..sizes.rounds {
+        let without = hall.calls(items, false)?.wall;
+        let with = hall.calls(items, true)?.wall;
+        ratios.push((without.as_secs_f64() / with.as_secs_f64() * 1e4) as u64);
+        off.push(without);
+        on.push(with);
+    }
+    table.row(
+        "visits a second with one POST, the log off",
+        rate(items, median(&mut off)),
+        "",
+    );
+    table.row("the same, journaled", rate(items, median(&mut on)), "");
+    table.row(
+        "journaled against the log off",
+        format!("{:.2}x", median(&mut ratios) as f64 / 1e4),
+        "0.6x",
+    );
     Ok(())
 }
 

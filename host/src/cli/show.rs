@@ -3,14 +3,20 @@
 mod effects;
 
 use super::{
-    Done, print,
+    Done,
+    control::daemon,
+    print,
     state::{State, StateArg, choose},
+    status::so_far,
 };
 use crate::{
     assembly, catalogue,
-    item::{Body, Clearing, Destination, Facts, Hold, Item, ItemId, Payload, Phase, Record},
+    item::{
+        Body, Clearing, Destination, Facts, Hold, Item, ItemId, Passage, Payload, Phase, PhaseKind,
+        Record,
+    },
     journal::{Delivery, DeliveryState, Filter},
-    name::Name,
+    lines::{Control as _, Far},
     visit::{Answer, Question},
 };
 use andon_build::Options;
@@ -78,10 +84,29 @@ impl Show {
             print::json(&about)?;
         } else {
             item_text(&item, &records)?;
+            if let Some(far) = self.far(&item)? {
+                print::text(&format!("so far   {}", so_far(&far)))?;
+            }
             deliveries_text(&deliveries)?;
             effects::text(effects.as_deref().unwrap_or_default())?;
         }
         Ok(Done::Well)
+    }
+
+    /// How far a visit under way has come: the daemon alone knows.
+    fn far(&self, item: &Item) -> anyhow::Result<Option<Far>> {
+        if item.kind() != PhaseKind::Working {
+            return Ok(None);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let folder = self.state.nearest()?;
+        // Where it cannot be asked, all that is kept is shown all the same.
+        Ok(runtime.block_on(async {
+            let daemon = daemon(&folder).await.ok()??;
+            daemon.item(item.id.as_str()).await.ok()?.far
+        }))
     }
 
     fn component(&self, path: &std::path::Path) -> anyhow::Result<Done> {
@@ -153,20 +178,26 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
         .map_or_else(String::new, |station| format!(" (last at `{station}`)"));
     print::text(&format!("phase    {}{at}", summary.phase))?;
     if let Some(reason) = &summary.reason {
-        print::text(&format!("reason   {}", print::line(reason)))?;
+        print::text(&format!("reason   {}", print::below(reason, "         ")))?;
     }
     if matches!(item.phase, Phase::Held { .. }) {
         print::text(&format!("carries  {}", item.carries()))?;
     }
-    for (record, place) in records.iter().zip(places(item, records)?) {
-        let (at, words, facts) = told(record);
-        let place = match (record, place) {
-            (Record::Started { .. }, Some((station, nth, attempt))) => {
+    for (record, passage) in records.iter().zip(Passage::all(&item.id, records)?) {
+        let words = told(record);
+        let place = match (record, &passage.station, passage.nth, passage.attempt) {
+            (Record::Started { .. }, Some(station), Some(nth), Some(attempt)) => {
                 format!(" at `{station}`, visit {nth}, attempt {attempt}")
             }
             _ => String::new(),
         };
-        print::text(&format!("{}  {words}{place}", print::time(at)))?;
+        let other = (passage.revision)
+            .filter(|revision| *revision != item.revision)
+            .map_or_else(String::new, |revision| format!(", revision {revision}"));
+        print::text(&format!(
+            "{}  {words}{place}{other}",
+            print::time(record.at())
+        ))?;
         if let Record::Split { children, .. } = record {
             for child in children {
                 print::text(&format!(
@@ -179,7 +210,9 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
                 ))?;
             }
         }
-        let Some(facts) = facts else { continue };
+        let Some(facts) = record.facts() else {
+            continue;
+        };
         for line in &facts.log {
             let mut text = format!(
                 "    {}: {}",
@@ -230,128 +263,64 @@ fn delivery_json(delivery: &Delivery) -> Value {
     })
 }
 
-/// A station, the how manieth visit there, the how manieth attempt.
-type AtStation = (Name, u32, u32);
-
-/// Where the item was when each record came: a record that begins an attempt is of that attempt.
-fn places(item: &Item, records: &[Record]) -> anyhow::Result<Vec<Option<AtStation>>> {
-    let mut places = Vec::new();
-    let mut now: Option<Item> = None;
-    for record in records {
-        let place = now.as_ref().and_then(Item::attempt);
-        places.push(place.map(|(station, nth, attempt)| (station.clone(), nth, attempt)));
-        match &mut now {
-            Some(item) => item.apply(record)?,
-            None => now = Item::fold(item.id.clone(), std::slice::from_ref(record))?,
-        }
-    }
-    Ok(places)
-}
-
 /// What a record says, in words.
-fn told(record: &Record) -> (u64, String, Option<&Facts>) {
+fn told(record: &Record) -> String {
     match record {
-        Record::Taken {
-            at, to, payload, ..
-        } => (
-            *at,
-            format!("taken, to {}: {}", destination(to), payload_words(payload)),
-            None,
-        ),
-        Record::Started { at, .. } => (*at, "attempt started".into(), None),
-        Record::Interrupted { at, stopped: false } => {
-            (*at, "the host ended during the attempt".into(), None)
+        Record::Taken { to, payload, .. } => {
+            format!("taken, to {}: {}", destination(to), payload_words(payload))
         }
-        Record::Interrupted { at, stopped: true } => {
-            (*at, "the host stopped the attempt".into(), None)
+        Record::Started { .. } => "attempt started".into(),
+        Record::Interrupted { stopped: false, .. } => "the host ended during the attempt".into(),
+        Record::Interrupted { stopped: true, .. } => "the host stopped the attempt".into(),
+        Record::Recalled { why, .. } => {
+            format!("the host stopped the attempt: {}", print::line(why))
         }
-        Record::Recalled { at, why } => (
-            *at,
-            format!("the host stopped the attempt: {}", print::line(why)),
-            None,
-        ),
-        Record::Asked { at, hold, facts } => (*at, asked(hold), facts.as_ref()),
-        Record::Answered { answer, why } => (answer.at, answered(answer, why), None),
-        Record::Cancelled { at, by, why } => (
-            *at,
-            format!("cancelled by {}: {}", print::line(by), print::line(why)),
-            None,
-        ),
-        Record::Relocated { at, to } => (*at, format!("sent to `{to}` by a retool"), None),
-        Record::Erased { at, by, why } => (
-            *at,
-            format!("erased by {}: {}", print::line(by), print::line(why)),
-            None,
-        ),
+        Record::Asked { hold, .. } => asked(hold),
+        Record::Answered { answer, why } => answered(answer, why),
+        Record::Cancelled { by, why, .. } => {
+            format!("cancelled by {}: {}", print::line(by), print::line(why))
+        }
+        Record::Relocated { to, .. } => format!("sent to `{to}` by a retool"),
+        Record::Erased { by, why, .. } => {
+            format!("erased by {}: {}", print::line(by), print::line(why))
+        }
         Record::Moved {
-            at,
             port,
             to,
             payload,
             facts,
             ..
-        } => {
-            let words = format!(
-                "left by `{port}` to {}{}: {}",
-                destination(to),
-                used(facts),
-                payload_words(payload)
-            );
-            (*at, words, Some(facts))
-        }
+        } => format!(
+            "left by `{port}` to {}{}: {}",
+            destination(to),
+            used(facts),
+            payload_words(payload)
+        ),
         Record::Split {
-            at,
-            children,
-            facts,
-            ..
-        } => (
-            *at,
-            format!("split into {} children{}", children.len(), used(facts)),
-            Some(facts),
-        ),
-        Record::Finished { at, facts, .. } => (
-            *at,
-            format!("finished without output{}", used(facts)),
-            Some(facts),
-        ),
+            children, facts, ..
+        } => format!("split into {} children{}", children.len(), used(facts)),
+        Record::Finished { facts, .. } => format!("finished without output{}", used(facts)),
         Record::Failed {
-            at,
             reason,
             again,
             facts,
             ..
-        } => {
-            let words = format!(
-                "attempt failed{}: {}; again at {}",
-                used(facts),
-                print::line(reason),
-                print::time(*again)
-            );
-            (*at, words, Some(facts))
-        }
-        Record::Jammed { at, jam, facts, .. } => (
-            *at,
-            format!("jammed: {}", print::line(&jam.to_string())),
-            facts.as_ref(),
+        } => format!(
+            "attempt failed{}: {}; again at {}",
+            used(facts),
+            print::below(reason, "    "),
+            print::time(*again)
         ),
-        Record::ChildEnded { at, child, end, .. } => (
-            *at,
-            format!(
-                "child {child} ended: {}",
-                format!("{:?}", end.end).to_lowercase()
-            ),
-            None,
+        Record::Jammed { jam, .. } => format!("jammed: {}", print::below(&jam.to_string(), "    ")),
+        Record::ChildEnded { child, end, .. } => format!(
+            "child {child} ended: {}",
+            format!("{:?}", end.end).to_lowercase()
         ),
-        Record::Gathered { at, join, .. } => {
-            let words = match join {
-                Some(join) => format!("all children are in, on to `{join}`"),
-                None => "all children have ended".into(),
-            };
-            (*at, words, None)
-        }
-        Record::Cleared {
-            at, by, why, how, ..
-        } => {
+        Record::Gathered { join, .. } => match join {
+            Some(join) => format!("all children are in, on to `{join}`"),
+            None => "all children have ended".into(),
+        },
+        Record::Cleared { by, why, how, .. } => {
             let how = match how {
                 Clearing::Retry => "retry".to_string(),
                 Clearing::Edit(payload) => format!("edit: {}", payload_words(payload)),
@@ -363,11 +332,7 @@ fn told(record: &Record) -> (u64, String, Option<&Facts>) {
             } else {
                 format!(" ({})", print::line(why))
             };
-            (
-                *at,
-                format!("cleared by {}: {how}{why}", print::line(by)),
-                None,
-            )
+            format!("cleared by {}: {how}{why}", print::line(by))
         }
     }
 }
@@ -457,46 +422,22 @@ fn payload_words(payload: &Payload) -> String {
 fn item_json(item: &Item, records: &[Record]) -> anyhow::Result<Value> {
     let history: Vec<Value> = records
         .iter()
-        .zip(places(item, records)?)
-        .map(|(record, place)| {
-            let (at, words, facts) = told(record);
-            let mut value = json!({ "at": at, "kind": record.kind(), "what": words });
-            if let Some((station, nth, attempt)) = place {
-                value["station"] = json!(station);
-                value["nth"] = json!(nth);
-                value["attempt"] = json!(attempt);
-            }
-            match record {
-                Record::Taken { to, .. } => value["to"] = to_json(to),
-                Record::Started { revision, .. } => value["revision"] = json!(revision),
-                Record::Moved { port, to, .. } => {
-                    value["port"] = json!(port);
-                    value["to"] = to_json(to);
-                }
-                Record::Split { children, .. } => {
-                    value["children"] = children
-                        .iter()
-                        .map(|child| {
-                            json!({
-                                "item": item.id.child(child.n), "port": child.port,
-                                "to": to_json(&child.to), "payload": payload_json(&child.payload),
-                            })
+        .zip(Passage::all(&item.id, records)?)
+        .map(|(record, passage)| {
+            let mut value = json!(passage);
+            value["what"] = json!(told(record));
+            if let Record::Split { children, .. } = record {
+                value["children"] = children
+                    .iter()
+                    .map(|child| {
+                        json!({
+                            "item": item.id.child(child.n), "port": child.port,
+                            "to": child.to.word(), "payload": payload_json(&child.payload),
                         })
-                        .collect();
-                }
-                Record::Failed { reason, again, .. } => {
-                    value["reason"] = json!(reason);
-                    value["again"] = json!(again);
-                }
-                Record::Jammed { jam, .. } => value["reason"] = json!(jam.to_string()),
-                Record::Cleared { by, why, .. } => {
-                    value["by"] = json!(by);
-                    value["why"] = json!(why);
-                }
-                _ => {}
+                    })
+                    .collect();
             }
-            if let Some(facts) = facts {
-                value["usage"] = json!(facts.usage);
+            if let Some(facts) = record.facts() {
                 value["log"] = json!(facts.log);
             }
             if let Record::Taken { payload, .. } | Record::Moved { payload, .. } = record {
@@ -509,16 +450,6 @@ fn item_json(item: &Item, records: &[Record]) -> anyhow::Result<Value> {
     value["inputs"] = item.inputs.iter().map(payload_json).collect();
     value["history"] = Value::Array(history);
     Ok(value)
-}
-
-/// A station or join by its name, an end by its word; null where it jams.
-fn to_json(to: &Destination) -> Value {
-    match to {
-        Destination::Station(name) | Destination::Join(name) => json!(name),
-        Destination::Done => json!("done"),
-        Destination::Scrap => json!("scrap"),
-        Destination::Nowhere(_) => Value::Null,
-    }
 }
 
 fn payload_json(payload: &Payload) -> Value {

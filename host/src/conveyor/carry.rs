@@ -18,6 +18,9 @@ use bytes::Bytes;
 use futures::FutureExt;
 use std::collections::HashMap;
 
+/// What came of an event; whoever asked for it is still to be answered where it was refused.
+pub(super) type Decided = Result<(), (Refused, Option<Reply<Summary>>)>;
+
 impl Running {
     pub(super) fn id_of(&self, input: &Input) -> ItemId {
         let factory = self.conveyor.journal.factory();
@@ -74,7 +77,7 @@ impl Running {
         // A child may come to its end at once, where its port leads to no station.
         let notice = notice.or_else(|| news(&item));
         let underway = &mut self.underway;
-        (self.conveyor).append(underway, &item, 0, records, blobs, notice, answer);
+        (self.conveyor).append(underway, &item, records, blobs, notice, answer);
         self.live.insert(id.clone(), item);
         self.settle(&id);
         Ok(())
@@ -169,7 +172,7 @@ impl Running {
         event: Event,
         blobs: Vec<(Digest, Bytes)>,
         reply: Option<Reply<Summary>>,
-    ) -> Result<Result<(), (Refused, Option<Reply<Summary>>)>, ConveyorError> {
+    ) -> Result<Decided, ConveyorError> {
         let Some(item) = self.live.get(id) else {
             return Ok(Ok(()));
         };
@@ -201,7 +204,7 @@ impl Running {
         event: Event,
         blobs: Vec<(Digest, Bytes)>,
         reply: Option<Reply<Summary>>,
-    ) -> Result<Result<(), (Refused, Option<Reply<Summary>>)>, ConveyorError> {
+    ) -> Result<Decided, ConveyorError> {
         let now = (self.conveyor.clock)();
         let Some(item) = self.live.get_mut(id) else {
             return Ok(Ok(()));
@@ -223,13 +226,13 @@ impl Running {
                 // Not waited for: the append that follows fails where this does.
                 drop(self.conveyor.journal.audit(entries));
             }
-            if records.iter().any(jams) {
-                self.conveyor.board.revision(revised.number).jammed();
+            if records.iter().any(ends_visit) {
+                let jammed = records.iter().any(jams);
+                self.conveyor.board.revision(revised.number).over(jammed);
             }
         }
         let mut answered = None;
         if !records.is_empty() {
-            let expected = item.seq;
             for record in &records {
                 item.apply(record).map_err(|e| wrong(e.to_string()))?;
                 if let Record::Split { children, .. } = record {
@@ -246,7 +249,7 @@ impl Running {
                 }) as Answer
             });
             let underway = &mut self.underway;
-            (self.conveyor).append(underway, item, expected, records, blobs, notice, answer);
+            (self.conveyor).append(underway, item, records, blobs, notice, answer);
         } else {
             answered = reply.map(|reply| (reply, item.summary()));
         }
@@ -346,6 +349,18 @@ fn jams(record: &Record) -> bool {
                 to: Destination::Nowhere(_),
                 ..
             }
+    )
+}
+
+/// Whether a record that an attempt led to is the last of its visit: it is neither made again nor gone on
+/// with after an answer.
+fn ends_visit(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Moved { .. }
+            | Record::Split { .. }
+            | Record::Finished { .. }
+            | Record::Jammed { .. }
     )
 }
 

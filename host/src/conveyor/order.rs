@@ -123,7 +123,7 @@ pub enum Unable {
     #[error("the line has no item `{0}`\n  hint: `andon items` lists them")]
     NoItem(ItemId),
     /// There is no such station on the line.
-    #[error("the line has no station `{0}`")]
+    #[error("the line has no station `{0}`\n  hint: `andon status` lists its stations")]
     NoStation(Name),
     /// Items wait at a station that the new revision does not have.
     #[error(

@@ -60,7 +60,6 @@ impl Running {
         };
         let records =
             item::step(item, &revised.line, now, start).map_err(|e| wrong(e.to_string()))?;
-        let expected = item.seq;
         for record in &records {
             item.apply(record).map_err(|e| wrong(e.to_string()))?;
         }
@@ -76,7 +75,7 @@ impl Running {
             // It has had its visits, or the line asks here.
             let notice = news(item);
             let underway = &mut self.underway;
-            (self.conveyor).append(underway, item, expected, records, Vec::new(), notice, None);
+            (self.conveyor).append(underway, item, records, Vec::new(), notice, None);
             self.shift(&Place::Waiting(station), &place);
             self.settle(&id);
             return Ok(());
@@ -114,9 +113,10 @@ impl Running {
             run,
         };
         let underway = &mut self.underway;
-        (self.conveyor).append(underway, item, expected, records, Vec::new(), None, None);
+        (self.conveyor).append(underway, item, records, Vec::new(), None, None);
         self.shift(&Place::Waiting(station), &place);
         self.visits += 1;
+        self.conveyor.board.begins(&id, &visit.station);
         let running = self.conveyor.runner.visit(visit);
         let (reports, number, of) = (self.reports.clone(), self.visits, id.clone());
         let task = tokio::spawn(async move {

@@ -62,12 +62,35 @@ pub struct Collector {
     files: HashMap<Digest, Millis>,
     small: HashMap<Digest, Millis>,
     swept: bool,
+    /// Whether something was let go of since, so that blobs may have lost their last name.
+    forgot: bool,
 }
 
 impl Collector {
     /// One that has seen nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Lets go of what the policy says, and looks for nothing that is named by nothing any more. For the
+    /// process that runs the lines, on a thread that may wait: it blocks, for a time that goes with how
+    /// much there is to let go of. Stops early when `go_on` says no.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or written. What has gone is gone.
+    pub fn forget(
+        &mut self,
+        state: &State,
+        now: Millis,
+        policy: &Retention,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Collected, HousekeepingError> {
+        let mut done = Collected::default();
+        let latest = now.saturating_sub(millis(YOUNG));
+        let forgot = forget(state, now, latest, policy, go_on, &mut done);
+        // Also where it failed half-way.
+        self.forgot |= forgot.is_err() || done.items > 0;
+        forgot.map(|()| done)
     }
 
     /// Lets go of what the policy says, and of what nothing named for [`GRACE`]. For the process that runs
@@ -83,12 +106,11 @@ impl Collector {
         policy: &Retention,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Collected, HousekeepingError> {
-        let mut done = Collected::default();
-        let latest = now.saturating_sub(millis(YOUNG));
-        forget(state, now, latest, policy, go_on, &mut done)?;
-        let due = !self.swept || done.items > 0 || !self.files.is_empty() || !self.small.is_empty();
+        let mut done = self.forget(state, now, policy, go_on)?;
+        let due = !self.swept || self.forgot || !self.files.is_empty() || !self.small.is_empty();
         if due && go_on() {
             self.swept = self.sweep(state, now, Some(GRACE), go_on, &mut done)?;
+            self.forgot &= !self.swept;
         }
         Ok(done)
     }

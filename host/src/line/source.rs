@@ -28,7 +28,7 @@ pub enum Origin {
     /// From files that are put into a folder.
     Folder(Inbox),
     /// From a schedule.
-    Cron(Timed),
+    Cron(Box<Timed>),
 }
 
 /// A folder that is watched.

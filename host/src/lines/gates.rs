@@ -120,9 +120,10 @@ impl Gates {
 
     /// Waits until no request of any line is under way any more.
     pub(super) async fn settled(&self) {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let gates: Vec<Gate> = open.gates.values().cloned().collect();
-        drop(open);
+        let gates: Vec<Gate> = {
+            let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+            open.gates.values().cloned().collect()
+        };
         for gate in gates {
             gate.settled().await;
         }

@@ -2,7 +2,7 @@
 //! alone.
 
 use super::{
-    Lines, LinesError, Started,
+    Lines, LinesError, Started, Taken,
     room::Heard,
     running::{Running, Way},
     visits::{Ready, Revisions},
@@ -13,14 +13,14 @@ use crate::{
     journal::{JournalError, LineState},
     line::{Line, Worker},
     name::Name,
-    sandbox::{InProcess, OwnSettings, Runner, Settings},
+    sandbox::{InProcess, Listener, OwnSettings, Runner, Settings},
 };
 use futures::executor::block_on;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::OwnedRwLockReadGuard;
 
@@ -50,9 +50,9 @@ impl Lines {
     /// # Errors
     /// When the line is wrong, or runs already.
     pub fn start(&self, file: &Path) -> Result<Started, LinesError> {
-        let assembled = self.assembly(&*self.settings.say).assemble(file)?;
+        let (assembled, known) = self.assemble_bounded(file)?;
         let name = &assembled.draft.line.name;
-        let started = match self.known(name)? {
+        let started = match known {
             None => self.make_ready(&assembled)?,
             Some(state) => {
                 let (_, revision) = assembled.keep(self.stock())?;
@@ -72,19 +72,32 @@ impl Lines {
     ///
     /// # Errors
     /// When it cannot be read which there are.
-    pub fn start_known(&self) -> Result<Vec<(Name, Result<Started, LinesError>)>, LinesError> {
-        let mut all = Vec::new();
-        for state in self.state.journal.lines()? {
-            let name = state.line.clone();
-            if self.running().contains_key(&name) {
-                continue;
+    pub fn start_known(&self) -> Result<Vec<Taken>, LinesError> {
+        let mut known = self.state.journal.lines()?;
+        known.retain(|state| !self.running().contains_key(&state.line));
+        let hands = std::thread::available_parallelism().map_or(1, Into::into);
+        let hands = hands.min(known.len());
+        let (known, all) = (Mutex::new(known.into_iter()), Mutex::new(BTreeMap::new()));
+        let next = || known.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let start = || {
+            let _inside = self.runtime.enter();
+            while let Some(state) = next() {
+                let name = state.line.clone();
+                let started = self
+                    .take_up(state)
+                    .and_then(|started| self.begin(&name).map(|()| started));
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(name, started);
             }
-            let started = self
-                .take_up(state)
-                .and_then(|started| self.begin(&name).map(|()| started));
-            all.push((name, started));
-        }
-        Ok(all)
+        };
+        // Side by side: most of it is reading and hashing, and no line needs another.
+        std::thread::scope(|scope| {
+            for _ in 0..hands {
+                scope.spawn(start);
+            }
+        });
+        let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(all.into_iter().collect())
     }
 
     /// Makes a line ready to run by just what was assembled, whatever it ran by before. Blocks.
@@ -94,12 +107,13 @@ impl Lines {
     pub fn make_ready(&self, assembled: &Assembled) -> Result<Started, LinesError> {
         let name = assembled.draft.line.name.clone();
         self.not_running(&name)?;
+        let known = self.known(&name)?;
+        let bounds = self.held_to_its_bounds(assembled, known.as_ref())?;
         let kept = self.keep(assembled)?;
         let file = assembled.file.as_deref().and_then(|file| {
             let file = std::path::absolute(file).ok()?;
             file.to_str().map(Into::into)
         });
-        let known = self.known(&name)?;
         let mut state = match &known {
             None => LineState::new(name.clone(), file, kept.number),
             Some(known) => {
@@ -113,9 +127,11 @@ impl Lines {
                     paused: known.paused.clone(),
                     older,
                     line: name.clone(),
+                    factory: None,
                 }
             }
         };
+        state.factory = self.noted(bounds.as_deref());
         state.older = self.needed(&state)?;
         if known.as_ref() != Some(&state) {
             block_on(self.state.journal.keep_line(state.clone(), None))?;
@@ -182,7 +198,7 @@ impl Lines {
         let revisions = self.revisions_of(name)?;
         match revisions.get(number) {
             Some(ready) => Ok(ready.revised.clone()),
-            None => Ok(self.revived(&revisions, name, number)?.0),
+            None => Ok(self.revived(&revisions, &self.stands(name)?, number)?.0),
         }
     }
 
@@ -192,15 +208,16 @@ impl Lines {
         self.not_running(&name)?;
         state.older = self.needed(&state)?;
         let revisions = Arc::new(Revisions::default());
-        let (current, runners) = self.revived(&revisions, &name, state.current)?;
+        let (current, runners) = self.revived(&revisions, &state, state.current)?;
         let ramp = match state.ramp {
             Some(ramp) => Some(Ramp {
-                to: self.revived(&revisions, &name, ramp.to)?.0,
+                to: self.revived(&revisions, &state, ramp.to)?.0,
                 percent: ramp.percent,
             }),
             None => None,
         };
         let older = self.older(&revisions, &state);
+        self.keep_bounds(&mut state)?;
         let change = Change {
             ramp,
             moves: state.moves.clone(),
@@ -301,9 +318,14 @@ impl Lines {
         }))
     }
 
-    pub(crate) fn assembly<'a>(&'a self, say: &'a (dyn Fn(&str) + Sync)) -> Assembly<'a> {
+    /// Puts lines together below a factory's file, which [`Self::bounds`] has found.
+    pub(crate) fn assembly<'a>(
+        &'a self,
+        say: &'a (dyn Fn(&str) + Sync),
+        factory: Option<&'a Path>,
+    ) -> Assembly<'a> {
         Assembly {
-            factory: self.settings.factory.as_deref(),
+            factory,
             state: Some(&self.settings.state),
             exe: self.settings.exe.clone(),
             say,
@@ -350,11 +372,12 @@ impl Lines {
     fn revived(
         &self,
         revisions: &Revisions,
-        name: &Name,
+        state: &LineState,
         number: u64,
     ) -> Result<(Arc<Revised>, Option<String>), LinesError> {
-        let revision = self.revision(name, number)?;
-        let assembly = self.assembly(&*self.settings.say);
+        let revision = self.revision(&state.line, number)?;
+        let bounds = self.bounds_of(state, number)?;
+        let assembly = self.assembly(&*self.settings.say, bounds.as_deref());
         let assembled = assembly.revive(&revision, number, self.stock())?;
         let (line, _) = assembled.keep(self.stock())?;
         let kept = Kept {
@@ -370,7 +393,7 @@ impl Lines {
     fn older(&self, revisions: &Revisions, state: &LineState) -> BTreeMap<u64, Arc<Revised>> {
         let mut ready = BTreeMap::new();
         for number in &state.older {
-            match self.revived(revisions, &state.line, *number) {
+            match self.revived(revisions, state, *number) {
                 Ok((revised, _)) => drop(ready.insert(*number, revised)),
                 Err(error) => (self.settings.say)(&format!(
                     "note: revision {number} of `{}`, on which visits began, cannot be made ready: {error}",
@@ -416,7 +439,7 @@ impl Lines {
                 folders: self.heard(self.state.workspaces.clone()),
                 contents: self.heard(self.state.content.clone()),
                 egress: self.gates.clone(),
-                progress: None,
+                progress: Some(self.listener()),
             };
             let _inside = self.runtime.enter();
             let own = assembled.start(settings, line, number)?;
@@ -444,11 +467,22 @@ impl Lines {
             folders: self.heard(self.state.workspaces.clone()),
             contents: self.heard(self.state.content.clone()),
             egress: self.gates.clone(),
-            progress: None,
+            progress: Some(self.listener()),
         })
         .map_err(|error| AssemblyError::Engine(error.to_string()))?;
         // Where two come at once, the second is thrown away.
         Ok(self.sandbox.get_or_init(|| made))
+    }
+
+    /// What visits report of how far they are, onto the board of their line.
+    fn listener(&self) -> Arc<Listener> {
+        let boards = self.boards.clone();
+        Arc::new(move |visit, progress| {
+            let boards = boards.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(board) = boards.get(&visit.line) {
+                board.came(&visit.item, progress);
+            }
+        })
     }
 
     /// Of a line's older revisions those on which an attempt began that has not ended.

@@ -184,10 +184,11 @@ fn each_difference_and_what_it_means() {
 }
 
 #[test]
-fn the_first_lock_asks_for_grants_only() {
+fn the_first_lock_asks_for_grants_and_what_is_outside_only() {
     let changes = changes(None, &lock(pin()));
     let asked: Vec<String> = changes.iter().filter_map(Change::name).collect();
     insta::assert_snapshot!(asked.join("\n"), @r#"
+    sinks.out:folder out
     scan:fs write /data from data quota=1MiB max-files=100
     scan:http GET,HEAD https://a.example/v1/**
     scan:tcp db.internal:5432 private

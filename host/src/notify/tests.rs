@@ -103,7 +103,7 @@ async fn jams_are_told_together_while_somebody_is_slow() {
     for n in 0..15 {
         tell(jammed("line", &n.to_string()));
     }
-    while notices.len() > 0 {
+    while !notices.is_empty() {
         tokio::task::yield_now().await;
     }
     may.add_permits(2);
@@ -147,7 +147,7 @@ async fn a_word_is_not_followed_by_another_at_once() {
     for key in ["b", "c"] {
         let _ = notices.send(held(key));
     }
-    while notices.len() > 0 {
+    while !notices.is_empty() {
         tokio::task::yield_now().await;
     }
     assert!(heard.try_recv().is_err());

@@ -142,14 +142,14 @@ impl Cassette {
         let mut ended = case.ended.clone();
         for record in records.iter_mut().chain([&mut ended]) {
             for payload in payloads(record) {
-                put_aside(&mut payload.body, &keep)?;
+                put_aside(&mut payload.body, keep)?;
             }
         }
         let mut effects = Vec::new();
         for effect in &case.effects {
             let mut end = effect.end.clone();
             if let Some(answer) = end.as_mut().and_then(|end| end.answer.as_mut()) {
-                put_aside(&mut answer.body, &keep)?;
+                put_aside(&mut answer.body, keep)?;
             }
             effects.push(Recorded::of(effect, end));
         }

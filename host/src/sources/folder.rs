@@ -10,7 +10,7 @@ mod inbox;
 use super::Means;
 use crate::{
     failpoint::Point,
-    item::{Body, Payload, media_type},
+    item::{Body, Payload},
     line::source::Inbox as Grammar,
 };
 use bytes::Bytes;
@@ -149,7 +149,7 @@ impl Folder {
         };
         let (body, digest, head) = kept;
         let payload = Payload {
-            content_type: media_type(&shown, &head).into(),
+            content_type: Payload::guess(&shown, &head).into(),
             body,
             labels: self.means.labels(),
         };
@@ -158,8 +158,14 @@ impl Folder {
         let key = format!("folder\0{}\0{exact}\0{digest}", self.means.name);
         let source = format!("{}/{shown}", self.means.name);
         let input = self.means.input(key, source, payload, self.means.now());
-        self.means.submit(input).await;
+        let submitted = self.means.submit(input).await;
         Point::Submitted.reached();
+        if submitted.known {
+            let (shown, item) = (crate::escape::line(&shown), submitted.item);
+            (self.means).say(&format!(
+                "`{shown}` was taken before as {item}: nothing more is done with it"
+            ));
+        }
         let away = self.with(move |inbox| Ok(inbox.put_away(&name))).await;
         away.unwrap_or(false)
     }

@@ -62,7 +62,7 @@ fn unknown_items() {
     assert_snapshot!(ground.andon(&["items", "--phase", "jamed"]).whole(), @r"
     exit 1
     -- stderr
-    error: invalid value 'jamed' for '--phase <PHASE>': phases are `waiting`, `working`, `split`, `jammed`, `done`, `scrapped` and `joined`
+    error: invalid value 'jamed' for '--phase <PHASE>': phases are `waiting`, `working`, `split`, `held`, `jammed`, `done`, `scrapped`, `joined`
 
     For more information, try '--help'.
     ");
@@ -138,12 +138,8 @@ fn unknown_stations_and_ports() {
     assert_snapshot!(ground.andon(&["clear", &id, "retyr"]).whole(), @r"
     exit 1
     -- stderr
-    error: invalid value 'retyr' for '<HOW>'
-      [possible values: retry, edit, skip, scrap]
-
-      tip: a similar value exists: 'retry'
-
-    For more information, try '--help'.
+    error: `retyr` is no way to clear
+      hint: `retry`, `edit`, `skip` and `scrap` are
     ");
     assert_snapshot!(ground.andon(&["clear", &id, "scrap"]).whole(), @r"
     exit 0
@@ -190,7 +186,7 @@ fn unknown_commands() {
     assert_snapshot!(ground.andon(&["schema", "lines"]).whole(), @r"
     exit 1
     -- stderr
-    error: invalid value 'lines' for '<FILE>'
+    error: invalid value 'lines' for '[FILE]'
       [possible values: line, station, factory]
 
       tip: a similar value exists: 'line'
@@ -225,10 +221,11 @@ fn a_station_that_the_line_lost_while_items_wait_there() {
     ground.andon(&["clear", &id, "retry"]).well();
     ground.line(&one(""));
     assert_snapshot!(ground.andon(&["run", "."]).whole(), @r"
-    exit 1
+    exit 2
     -- stderr
-    error: 1 unfinished item is at station `t`, which the line no longer has
-      hint: put the station back until nothing waits there
+    jammed: ITEM (a.txt) at `t`: the line has no station `t` any more
+    0 taken, 0 done, 0 results, 1 jammed
+      hint: `andon show ITEM` tells its way, `andon clear ITEM retry` tries again
     ");
 }
 

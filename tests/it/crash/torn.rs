@@ -1,8 +1,10 @@
 //! What a loss of power may leave of the journal's files: a log that is cut off, torn or has wrong bytes,
 //! pages that were half written, a database that is too short.
 
+use super::points::{Random, seed};
 use crate::ground::Ground;
 use andon::{
+    failpoint::Point,
     item::{Body, Destination, Item, ItemId, Labels, Payload, Record, Ticket},
     journal::{Append, Filter, Journal, Sqlite, Upkeep as _},
 };
@@ -16,6 +18,42 @@ const LOGGED: usize = 40;
 /// The head of the log, and of each of its frames; what SQLite writes.
 const HEAD: usize = 32;
 const FRAME: usize = 24;
+
+/// How long a log is up to its last commit: all that is durable of it.
+fn durable(log: &[u8]) -> usize {
+    let Some(head) = log.get(..HEAD) else {
+        return 0;
+    };
+    let page = u32::from_be_bytes(head[8..12].try_into().expect("four bytes")) as usize;
+    let frames = log[HEAD..].chunks_exact(FRAME + page);
+    // What is left of an earlier round of the log has other salts.
+    let current = frames.take_while(|frame| frame[8..16] == head[16..24]);
+    let commits = current.map(|frame| frame[4..8] != [0; 4]);
+    let last = (commits.enumerate()).filter_map(|(n, commits)| commits.then_some(n + 1));
+    HEAD + last.last().unwrap_or(0) * (FRAME + page)
+}
+
+/// A log of which a loss of power left what is durable, and behind it whatever.
+pub(super) fn torn(mut log: Vec<u8>, random: &mut Random) -> Vec<u8> {
+    let durable = durable(&log);
+    if durable <= HEAD {
+        return log;
+    }
+    let behind = (log.len() - durable) as u64;
+    let cut = durable + random.below(behind + 1) as usize;
+    match random.below(3) {
+        0 => log.truncate(cut),
+        1 => log[cut..].fill(0),
+        // A frame of which only the beginning was written.
+        _ => {
+            let page = u32::from_be_bytes(log[8..12].try_into().expect("four bytes")) as usize;
+            log.truncate(durable);
+            let begun = random.below((FRAME + page) as u64) as usize;
+            log.extend_from_within(HEAD..HEAD + begun);
+        }
+    }
+    log
+}
 
 /// The files of a journal as a loss of power left them.
 struct Left {
@@ -245,5 +283,90 @@ fn a_database_that_is_too_short_is_called_damaged() {
         );
         let items = ground.andon(&["items"]).whole();
         assert!(!items.contains("panicked"), "{items}");
+    }
+}
+
+/// Inputs of lines whose state folders are damaged.
+const CARRIED: usize = 120;
+
+/// A state folder in which a line was carried, by a process that ended in the midst of it; one input was
+/// through before, so that there is more than a log.
+fn carried() -> Ground {
+    let ground = Ground::new();
+    super::lay_out(&ground, CARRIED);
+    let lines: String = (1..CARRIED).map(|n| format!("{n}\n")).collect();
+    ground.write("first.jsonl", "0\n").write("in.jsonl", lines);
+    ground
+        .andon(&["run", ".", "first.jsonl", "--out", "out", "-q"])
+        .well();
+    let mut run = ground.command(&super::RUN);
+    let point = format!("{}:{}", Point::Committed.name(), 12);
+    let came = run.env("ANDON_FAILPOINT", point).output();
+    assert_eq!(came.expect("it ends").status.code(), None);
+    ground
+}
+
+#[test]
+fn a_line_goes_on_from_what_is_left_of_its_log() {
+    let mut random = Random::of(seed(), 0);
+    for round in 0..8 {
+        let ground = carried();
+        let path = ground.path(".andon/journal.sqlite-wal");
+        let log = fs::read(&path).expect("the log");
+        // At first what may be lost, then also what may not.
+        let left = match round {
+            0..4 => torn(log.clone(), &mut random),
+            _ => log[..random.below(log.len() as u64) as usize].to_vec(),
+        };
+        let about = format!("{} of {} bytes are left", left.len(), log.len());
+        fs::write(&path, left).expect("written");
+        let _ = fs::remove_file(ground.path(".andon/journal.sqlite-shm"));
+        let doctor = ground.andon(&["doctor"]);
+        assert_eq!(doctor.code, Some(0), "{about}: {}", doctor.whole());
+        let run = ground.andon(&super::RUN);
+        assert_eq!(run.code, Some(0), "{about}: {}", run.whole());
+        super::check(&ground, CARRIED);
+        ground.andon(&["doctor"]).well();
+    }
+}
+
+#[test]
+fn a_line_whose_database_is_damaged_says_so_and_does_nothing() {
+    type Damage = (&'static str, fn(&mut Vec<u8>));
+    let damages: [Damage; 4] = [
+        ("its head is another", |bytes| bytes[..64].fill(0xa5)),
+        ("it is cut off", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("its pages are wrong", |bytes| {
+            bytes[8_192..].fill(0xa5);
+        }),
+        ("its pages are empty", |bytes| {
+            bytes[4_096..].fill(0);
+        }),
+    ];
+    for (about, damage) in damages {
+        let ground = Ground::new();
+        super::lay_out(&ground, CARRIED);
+        ground.andon(&super::RUN).well();
+        let path = ground.path(".andon/journal.sqlite");
+        let mut bytes = fs::read(&path).expect("the database");
+        damage(&mut bytes);
+        fs::write(&path, &bytes).expect("written");
+        ground.write(
+            "in.jsonl",
+            (0..2 * CARRIED)
+                .map(|n| format!("{n}\n"))
+                .collect::<String>(),
+        );
+        for command in [&super::RUN[..], &["serve", "."], &["doctor"], &["items"]] {
+            let came = ground.andon(command);
+            let whole = came.whole();
+            assert_eq!(came.code, Some(1), "{about}, {command:?}: {whole}");
+            assert!(
+                whole.contains("damaged") && !whole.contains("panicked"),
+                "{about}, {command:?}: {whole}"
+            );
+        }
+        let results = fs::read_dir(ground.path("out")).expect("results");
+        assert_eq!(results.count(), CARRIED, "{about}");
     }
 }

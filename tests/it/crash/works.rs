@@ -1,6 +1,7 @@
 //! A line with all that a crash may hit, and processes that carry it and are killed: loops that write
 //! files, a split and a join, calls to a server that counts, results and inputs in folders.
 
+use super::{points::Random, torn};
 use crate::{
     counting::Counting,
     ground::{Ground, root},
@@ -181,7 +182,6 @@ next = "done"
     pub(super) fn turn(&self, kill: Kill, retool: Option<u32>) -> Came {
         let mut child = self.start(kill);
         let retool = retool.map(|workers| {
-            self.line(workers);
             let arguments = ["retool", "l", "--yes", "--reason", "a test"];
             let mut command = self.ground.command(&arguments);
             // It fails where there is no daemon yet or none any more.
@@ -234,8 +234,9 @@ next = "done"
             if let Some(status) = child.try_wait().expect("it can be asked") {
                 return Some(self.died(status, kill));
             }
-            if let Some((_, command)) = retool.take_if(|_| self.socket().exists()) {
-                let mut command = command;
+            if let Some((workers, mut command)) = retool.take_if(|_| self.socket().exists()) {
+                // Not before: a daemon that has just begun would start by it.
+                self.line(workers);
                 retooling = Some(command.spawn().expect("it starts"));
             }
             if let Some(running) = &mut retooling {
@@ -274,6 +275,18 @@ next = "done"
             (None, Kill::At(..)) => Came::Killed,
             _ => self.fails(&format!("it came to {status}")),
         }
+    }
+
+    /// Leaves of the journal's log what a loss of power may leave of it: what lies behind its last commit is
+    /// cut off or half written, and the index into it is gone.
+    pub(super) fn tear(&self, random: &mut Random) {
+        let path = |name: &str| self.ground.path(".andon").join(name);
+        let log = path("journal.sqlite-wal");
+        let Ok(bytes) = fs::read(&log) else {
+            return;
+        };
+        fs::write(log, torn::torn(bytes, random)).expect("written");
+        let _ = fs::remove_file(path("journal.sqlite-shm"));
     }
 
     fn socket(&self) -> PathBuf {

@@ -259,31 +259,30 @@ fn what_is_refused_changes_nothing() {
             .replace(&folder, "DIR/")
             .replace(&root, "ROOT")
     };
-    let mut told = Vec::new();
-    told.push(refused(
-        factory.wanted(&LINE.replace("next = \"last\"", "next = \"nowhere\"")),
-    ));
-    told.push(refused(factory.wanted("line = ")));
-    told.push(refused(factory.wanted(&LINE.replace("\"l\"", "\"other\""))));
-    told.push(refused(factory.wanted(&LINE.replace("@waits", "@nothing"))));
-    told.push(refused(factory.wanted(&wider)));
-    told.push(refused(Retool {
-        accept: vec!["slow:tcp db:5432".into(), "slow:http".into()],
-        ..factory.wanted(&wider)
-    }));
-    told.push(refused(Retool {
-        looked_at: Some(andon::digest::Digest::of("another")),
-        accept: vec!["slow:tcp db:5432".into()],
-        ..factory.wanted(&wider)
-    }));
-    told.push(refused(to(7)));
-    told.push(refused(Retool {
-        aim: Aim {
-            file: Some("x".into()),
-            revision: Some(1),
-        },
-        ..Retool::default()
-    }));
+    let mut told = vec![
+        refused(factory.wanted(&LINE.replace("next = \"last\"", "next = \"nowhere\""))),
+        refused(factory.wanted("line = ")),
+        refused(factory.wanted(&LINE.replace("\"l\"", "\"other\""))),
+        refused(factory.wanted(&LINE.replace("@waits", "@nothing"))),
+        refused(factory.wanted(&wider)),
+        refused(Retool {
+            accept: vec!["slow:tcp db:5432".into(), "slow:http".into()],
+            ..factory.wanted(&wider)
+        }),
+        refused(Retool {
+            looked_at: Some(andon::digest::Digest::of("another")),
+            accept: vec!["slow:tcp db:5432".into()],
+            ..factory.wanted(&wider)
+        }),
+        refused(to(7)),
+        refused(Retool {
+            aim: Aim {
+                file: Some("x".into()),
+                revision: Some(1),
+            },
+            ..Retool::default()
+        }),
+    ];
     for percent in [0, 100] {
         told.push(refused(Retool {
             ramp: Some(percent),
@@ -529,23 +528,32 @@ grants.tcp = ["db:5432"]
 
 #[test]
 fn a_ramp_that_jams_is_rolled_back_by_itself() {
-    let text = r#"
+    ramp_that_jams(1, 20);
+}
+
+#[test]
+fn attempts_that_are_made_again_do_not_hide_jams() {
+    // A third of the attempts jam, and every visit.
+    ramp_that_jams(3, 50);
+}
+
+fn ramp_that_jams(attempts: u32, margin: u8) {
+    let text = format!(
+        r#"
 line = "l"
 entry = "a"
 [defaults]
-retry = { attempts = 1, backoff = "1s..1s" }
+retry = {{ attempts = {attempts}, backoff = "1ms..1ms" }}
 [stations.a]
 use = "@stamp"
 next = "done"
-"#;
-    let factory = Factory::run(text, None);
+"#
+    );
+    let factory = Factory::run(&text, None);
     factory.runtime.block_on(async {
         let ramp = Retool {
             ramp: Some(50),
-            guard: Some(Guard {
-                margin: 20,
-                least: 5,
-            }),
+            guard: Some(Guard { margin, least: 5 }),
             ..factory.wanted(&text.replace("@stamp", "@traps"))
         };
         let ramped = factory.retool(ramp).await.expect("it is ramped");
@@ -553,7 +561,10 @@ next = "done"
         let other = factory
             .retool(factory.wanted(&text.replace("@stamp", "@pass-on")))
             .await;
-        insta::assert_snapshot!(other.expect_err("a ramp is under way"));
+        insta::assert_snapshot!(
+            "a_ramp_is_under_way",
+            other.expect_err("a ramp is under way")
+        );
         factory.feed(0..60).await;
         factory
             .until("it is rolled back", || {
@@ -590,7 +601,7 @@ next = "done"
             .expect("there is one");
         let last = history.retools.last().expect("there is one");
         assert_eq!((last.by.as_str(), last.current), ("", 1));
-        assert!(last.why.contains("attempts jammed"), "{}", last.why);
+        assert!(last.why.contains("visits jammed"), "{}", last.why);
         factory.lines.drain(BOUND).await;
     });
 }

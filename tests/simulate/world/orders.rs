@@ -150,7 +150,7 @@ impl World<'_> {
                     by: Some("somebody".into()),
                     priority: Priority::ALL[usize::from(priority) % 3],
                     deadline: within.map(|within| clock() + Millis::from(within)),
-                    rerun: None,
+                    ..Ticket::default()
                 },
                 from: (key >= RERUN).then(|| named(NAMES[usize::from(key) % NAMES.len()])),
                 ..Taking::plain(key.to_string(), payload(key.to_string()))

@@ -79,7 +79,10 @@ fn an_effect_is_kept_and_its_end_with_it(journal: &dyn Journal) {
     let key = visit(&item, "s", 1);
     let one = effect(1, 1, 10);
     block_on(journal.intend(key.clone(), one.clone())).unwrap();
-    assert_eq!(all(journal, &item, Some(("s", 1))), [one.clone()]);
+    assert_eq!(
+        all(journal, &item, Some(("s", 1))),
+        std::slice::from_ref(&one)
+    );
     let one = ended(one, 20);
     block_on(journal.ended(key.clone(), one.clone())).unwrap();
     // What is safe was not intended before.

@@ -49,7 +49,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, vars: &Vars) -> Opt
         }
         (None, Some(_)) => {
             of_another(reader, &fields, FILES, "folder");
-            Some(Origin::Cron(timed?))
+            Some(Origin::Cron(Box::new(timed?)))
         }
         (None, None) => {
             reader.spoil(

@@ -49,7 +49,7 @@ pub(super) fn report(
         }),
         wire::Outcome::Invalid(what) => Outcome::Invalid(text(what)),
         wire::Outcome::Diverged(what) => Outcome::Diverged(text(what)),
-        wire::Outcome::UnknownOutcome(what) => Outcome::UnknownOutcome(text(what)),
+        wire::Outcome::Unknown(what) => Outcome::UnknownOutcome(text(what)),
         wire::Outcome::Asked(question) => match question.checked() {
             Ok(question) => Outcome::Asked(question),
             Err(reason) => Outcome::Invalid(reason),

@@ -320,7 +320,7 @@ pub(super) enum Outcome<'a> {
     Invalid(&'a str),
     Asked(visit::Question),
     Diverged(&'a str),
-    UnknownOutcome(&'a str),
+    Unknown(&'a str),
 }
 
 /// A payload on a port.
@@ -412,7 +412,7 @@ impl<'a> From<&'a visit::Report> for Report<'a> {
                 },
                 Of::Asked(question) => Outcome::Asked(question.clone()),
                 Of::Diverged(what) => Outcome::Diverged(what),
-                Of::UnknownOutcome(what) => Outcome::UnknownOutcome(what),
+                Of::UnknownOutcome(what) => Outcome::Unknown(what),
             },
             log: report
                 .log
