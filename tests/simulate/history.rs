@@ -69,6 +69,8 @@ impl History {
             dice.chance(60),
         );
         let number = 8 + dice.below(22);
+        // in some the host ends again and again, before visits do
+        let storm = crashes && seed % 16 == 0;
         let mut key = 0;
         for n in 0..number {
             let byte = |dice: &mut Dice, bound: usize| dice.below(bound) as u8;
@@ -119,6 +121,11 @@ impl History {
                 }
                 95 | 96 => steps.push(Step::Settle),
                 _ => {}
+            }
+            if storm && n > 3 && dice.chance(60) {
+                steps.push(Step::Crash(byte(&mut dice, 20)));
+                steps.push(Step::Run(dice.next() as u16, 1 + byte(&mut dice, 5)));
+                continue;
             }
             let moments = [5, 16, 50][dice.below(3)];
             let moments = dice.below(moments) as u8;
