@@ -26,7 +26,7 @@ pub use line_state::{
 };
 pub use memory::Memory;
 pub use sqlite::Sqlite;
-pub use standing::{Awaited, Queue, Ripe, Standing, Standpoint};
+pub use standing::{Awaited, Queue, Standing, Standpoint};
 pub use upkeep::{Listed, Retired, Rewritten, Upkeep};
 
 use crate::{

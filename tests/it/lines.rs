@@ -112,7 +112,7 @@ fn inputs(lines: &Lines, large: bool) -> Vec<Input> {
     if !large {
         return keys(2000).iter().map(|key| input(key)).collect();
     }
-    let bytes = vec![b'x'; 400 << 10];
+    let bytes = vec![b'x'; 2 << 20];
     let body = Body::Stored {
         digest: lines
             .state()
@@ -530,7 +530,8 @@ fn inside_a_process_without_room() {
     };
     let large = env::var_os("ANDON_TEST_NO_ROOM_FOR").is_some_and(|what| what == "bodies");
     let inputs = inputs(&lines, large);
-    bound(Some(300 << 10));
+    // What few inputs write to the journal is less than one of the large bodies.
+    bound(Some(if large { 3 << 19 } else { 300 << 10 }));
     runtime.block_on(async {
         let mut condition = lines.condition();
         let doors = both

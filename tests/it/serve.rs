@@ -2,6 +2,8 @@
 
 use crate::ground::{Came, Ground, on_the_way};
 use rustix::process::{Pid, Signal, kill_process};
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, prlimit};
 use std::{
     io::{BufRead, BufReader, Read as _, Write as _},
     net::TcpStream,
@@ -53,9 +55,13 @@ impl Daemon {
         hears(&mut self.said, what)
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    fn pid(&self) -> Pid {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process"), signal).expect("it can be signalled");
+        pid.expect("a process")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it can be signalled");
     }
 
     /// Where it is reached over TCP.
@@ -410,8 +416,10 @@ fn visits_tell_how_far_they_are() {
         until(&ground, &[&["status"], &state[..]].concat(), |came| {
             came.stdout.contains(&format!("  ITEM at `s`: {so_far}\n"))
         });
-        let shown = ground.andon(&[&["show", item], &state[..]].concat()).well();
-        assert!(shown.contains(&format!("so far   {so_far}\n")), "{shown}");
+        // The record that the visit began may come to the disk later than the visit to its progress.
+        until(&ground, &[&["show", item], &state[..]].concat(), |came| {
+            came.stdout.contains(&format!("so far   {so_far}\n"))
+        });
         drop(daemon);
         let shown = ground.andon(&[&["show", item], &state[..]].concat()).well();
         assert!(!shown.contains("so far"), "{shown}");
@@ -576,6 +584,59 @@ fn logs_are_followed_until_the_daemon_ends() {
     assert_eq!(rest, "");
     let ended = follows.wait_with_output().expect("it ends");
     assert_eq!(ground.came(ended).stderr, "the daemon has ended\n");
+}
+
+/// No file of the daemon may grow over a bound, which is what a full disk is to it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_and_waited_for() {
+    let ground = Ground::new();
+    ground.line(LINE);
+    let inputs: String = (0..600)
+        .map(|n| format!("\"{n}{}\"\n", "x".repeat(2000)))
+        .collect();
+    ground
+        .write("in.jsonl", inputs)
+        .write("large.txt", "x".repeat(1 << 20));
+    // Compiled before, with room.
+    ground.andon(&["check", "."]).well();
+    let mut bounded = Command::new("sh");
+    let serve = ground.command(&["serve", "."]);
+    bounded
+        .args(["-c", "ulimit -S -f 600; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .envs(
+            serve
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(ground.path(""));
+    let daemon = Daemon::of(bounded);
+    let hint = "\n  hint: free some space: what was reported as done is kept\n";
+    let large = ground.andon(&["submit", "l", "large.txt"]);
+    assert_eq!(large.code, Some(1), "{large:?}");
+    assert!(large.stderr.contains(hint), "{large:?}");
+    let submit = ["submit", "l", "in.jsonl", "--jsonl"];
+    assert_eq!(ground.andon(&submit).code, Some(1));
+    let status = until(&ground, &["status"], |came| {
+        came.stdout.contains("waiting until")
+    });
+    assert!(status.stdout.contains(hint), "{status:?}");
+    let limit = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    prlimit(Some(daemon.pid()), Resource::Fsize, limit).expect("it may be set");
+    until(&ground, &["status"], |came| {
+        came.stdout.starts_with("l  revision 1")
+    });
+    ground.andon(&submit).well();
+    until(&ground, &["items", "--phase", "done", "--json"], |came| {
+        came.stdout.lines().count() == 600
+    });
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().0.success());
 }
 
 #[cfg(target_os = "linux")]
