@@ -352,11 +352,7 @@ fn effects(table: &mut Table, sizes: &Sizes) -> anyhow::Result<()> {
         rate(items, median(&mut off)),
         "",
     );
-    table.row(
-        "the same, journaled",
-        rate(items, median(&mut on)),
-        "",
-    );
+    table.row("the same, journaled", rate(items, median(&mut on)), "");
     table.row(
         "journaled against the log off",
         format!("{:.2}x", median(&mut ratios) as f64 / 1e4),

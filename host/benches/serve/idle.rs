@@ -14,7 +14,12 @@ pub(super) fn lines(sizes: &Sizes) -> anyhow::Result<()> {
     let hall = Hall::new()?;
     let runtime = runtime()?;
     let files = (0..sizes.lines)
-        .map(|n| Ok(hall.line(&format!("line-{n}"), "plain.wasm", 64)?.display().to_string()))
+        .map(|n| {
+            Ok(hall
+                .line(&format!("line-{n}"), "plain.wasm", 64)?
+                .display()
+                .to_string())
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let what = format!("{} idle lines of three stations: ", sizes.lines);
     let (daemon, _, took) = hall.serve(&runtime, &files)?;

@@ -54,7 +54,13 @@ impl Load {
         while let Some(done) = submitted.join_next().await {
             done?.map_err(|fault| anyhow::anyhow!("{fault}"))?;
         }
-        while !self.clocks.lock().expect("nobody panicked").begun.is_empty() {
+        while !self
+            .clocks
+            .lock()
+            .expect("nobody panicked")
+            .begun
+            .is_empty()
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut clocks = self.clocks.lock().expect("nobody panicked");

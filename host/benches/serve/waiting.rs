@@ -27,7 +27,10 @@ pub(super) fn start(sizes: &Sizes) -> anyhow::Result<()> {
             let fault = |fault: andon::lines::Fault| anyhow::anyhow!("{fault}");
             let why = Because { why: String::new() };
             let first = "first".parse()?;
-            lines.pause("bench", &line, &first, why).await.map_err(fault)?;
+            lines
+                .pause("bench", &line, &first, why)
+                .await
+                .map_err(fault)?;
             let all = (0..items).map(|n| lines.submit("bench", input(&line, n)));
             let mut all = futures::stream::iter(all).buffer_unordered(256);
             while let Some(taken) = all.next().await {
@@ -39,7 +42,11 @@ pub(super) fn start(sizes: &Sizes) -> anyhow::Result<()> {
         })?;
         let (daemon, client, took) = hall.serve(&runtime, &[])?;
         let what = format!("{items} items wait: ");
-        row(&format!("{what}the daemon answers after"), millis(took), "1 s");
+        row(
+            &format!("{what}the daemon answers after"),
+            millis(took),
+            "1 s",
+        );
         // Whatever it reads of them it has read by then.
         std::thread::sleep(Duration::from_secs(2));
         let status = runtime.block_on(client.status(Some(&line)));

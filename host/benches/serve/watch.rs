@@ -30,16 +30,15 @@ pub(super) fn saves(sizes: &Sizes) -> anyhow::Result<()> {
     let mut next = 0;
     // The first only tells that it watches.
     for save in 0..=sizes.saves {
-        let status = runtime.block_on(client.status(Some(&line))).map_err(fault)?;
+        let status = runtime
+            .block_on(client.status(Some(&line)))
+            .map_err(fault)?;
         let before = status.lines[0].revision;
         let mut saved = hall.save("middle.wasm")?;
         loop {
             next += 1;
-            let submit = client.submit_and_wait(
-                "bench",
-                input(&line, next),
-                Some(Duration::from_secs(10)),
-            );
+            let submit =
+                client.submit_and_wait("bench", input(&line, next), Some(Duration::from_secs(10)));
             let item = runtime.block_on(submit).map_err(fault)?.submission.item;
             let ended = Instant::now();
             let records = journal.load(&item)?;

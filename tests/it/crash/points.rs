@@ -187,7 +187,11 @@ fn at_random(how: How, longest: Duration) {
             works.ends_well(&about);
         }
     });
-    println!("{} kills of {} lines", killed.into_inner(), lines.into_inner());
+    println!(
+        "{} kills of {} lines",
+        killed.into_inner(),
+        lines.into_inner()
+    );
 }
 
 #[test]

@@ -351,7 +351,12 @@ fn a_line_whose_database_is_damaged_says_so_and_does_nothing() {
         let mut bytes = fs::read(&path).expect("the database");
         damage(&mut bytes);
         fs::write(&path, &bytes).expect("written");
-        ground.write("in.jsonl", (0..2 * CARRIED).map(|n| format!("{n}\n")).collect::<String>());
+        ground.write(
+            "in.jsonl",
+            (0..2 * CARRIED)
+                .map(|n| format!("{n}\n"))
+                .collect::<String>(),
+        );
         for command in [&super::RUN[..], &["serve", "."], &["doctor"], &["items"]] {
             let came = ground.andon(command);
             let whole = came.whole();
