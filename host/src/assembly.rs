@@ -13,8 +13,9 @@ mod reserved;
 mod revision;
 
 pub use assets::AssetError;
-pub use factory::{file as factory_file, find as factory_of};
+pub use factory::{file as factory_file, find as factory_of, same_file, still as factory_still};
 pub use granted::note_grants;
+pub(crate) use kept::seen_from;
 pub use kept::{KeepError, Stock};
 pub use revision::Revision;
 
@@ -44,6 +45,15 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
+
+/// The folder that a line is in, which is named by its file or that folder.
+pub(crate) fn folder_of(line: &Path) -> &Path {
+    match line.parent() {
+        _ if line.is_dir() => line,
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
 
 /// How to assemble.
 pub struct Assembly<'a> {
@@ -109,6 +119,18 @@ pub enum AssemblyError {
         /// What to do.
         hint: String,
     },
+    /// The factory's file that bounded the line before is gone.
+    #[error(
+        "the factory's file `{}` is gone, which says what the line may do at most\n  hint: put it back, or say where it is now with `--factory FILE`",
+        shown(&.0.display().to_string())
+    )]
+    NoFactory(PathBuf),
+    /// Another factory's file bounded the line before.
+    #[error(
+        "until now the factory's file `{}` said what the line may do at most\n  hint: name it with `--factory`, or the one that says it from now on",
+        shown(&.0.display().to_string())
+    )]
+    OtherFactory(PathBuf),
     /// A single station cannot be used.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -475,7 +497,7 @@ impl Assembled {
         let file = self.file.as_ref().and_then(|file| file.file_name());
         Revision {
             line: kept,
-            folder: kept::seen_from(&resolve(state), &resolve(&self.folder)),
+            folder: kept::seen_from(state, &self.folder),
             file: file.map(PathBuf::from),
             components,
         }

@@ -134,9 +134,33 @@ pub enum CatalogueError {
         /// What the system says.
         reason: String,
     },
+    /// There is no place for compiled code.
+    #[error(
+        "cannot {doing} `{}`, where compiled stations are kept: {reason}\n  hint: free it, or let `XDG_CACHE_HOME` name a folder that andon may write to",
+        .path.display()
+    )]
+    Cache {
+        /// `create`, `open`, ….
+        doing: &'static str,
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
 }
 
 impl CatalogueError {
+    pub(self) fn cache<E: Into<io::Error>>(
+        doing: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(E) -> Self {
+        move |error| Self::Cache {
+            doing,
+            path: path.into(),
+            reason: error.into().to_string(),
+        }
+    }
+
     pub(self) fn system<E: Into<io::Error>>(
         doing: &'static str,
         path: &Path,

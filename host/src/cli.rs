@@ -1,7 +1,8 @@
 //! The command line: one file a command, each its arguments and what it does.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 all is well, 1 the
-//! command could not do what was asked, 2 some items jammed, 130 interrupted and to be gone on with.
+//! command could not do what was asked, 2 some items jammed, 3 there was nothing to change, 130 interrupted
+//! and to be gone on with.
 
 mod answer;
 mod audit;
@@ -150,6 +151,8 @@ pub(crate) enum Done {
     Wrong,
     /// Some items jammed.
     Jammed,
+    /// What was asked for is so already: nothing was changed, and nothing kept of it.
+    Nothing,
     /// Stopped on demand; running it again goes on.
     Interrupted,
 }
@@ -217,6 +220,7 @@ pub fn main() -> ExitCode {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::Wrong) => ExitCode::from(1),
         Ok(Done::Jammed) => ExitCode::from(2),
+        Ok(Done::Nothing) => ExitCode::from(3),
         Ok(Done::Interrupted) => ExitCode::from(130),
         // As for any other tool before a `| head`.
         Err(error) if print::closed(&error) => ExitCode::SUCCESS,

@@ -254,8 +254,7 @@ impl Conveyor {
             let timer = running.next_timer();
             let written = running.underway.receipts.len() < UNWRITTEN;
             let room = if open && !draining && written {
-                let entry = &running.revisions.change.current.line.entry;
-                running.belts.room(entry).min(BATCH)
+                running.room_for_inputs().min(BATCH)
             } else {
                 0
             };
@@ -389,6 +388,12 @@ impl Running {
             (self.conveyor.notify)(notice);
         }
         Ok(())
+    }
+
+    /// How many inputs can be taken, whichever revision each of them goes by.
+    fn room_for_inputs(&self) -> usize {
+        let rooms = (self.revisions.lines()).map(|line| self.belts.room(&line.entry));
+        rooms.min().unwrap_or_default()
     }
 
     /// Counts an item here instead of there.

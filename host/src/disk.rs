@@ -1,10 +1,12 @@
 //! Room on the disk: whether there is some, and which failures come from there being none.
 
+use rustix::process::Signal;
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Write},
     path::Path,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// So much has to be free before anything is started again: some rounds of the journal's log.
 const ENOUGH: u64 = 32 << 20;
@@ -63,9 +65,24 @@ pub fn has_room(folder: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether a failure of this kind passes when there is room again.
+/// Whether a failure of this kind passes when there is room again, of the disk or of a bound that was set
+/// for the process (`ulimit -f`).
 pub fn is_full(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    matches!(
+        kind,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
+/// From now on, a file that would grow over the bound of the process is an error as others are, which
+/// [`is_full`] knows; without this the system ends the process. To be called in a runtime.
+///
+/// # Errors
+/// What the system says.
+pub fn outlive_bounds() -> io::Result<()> {
+    let kind = SignalKind::from_raw(Signal::XFSZ.as_raw());
+    // Who once listens to a signal is never again ended by it.
+    signal(kind).map(drop)
 }
 
 #[cfg(test)]

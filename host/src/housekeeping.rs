@@ -10,6 +10,7 @@ mod doctor;
 mod erase;
 mod export;
 mod restore;
+mod revisions;
 mod uses;
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests;
 pub use backup::{Backup, Manifest, back_up};
 pub use collect::{Collected, Collector, GRACE, survey};
 pub use doctor::{Finding, Findings, examine, repair};
-pub use erase::{Erased, erase};
+pub use erase::{Erase, Erased, erase};
 pub use export::{Export, export};
 pub use restore::{Restored, restore};
 
@@ -98,16 +99,6 @@ impl HousekeepingError {
         Self::Damaged {
             path: path.display().to_string(),
             reason: reason.into(),
-        }
-    }
-
-    /// Whether it passes when there is room on the disk again.
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::Journal(error) => error.is_full(),
-            Self::Content(error) => error.is_full(),
-            Self::System { reason, .. } => crate::disk::is_full(reason.kind()),
-            _ => false,
         }
     }
 }

@@ -26,7 +26,7 @@ pub use line_state::{
 };
 pub use memory::Memory;
 pub use sqlite::Sqlite;
-pub use standing::{Awaited, Queue, Ripe, Standing, Standpoint};
+pub use standing::{Awaited, Queue, Standing, Standpoint};
 pub use upkeep::{Listed, Retired, Rewritten, Upkeep};
 
 use crate::{
@@ -293,6 +293,10 @@ pub struct Filter {
     pub most: Option<usize>,
     /// Those that came last, the last one first.
     pub newest: bool,
+    /// Only inputs, not what was split from them.
+    pub inputs: bool,
+    /// Only those that come after this item where the oldest are first; none where it is not there any more.
+    pub after: Option<ItemId>,
 }
 
 /// What a store could not do.

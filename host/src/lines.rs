@@ -5,6 +5,7 @@
 //! What lines share, they have once: the journal, the engine with the code of each component, the gate to
 //! the network of each factory.
 
+mod bounded;
 mod change;
 mod control;
 mod desk;
@@ -22,16 +23,19 @@ mod trouble;
 mod visits;
 
 pub use control::{
-    Because, Clear, ClearAll, ClearedAll, Control, Done, GiveAnswer, Given, How, ItemView,
-    LeftAlone, LineStatus, PayloadView, Rerun, StationStatus, Status, Submission, Submit, Which,
+    Because, Clear, ClearAll, ClearedAll, Control, Done, Far, GiveAnswer, Given, How, ItemView,
+    LeftAlone, LineStatus, PayloadView, Rerun, StationStatus, Status, Submission, Submit, Visiting,
+    Which,
 };
 pub use error::LinesError;
 pub use fault::{Fault, FaultKind};
 pub use gates::grants_secrets;
 pub use state::{BodyError, State};
+pub use tidy::retention;
 
 use crate::{
     conveyor::{Board, Handle, Input, Notice, wall_clock},
+    disk,
     journal::LineState,
     line::Worker,
     name::Name,
@@ -46,7 +50,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak},
 };
 use tokio::{
     runtime,
@@ -146,6 +150,9 @@ pub struct Lines {
     sandbox: OnceLock<InProcess>,
     gates: Arc<Gates>,
     running: Mutex<BTreeMap<Name, Running>>,
+    /// Those of the lines that run, for what their visits report: apart, since guests do that as often as
+    /// they like.
+    boards: Arc<RwLock<BTreeMap<Name, Arc<Board>>>>,
     notices: broadcast::Sender<Arc<LineNotice>>,
     condition: watch::Sender<Condition>,
     /// Whether visits find room for what they leave behind.
@@ -172,6 +179,7 @@ impl Lines {
     /// # Errors
     /// When another process uses it, or the journal cannot be opened.
     pub fn open(settings: LinesSettings) -> Result<Arc<Self>, LinesError> {
+        disk::outlive_bounds().map_err(LinesError::Signals)?;
         let (ends, ended) = mpsc::unbounded_channel();
         let (tell, full) = mpsc::unbounded_channel();
         let lines = Self::new(settings, false, ends, Room::new(tell))?;
@@ -234,6 +242,7 @@ impl Lines {
             runtime: runtime::Handle::current(),
             sandbox: OnceLock::new(),
             running: Mutex::default(),
+            boards: Arc::default(),
             notices: broadcast::Sender::new(NOTICES),
             condition: watch::Sender::new(condition),
             room,

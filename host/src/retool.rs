@@ -15,7 +15,9 @@ mod shadow;
 mod tend;
 
 pub use apply::Retools;
-pub use plan::{Difference, GrantPlan, Plan, Refusal, StationChange, StationPlan, WaitingPlan};
+pub use plan::{
+    Difference, GrantPlan, Plan, Refusal, StationChange, StationPlan, Unfinished, WaitingPlan,
+};
 pub use ramp::Tally;
 pub use request::{Aim, History, PlanFor, Promote, Retool, Retooled};
 pub use shadow::{ACCEPT as ACCEPT_SHADOW, ShadowDifference, ShadowPlan, ShadowVisit};

@@ -4,6 +4,7 @@
 //! A request comes in by one of the `doors`, is let through by the one `gate`, and is answered by one of
 //! the `routes`. [`client`] is the other side of the socket.
 
+mod bodies;
 pub mod client;
 mod doors;
 mod events;

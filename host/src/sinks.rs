@@ -16,7 +16,7 @@ use crate::{
     item::{FoldError, Item, ItemId},
     journal::{Delivery, DeliveryState, JournalError},
     line::sink::{Sink, To},
-    lines::{LineNotice, State},
+    lines::{BodyError, LineNotice, State},
     name::Name,
     sandbox::egress::post::Post,
     visit::Millis,
@@ -69,6 +69,15 @@ enum Came {
     },
     /// It will not be taken.
     Never { why: String },
+}
+
+/// What it means that a result cannot be read.
+fn unread(error: &BodyError) -> Came {
+    let why = error.to_string();
+    match error.may_pass() {
+        true => Came::Again { why, after: None },
+        false => Came::Never { why },
+    }
 }
 
 /// The first wait after a failure, doubled after each.

@@ -4,6 +4,7 @@ mod components;
 mod inputs;
 mod lines;
 mod operate;
+mod served;
 mod state;
 
 use crate::ground::Ground;

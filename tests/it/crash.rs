@@ -1,5 +1,6 @@
 //! `kill -9` at random moments and at every failpoint: every input is done exactly once.
 
+mod daemon;
 mod points;
 mod torn;
 mod works;

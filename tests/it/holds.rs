@@ -1,6 +1,13 @@
 //! Questions on real lines: of the line itself and of stations, and visits that fall silent.
 
-use crate::ground::{Came, Ground};
+use crate::{
+    ground::{Came, Ground},
+    serve::{Daemon, until},
+};
+use andon::{
+    item::Record,
+    journal::{Filter, Journal as _, sqlite::Sqlite},
+};
 use insta::assert_snapshot;
 
 const APPROVED: &str = r#"
@@ -112,6 +119,34 @@ fn stations_that_ask_badly_jam() {
     control characters: jammed: ITEM (a.txt) at `s`: invalid answer: a question has at most 16 choices, each of 1 to 64 bytes without control characters
     twice the same: jammed: ITEM (a.txt) at `s`: invalid answer: a question has each choice once, and `pass` is there twice
     ");
+}
+
+/// Its line answers at once, each time.
+#[test]
+fn a_station_that_asks_for_ever_comes_to_an_end() {
+    let ground = of(
+        "@asks-again",
+        "hold = { within = \"1ms\", otherwise = \"pass\" }",
+    );
+    let _daemon = Daemon::start(&ground, &["."]);
+    ground.andon(&["submit", "l", "a.txt"]).well();
+    let jammed = ["items", "--jammed", "--json"];
+    let jam = until(&ground, &jammed, |came| !came.stdout.is_empty());
+    assert!(
+        jam.stdout.contains("it asks again, after 64 answers"),
+        "{jam:?}"
+    );
+    let journal = Sqlite::open_read_only(&ground.path(".andon")).expect("it opens");
+    let item = journal
+        .list(&Filter::default())
+        .expect("it lists")
+        .remove(0)
+        .item;
+    let records = journal.load(&item).expect("it loads");
+    let count = |is: fn(&Record) -> bool| records.iter().filter(|record| is(record)).count();
+    let asked = count(|record| matches!(record, Record::Asked { .. }));
+    let answered = count(|record| matches!(record, Record::Answered { .. }));
+    assert_eq!((asked, answered), (64, 64));
 }
 
 #[test]

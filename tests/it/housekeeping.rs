@@ -7,6 +7,7 @@ use andon::{
 };
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Stdio},
     time::{Duration, Instant},
@@ -150,6 +151,62 @@ fn an_erased_item_leaves_who_and_why() {
     assert!(rerun.stderr.contains("carried was erased"), "{rerun:?}");
     ground.andon(&["audit", "--verify"]).well();
     sound(&ground, ".andon");
+}
+
+#[test]
+fn what_runs_an_erased_item_again_is_named_and_erased_with_it() {
+    let ground = Ground::new();
+    ground.line(LINE).write("secret.txt", "SECRET-body");
+    let run = ["run", ".", "secret.txt", "-q"];
+    ground.andon(&run).well();
+    let state = ground.path(".andon");
+    let all = || -> Vec<String> {
+        let state = State::view(&state).expect("the state folder opens");
+        let all = state.journal.list(&Filter::default()).expect("it lists");
+        all.iter().map(|it| it.item.to_string()).collect()
+    };
+    let first = all().remove(0);
+    let rerun = ["rerun", &first, "--from", "first"];
+    ground.andon(&rerun).well();
+    let second = all().remove(1);
+    let erase = |item: &str, more: &[&str]| {
+        ground.andon(&[&["erase", item, "--reason", "asked to"], more].concat())
+    };
+    let unfinished = erase(&first, &["--reruns"]);
+    assert!(
+        unfinished.stderr.contains("has not ended"),
+        "{unfinished:?}"
+    );
+    ground.andon(&["run", ".", "-q"]).well();
+    // One that runs it again is named, whichever is erased.
+    let erased = erase(&second, &[]);
+    assert_eq!(erased.code, Some(1), "{erased:?}");
+    assert!(erased.stderr.contains("carries the same"), "{erased:?}");
+    let both = erase(&second, &["--reruns", "--json"]).well();
+    assert!(both.contains("\"items\":1,\"left\":[]"), "{both}");
+    ground.holds_nothing_of(".andon", "SECRET-body");
+    assert_eq!(erase(&first, &["--reruns"]).code, Some(1));
+    sound(&ground, ".andon");
+}
+
+#[test]
+fn a_state_folder_elsewhere_is_kept_as_the_lines_say() {
+    let ground = Ground::new();
+    ground
+        .line(LINE)
+        .write("in.jsonl", "1\n2\n3\n")
+        .write("andon.toml", "[retention]\nmost = 1\n");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let state = elsewhere.path().join("state").display().to_string();
+    ground
+        .andon(&[
+            "run", ".", "in.jsonl", "-q", "--out", "out", "--state", &state,
+        ])
+        .well();
+    let mode = fs::metadata(&state).expect("it is there").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o700);
+    let removed = ground.andon(&["gc", "--state", &state]).well();
+    assert!(removed.contains(" ended input"), "{removed}");
 }
 
 /// A state folder that a kill left in the middle of a visit.

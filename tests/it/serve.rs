@@ -2,6 +2,8 @@
 
 use crate::ground::{Came, Ground, on_the_way};
 use rustix::process::{Pid, Signal, kill_process};
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, prlimit};
 use std::{
     io::{BufRead, BufReader, Read as _, Write as _},
     net::TcpStream,
@@ -53,9 +55,18 @@ impl Daemon {
         hears(&mut self.said, what)
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    fn pid(&self) -> Pid {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process"), signal).expect("it can be signalled");
+        pid.expect("a process")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it can be signalled");
+    }
+
+    /// Where it is reached over TCP.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// What it came to, and what it said at last.
@@ -254,6 +265,22 @@ fn stations_are_paused_and_items_run_again_or_cancelled() {
         &["cancel", "gone"],
         &["submit", "gone", "a.txt"],
         &["submit", "l", "a.txt", "--deadline", "soon"],
+        &[
+            "submit",
+            "l",
+            "a.txt",
+            "--again",
+            "--deadline",
+            "2001-01-31T09:05:00Z",
+        ],
+        &[
+            "rerun",
+            item,
+            "--from",
+            "s",
+            "--deadline",
+            "2001-01-31T09:05:00Z",
+        ],
         &["answer", item, "yes"],
         &["answer", item],
         &["status", "gone"],
@@ -342,6 +369,302 @@ fn callers_over_tcp_need_a_token() {
     ] {
         assert_eq!(ground.andon(wrong).code, Some(1), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_full_line_is_waited_for() {
+    let ground = Ground::new();
+    ground.line(&format!("{LINE}queue = 1\n"));
+    for n in 0..9 {
+        ground.write(&format!("in/{n}.txt"), format!("{n}\n"));
+    }
+    let daemon = Daemon::start(&ground, &[".", "--listen", "127.0.0.1:0"]);
+    ground.andon(&["submit", "l", "in/0.txt"]).well();
+    ground.andon(&["pause", "s"]).well();
+    let token = ground.andon(&["token", "add", "bot", "--role", "operator"]);
+    let bearer = format!("authorization: Bearer {}\r\n", token.well().trim());
+    let submit = || daemon.ask("POST /v1/lines/l/items", &bearer, "x").0;
+    let taken = std::iter::repeat_with(submit).take_while(|status| *status != 429);
+    let taken = taken.inspect(|status| assert_eq!(*status, 201)).count();
+    let mut waits = ground.spawn(&["submit", "l", "in"]);
+    // The one that is known has its answer; for the next there is no room.
+    let mut said = BufReader::new(waits.stdout.as_mut().expect("piped"));
+    said.read_line(&mut String::new()).expect("it prints");
+    ground.andon(&["resume", "s"]).well();
+    let waited = waits.wait_with_output().expect("it ends");
+    assert!(waited.status.success(), "{:?}", ground.came(waited));
+    until(&ground, &["items", "--phase", "done", "--json"], |came| {
+        came.stdout.lines().count() == 9 + taken
+    });
+}
+
+#[test]
+fn visits_tell_how_far_they_are() {
+    let ground = Ground::new();
+    for worker in ["shared", "own"] {
+        ground.line(&format!(
+            "line = \"{worker}\"\nworker = \"{worker}\"\nentry = \"s\"\n[stations.s]\nuse = \"@falls-silent\"\nnext = \"done\"\nlimits = {{ wall = \"1h\", heartbeat = \"1h\" }}\n"
+        ));
+        ground.write("a.txt", "a\n");
+        let state = ["--state", worker];
+        let daemon = Daemon::start(&ground, &[&["."], &state[..]].concat());
+        let ask = |arguments: &[&str]| ground.command(&[arguments, &state[..]].concat());
+        let item = ask(&["submit", worker, "a.txt"]).output().expect("it runs");
+        let item = String::from_utf8(item.stdout).expect("text");
+        let item = item.trim();
+        let so_far = "2 of 3, nearly\\u{1b}[31m there";
+        until(&ground, &[&["status"], &state[..]].concat(), |came| {
+            came.stdout.contains(&format!("  ITEM at `s`: {so_far}\n"))
+        });
+        // The record that the visit began may come to the disk later than the visit to its progress.
+        until(&ground, &[&["show", item], &state[..]].concat(), |came| {
+            came.stdout.contains(&format!("so far   {so_far}\n"))
+        });
+        drop(daemon);
+        let shown = ground.andon(&[&["show", item], &state[..]].concat()).well();
+        assert!(!shown.contains("so far"), "{shown}");
+    }
+}
+
+#[test]
+fn items_are_listed_page_by_page() {
+    let ground = Ground::new();
+    ground.line(LINE).write("in.jsonl", "1\n2\n3\n4\n5\n");
+    ground.andon(&["run", ".", "in.jsonl", "-q"]).well();
+    let daemon = Daemon::start(&ground, &[".", "--listen", "127.0.0.1:0"]);
+    let token = ground.andon(&["token", "add", "ada", "--role", "viewer"]);
+    let bearer = format!("authorization: Bearer {}\r\n", token.well().trim());
+    let list = |query: &str| {
+        let (status, body) = daemon.ask(&format!("GET /v1/items?{query}"), &bearer, "");
+        let parsed: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let of = |item: &serde_json::Value, key| item[key].as_str().expect("text").to_owned();
+        let all = parsed.as_array().map(|all| {
+            let pairs = all
+                .iter()
+                .map(|item| (of(item, "item"), of(item, "source")));
+            pairs.collect::<Vec<_>>()
+        });
+        (status, all.unwrap_or_default())
+    };
+    let (_, all) = list("");
+    let mut paged = Vec::new();
+    let mut after = String::new();
+    loop {
+        let (status, page) = list(&format!("most=2{after}"));
+        assert_eq!(status, 200);
+        let Some((last, _)) = page.last() else { break };
+        after = format!("&after={last}");
+        let came = ground.command(&["items", "--limit", "9", "--after", last, "--json"]);
+        let came = { came }.output().expect("it runs").stdout;
+        paged.extend(page);
+        let left = String::from_utf8(came).expect("text").lines().count();
+        assert_eq!(left, 5 - paged.len());
+    }
+    assert_eq!(paged, all);
+    assert_eq!(paged.len(), 5);
+    let gone = "q".repeat(16);
+    assert_eq!(list(&format!("after={gone}")).0, 404);
+    assert_eq!(list("after=x").0, 400);
+    let came = ground.andon(&["items", "--after", &gone]);
+    assert!(came.stderr.contains("to go on after"), "{came:?}");
+}
+
+#[test]
+fn questions_are_answered_and_lines_retooled_beside_the_daemon() {
+    const ASKS: &str = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"ask\"\nvisits = 3\n[stations.ask]\nask = { prompt = \"Ship it?\", choices = [\"pass\", \"rework\"], not = \"submitter\" }\nnext = { pass = \"done\", rework = \"s\" }\n";
+    let ground = Ground::new();
+    ground.line(ASKS).write("a.txt", "a\n");
+    let daemon = Daemon::start(&ground, &[".", "--listen", "127.0.0.1:0"]);
+    ground
+        .andon(&["submit", "l", "a.txt", "--by", "ada"])
+        .well();
+    let held = ["items", "--held", "--json"];
+    until(&ground, &held, |came| came.stdout.lines().count() == 1);
+    let item = first(&ground);
+    let status = ground.andon(&["status"]).well();
+    assert!(
+        status.contains("ask            0        -        1        0        -        -        -        -        -\n"),
+        "{status}"
+    );
+    // Over TCP nobody does by a role that is too low what the owner does over the socket.
+    let token = |name: &str, role: &str| {
+        let made = ground.andon(&["token", "add", name, "--role", role]).well();
+        format!(
+            "authorization: Bearer {}\r\ncontent-type: application/json\r\n",
+            made.trim()
+        )
+    };
+    let (viewer, operator, ada) = (
+        token("viv", "viewer"),
+        token("oscar", "operator"),
+        token("ada", "operator"),
+    );
+    let answer = format!("POST /v1/items/{item}/answer");
+    let rework = "{\"choice\":\"rework\"}";
+    assert_eq!(daemon.ask(&answer, &viewer, rework).0, 403);
+    assert_eq!(daemon.ask(&answer, &ada, rework).0, 403);
+    let (status, body) = daemon.ask(&answer, &operator, rework);
+    assert_eq!(status, 200, "{body}");
+    until(&ground, &held, |came| came.stdout.lines().count() == 1);
+    let own = ground.andon(&["answer", &item, "pass", "--by", "ada"]);
+    assert!(own.stderr.contains("lets somebody else answer"), "{own:?}");
+    let wrong = ground.andon(&["answer", &item, "perhaps"]);
+    assert!(wrong.stderr.contains("choose one of"), "{wrong:?}");
+    ground
+        .andon(&["answer", &item, "pass", "--why", "good"])
+        .well();
+    let done = ["items", "--phase", "done", "--json"];
+    until(&ground, &done, |came| came.stdout.lines().count() == 1);
+    let shown = ground.andon(&["show", &item]).well();
+    assert!(shown.contains("answered by oscar: rework"), "{shown}");
+    assert!(shown.contains("answered by tester: pass"), "{shown}");
+
+    ground.line(&ASKS.replace("rework = \"s\"", "rework = \"scrap\""));
+    for (path, body) in [
+        ("retool/plan", "{}"),
+        ("retool", "{}"),
+        ("promote", "{}"),
+        ("retool/plan", "{\"aim\":{\"file\":\"/etc/passwd\"}}"),
+    ] {
+        for low in [&viewer, &operator] {
+            let (status, body) = daemon.ask(&format!("POST /v1/lines/l/{path}"), low, body);
+            assert_eq!(status, 403, "{path}: {body}");
+            assert!(body.contains("an admin is needed"), "{path}: {body}");
+        }
+    }
+    let retool = ["retool", "l", "--yes", "--reason", "no second time"];
+    ground.andon(&retool).well();
+    let status = ground.andon(&["status"]).well();
+    assert!(status.starts_with("l  revision 2"), "{status}");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_told_with_what_to_do() {
+    let ground = Ground::new();
+    ground.line(LINE).write("file", "in the way");
+    let mut serve = ground.command(&["serve", "."]);
+    serve.env("XDG_CACHE_HOME", ground.path("file/cache"));
+    let came = ground.came(serve.output().expect("it runs"));
+    assert_eq!(came.code, Some(1), "{came:?}");
+    let said = "`DIR/file/cache/andon/compiled`, where compiled stations are kept: ";
+    assert!(came.stderr.contains(said), "{came:?}");
+    assert!(
+        came.stderr
+            .contains("hint: free it, or let `XDG_CACHE_HOME`"),
+        "{came:?}"
+    );
+}
+
+#[test]
+fn logs_are_followed_until_the_daemon_ends() {
+    let ground = Ground::new();
+    ground
+        .line("line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@tells\"\nnext = \"t\"\n[stations.t]\nuse = \"@tells\"\nnext = \"done\"\n")
+        .write("a.txt", "a\n");
+    let none = ground.andon(&["logs", "-f", "--state", "gone"]);
+    assert_eq!(none.code, Some(1), "{none:?}");
+    let daemon = Daemon::start(&ground, &[".", "--listen", "127.0.0.1:0"]);
+    let mut follows = ground.spawn(&["logs", "-f", "--station", "t", "--json"]);
+    ground
+        .andon(&["submit", "l", "a.txt", "--wait", "60s"])
+        .well();
+    let mut logged = BufReader::new(follows.stdout.take().expect("piped"));
+    let line = hears(&mut logged, "told");
+    assert!(line.contains("\"station\":\"t\""), "{line}");
+    assert!(line.contains("\"level\":\"stderr\""), "{line}");
+    let path = "GET /v1/logs?station=s";
+    assert_eq!(daemon.ask(path, "", "").0, 401);
+    let token = ground.andon(&["token", "add", "viv", "--role", "viewer"]);
+    let bearer = format!("authorization: Bearer {}\r\n", token.well().trim());
+    let (status, body) = daemon.ask(path, &bearer, "");
+    assert_eq!((status, body.matches("told").count()), (200, 1), "{body}");
+    ground.andon(&["drain", "--within", "10s"]).well();
+    let mut rest = String::new();
+    logged.read_to_string(&mut rest).expect("text");
+    assert_eq!(rest, "");
+    let ended = follows.wait_with_output().expect("it ends");
+    assert_eq!(ground.came(ended).stderr, "the daemon has ended\n");
+}
+
+/// No file of the daemon may grow over a bound, which is what a full disk is to it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_and_waited_for() {
+    let ground = Ground::new();
+    ground.line(LINE);
+    let inputs: String = (0..600)
+        .map(|n| format!("\"{n}{}\"\n", "x".repeat(2000)))
+        .collect();
+    ground
+        .write("in.jsonl", inputs)
+        .write("large.txt", "x".repeat(1 << 20));
+    // Compiled before, with room.
+    ground.andon(&["check", "."]).well();
+    let mut bounded = Command::new("sh");
+    let serve = ground.command(&["serve", "."]);
+    bounded
+        .args(["-c", "ulimit -S -f 600; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .envs(
+            serve
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(ground.path(""));
+    let daemon = Daemon::of(bounded);
+    let hint = "\n  hint: free some space: what was reported as done is kept\n";
+    let large = ground.andon(&["submit", "l", "large.txt"]);
+    assert_eq!(large.code, Some(1), "{large:?}");
+    assert!(large.stderr.contains(hint), "{large:?}");
+    let submit = ["submit", "l", "in.jsonl", "--jsonl"];
+    assert_eq!(ground.andon(&submit).code, Some(1));
+    let status = until(&ground, &["status"], |came| {
+        came.stdout.contains("waiting until")
+    });
+    assert!(status.stdout.contains(hint), "{status:?}");
+    let limit = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    prlimit(Some(daemon.pid()), Resource::Fsize, limit).expect("it may be set");
+    until(&ground, &["status"], |came| {
+        came.stdout.starts_with("l  revision 1")
+    });
+    ground.andon(&submit).well();
+    until(&ground, &["items", "--phase", "done", "--json"], |came| {
+        came.stdout.lines().count() == 600
+    });
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().0.success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn status_is_watched_on_a_terminal() {
+    let ground = Ground::new();
+    ground.line(LINE);
+    let daemon = Daemon::start(&ground, &["."]);
+    let watch = format!("'{}' status --watch", env!("CARGO_BIN_EXE_andon"));
+    // A terminal for the command to draw on.
+    let mut watches = Command::new("script")
+        .args(["--quiet", "--return", "--command", &watch, "/dev/null"])
+        .current_dir(ground.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut shown = BufReader::new(watches.stdout.take().expect("piped"));
+    let first = hears(&mut shown, "l  revision 1");
+    assert!(first.starts_with("\u{1b}[H\u{1b}[J"), "{first}");
+    hears(&mut shown, "l  revision 1");
+    // It ends with the daemon.
+    drop(daemon);
+    let mut rest = String::new();
+    shown.read_to_string(&mut rest).expect("text");
+    assert!(rest.contains("error: "), "{rest}");
+    assert!(!rest.contains("panicked"), "{rest}");
+    assert_eq!(watches.wait().expect("it ends").code(), Some(1));
 }
 
 #[test]

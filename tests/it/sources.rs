@@ -461,6 +461,184 @@ fn what_a_line_has_outside_is_accepted_by_name() {
 }
 
 #[test]
+fn a_retool_changes_what_a_line_has_outside() {
+    let server = Server::new(|_| Answers::Status(200));
+    let ground = Ground::new();
+    let line = |n: u32, hook: &str| {
+        stamps(&format!(
+            "[sources.in]\nfolder = \"in{n}\"\nsettle = \"0s\"\n[sinks.out]\nfolder = \"out{n}\"\n{hook}"
+        ))
+        .replace("use = \"@stamp\"", if n == 1 { "use = \"@stamp\"" } else { "use = \"@rejects\"" })
+    };
+    let put = |folder: &str, name: &str| {
+        ground.write(&format!("new/{name}"), format!("{name}\n"));
+        fs::create_dir_all(ground.path(folder)).expect("made");
+        let to = ground.path(&format!("{folder}/{name}"));
+        fs::rename(ground.path(&format!("new/{name}")), to).expect("renamed");
+    };
+    let comes = |folder: &str, bodies_there: &[&str]| {
+        while bodies(&ground, folder) != bodies_there {
+            thread::yield_now();
+        }
+    };
+    let retool = |more: &[&str]| ground.andon(&[&["retool", "l", "--yes"], more].concat());
+    /// Takes what a retool asks for, by the names that it shows.
+    fn accepted(
+        came: &crate::ground::Came,
+        retool: impl Fn(&[&str]) -> crate::ground::Came,
+    ) -> Vec<String> {
+        assert_eq!(came.code, Some(1), "{came:?}");
+        let names = came
+            .stderr
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("--accept '"));
+        let names: Vec<String> = names
+            .map(|name| name.trim_end_matches('\'').to_string())
+            .collect();
+        let accept: Vec<&str> = names.iter().flat_map(|name| ["--accept", name]).collect();
+        // None of them is left out.
+        let short = retool(&accept[2..]);
+        assert_eq!(short.code, Some(1), "{short:?}");
+        let came = retool(&accept);
+        assert_eq!(came.code, Some(0), "{came:?}");
+        names
+    }
+    ground.line(&line(1, ""));
+    let _daemon = serve(&ground);
+    put("in1", "a");
+    comes("out1", &["a\ns 1\n"]);
+    // Others for all of it, and somebody who is told of jams.
+    let hook = format!(
+        "[notify]\njam = {{ webhook = \"http://{}/jam\", private = true, secret = \"HOOK\" }}\n",
+        server.address
+    );
+    ground.line(&line(2, &hook));
+    let names = accepted(&retool(&[]), retool);
+    let port = server.address.port().to_string();
+    assert_eq!(
+        names
+            .iter()
+            .map(|name| name.replace(&port, "PORT"))
+            .collect::<Vec<_>>(),
+        [
+            "notify.jam:webhook http://127.0.0.1:PORT/jam private signed=HOOK",
+            "sinks.out:folder out2",
+            "sources.in:folder in2",
+        ]
+    );
+    put("in1", "b");
+    put("in2", "c");
+    let told = server.taken.recv().expect("it is told");
+    assert!(told.body.contains("\"count\":1"), "{told:?}");
+    let item = serde_json::from_str::<serde_json::Value>(&told.body).expect("JSON");
+    let item = item["items"][0]["item"]
+        .as_str()
+        .expect("an id")
+        .to_string();
+    ground.andon(&["clear", &item, "skip"]).well();
+    comes("out2", &["c\n"]);
+    assert_eq!(bodies(&ground, "in1"), ["b\n"]);
+    // And back: that opens what is not open any more.
+    let back = |more: &[&str]| retool(&[&["--to", "1"], more].concat());
+    assert_eq!(
+        accepted(&back(&[]), back),
+        ["sinks.out:folder out1", "sources.in:folder in1"]
+    );
+    comes("out1", &["a\ns 1\n", "b\ns 1\n"]);
+    assert_eq!(bodies(&ground, "out2"), ["c\n"]);
+}
+
+#[test]
+fn a_result_on_its_way_holds_up_neither_another_line_nor_the_end() {
+    // Whoever gets no answer waits for half a minute.
+    let (answer, answered) = mpsc::channel::<()>();
+    let answered = Mutex::new(answered);
+    let (come, came) = mpsc::channel();
+    let server = Server::new(move |_| {
+        come.send(()).expect("somebody listens");
+        // Until the test says so, or is over.
+        let _ = answered.lock().expect("no panic").recv();
+        Answers::Status(200)
+    });
+    let ground = Ground::new();
+    let named = |name: &str, outside: &str| {
+        stamps(outside).replace("line = \"l\"", &format!("line = \"{name}\""))
+    };
+    let line = |name: &str, text: &str| {
+        ground.line(text);
+        fs::create_dir_all(ground.path(name)).expect("made");
+        let to = ground.path(&format!("{name}/line.toml"));
+        fs::rename(ground.path("line.toml"), to).expect("renamed");
+    };
+    let hook = format!(
+        "[sinks.hook]\nwebhook = \"http://{}/x\"\nprivate = true\n",
+        server.address
+    );
+    line("slow", &named("slow", &hook));
+    line("other", &named("other", ""));
+    ground.write("a.txt", "a\n").write("b.txt", "b\n");
+    let daemon = Daemon::start(&ground, &["slow", "other", "--state", ".andon"]);
+    let submit = |line: &str, file: &str| {
+        ground
+            .andon(&["submit", line, file, "--wait", "60s"])
+            .well();
+    };
+    submit("slow", "a.txt");
+    came.recv().expect("it is called");
+    // What ends with this revision is on its way.
+    line("slow", &named("slow", &format!("{hook}within = \"1h\"\n")));
+    ground.andon(&["retool", "slow", "--yes"]).well();
+    line("other", &named("other", "[sinks.out]\nfolder = \"out\"\n"));
+    let accept = [
+        "retool",
+        "other",
+        "--yes",
+        "--accept",
+        "sinks.out:folder out",
+    ];
+    ground.andon(&accept).well();
+    submit("other", "b.txt");
+    while bodies(&ground, "other/out") != ["b\ns 1\n"] {
+        thread::yield_now();
+    }
+    // It was not given up meanwhile, and is taken as it is.
+    answer.send(()).expect("it waits");
+    let item = |line: &str| {
+        let items = ground
+            .command(&["items", "--line", line, "--json"])
+            .output();
+        let items = String::from_utf8(items.expect("it runs").stdout).expect("text");
+        let items = items
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        items
+            .map(|item| item["item"].as_str().expect("an id").to_string())
+            .last()
+            .expect("one")
+    };
+    until(&ground, &["show", &item("slow")], |came| {
+        came.stdout.contains("has it since")
+    });
+    assert_eq!(server.posted().len(), 1);
+    // The next one is never answered: the end does not wait for it longer than it may.
+    ground.write("c.txt", "c\n");
+    let id = ground
+        .command(&["submit", "slow", "c.txt"])
+        .output()
+        .expect("it runs");
+    let id = String::from_utf8(id.stdout)
+        .expect("text")
+        .trim()
+        .to_string();
+    came.recv().expect("it is called");
+    ground.andon(&["drain", "--within", "1ms"]).well();
+    assert!(daemon.ended().0.success());
+    // Had its time come to an end, that would be kept.
+    let shown = ground.andon(&["show", &id]).well();
+    assert!(!shown.contains("`hook`"), "{shown}");
+}
+
+#[test]
 fn a_single_run_says_what_it_leaves_out() {
     let ground = Ground::new();
     ground

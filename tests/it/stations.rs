@@ -11,6 +11,7 @@ use andon::{
 const TESTED: &[(&str, &str)] = &[
     ("acts", "tests/it/effects.rs"),
     ("answers", "tests/it/kinds/handler.rs"),
+    ("asks-again", "tests/it/holds.rs"),
     ("does", "tests/it/kinds/typed.rs"),
     ("flaky", "tests/it/run.rs"),
     ("joins", "tests/it/run.rs"),

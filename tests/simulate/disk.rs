@@ -11,17 +11,14 @@ use andon::{
     item::{ItemId, Message, PhaseKind, Record, Seq, Summary},
     journal::{
         Append, Awaited, Delivery, Filter, Journal, JournalError, LineState, Listed, Queue,
-        Retired, RetoolRecord, Rewritten, Ripe, Standing, Standpoint, Upkeep,
+        Retired, RetoolRecord, Rewritten, Standing, Standpoint, Upkeep,
         audit::{AuditFilter, Chain, Flaw, Kept, Verified},
     },
     name::Name,
     visit::Millis,
 };
 use bytes::Bytes;
-use futures::{
-    FutureExt, StreamExt, channel::oneshot, executor::block_on, future::BoxFuture,
-    stream::FuturesOrdered,
-};
+use futures::{FutureExt, channel::oneshot, executor::block_on, future::BoxFuture};
 use std::{
     collections::{BTreeSet, VecDeque},
     path::Path,
@@ -40,6 +37,12 @@ pub(crate) enum Fault {
     Mute,
     /// Does not apply some appends, and says that it did.
     Forgetful,
+    /// Does not find some of those who wait in a queue.
+    Blind,
+    /// Does not find those whose time has come.
+    Timeless,
+    /// Does not find those whose children may have lost their messages.
+    Aloof,
     /// Not of the disk: orders to pause are not passed on.
     Deaf,
     /// Not of the disk: retools are not passed on.
@@ -47,11 +50,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Hasty,
         Self::Talkative,
         Self::Mute,
         Self::Forgetful,
+        Self::Blind,
+        Self::Timeless,
+        Self::Aloof,
         Self::Deaf,
         Self::Lagging,
     ];
@@ -320,10 +326,12 @@ impl Disk {
     }
 }
 
-/// Carries out what was on its way, together: how it ends is waited for by whoever calls.
+/// Carries out what was on its way, one after the other: how many a store would write together depends on
+/// its speed. Nobody hears how it ends.
 pub(crate) fn carry_out_all(journal: &dyn Journal, works: Vec<Work>) {
-    let mut all: FuturesOrdered<_> = works.into_iter().map(|work| work(journal)).collect();
-    block_on(async { while all.next().await.is_some() {} });
+    for work in works {
+        let _ = block_on(work(journal));
+    }
 }
 
 impl State {
@@ -356,8 +364,14 @@ impl State {
 }
 
 impl Standing for Disk {
-    fn waiting(&self, queue: &Queue, ripe: Ripe, most: usize) -> Result<Awaited, JournalError> {
-        self.inner().waiting(queue, ripe, most)
+    fn waiting(&self, queue: &Queue, until: Millis, most: usize) -> Result<Awaited, JournalError> {
+        locked(&self.model).saw("a reading of a queue");
+        let mut found = self.inner().waiting(queue, until, most)?;
+        let mut state = self.state();
+        if state.fault == Some(Fault::Blind) && state.dice.chance(20) {
+            found.items.pop();
+        }
+        Ok(found)
     }
 
     fn due(
@@ -367,7 +381,11 @@ impl Standing for Disk {
         until: Millis,
         most: usize,
     ) -> Result<Awaited, JournalError> {
-        self.inner().due(line, phase, until, most)
+        locked(&self.model).saw("a reading of times");
+        match self.state().fault {
+            Some(Fault::Timeless) => Ok(Awaited::default()),
+            _ => self.inner().due(line, phase, until, most),
+        }
     }
 
     fn standing(
@@ -377,7 +395,12 @@ impl Standing for Disk {
         after: Option<&Standpoint>,
         most: usize,
     ) -> Result<Vec<(Standpoint, ItemId)>, JournalError> {
-        self.inner().standing(line, phase, after, most)
+        // a page of a search, after which there is another
+        locked(&self.model).moved += 1;
+        match self.state().fault {
+            Some(Fault::Aloof) => Ok(Vec::new()),
+            _ => self.inner().standing(line, phase, after, most),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A history: a line and what happens on it, as text that can be replayed and shortened.
 
 use crate::{dice::Dice, plant::NAMES, world::RERUN};
+use andon::conveyor::Room;
 use std::{fmt, str::FromStr};
 
 /// One happening.
@@ -48,6 +49,9 @@ pub(crate) struct History {
     pub(crate) seed: u64,
     /// Stations that were taken out of the line.
     pub(crate) without: Vec<char>,
+    /// How little the conveyor keeps in memory: window, times, splits and page of its `Room`; none for what
+    /// it keeps by itself.
+    pub(crate) room: Option<[u8; 4]>,
     /// What happens.
     pub(crate) steps: Vec<Step>,
 }
@@ -120,11 +124,30 @@ impl History {
             let moments = dice.below(moments) as u8;
             steps.push(Step::Run(dice.next() as u16, moments));
         }
+        let mut dice = Dice::of(&[seed, 5]);
+        let room = dice.chance(60).then(|| {
+            let [window, times, splits, page] = [3, 3, 2, 2].map(|bound| dice.below(bound) as u8);
+            [1 + window, times, 1 + splits, 1 + page]
+        });
         Self {
             seed,
             without: Vec::new(),
+            room,
             steps,
         }
+    }
+
+    /// How much the conveyor keeps in memory.
+    pub(crate) fn room(&self) -> Room {
+        self.room.map_or_else(Room::default, |room| {
+            let [window, times, splits, page] = room.map(usize::from);
+            Room {
+                window,
+                times,
+                splits,
+                page,
+            }
+        })
     }
 }
 
@@ -157,6 +180,9 @@ impl fmt::Display for History {
         write!(f, "{}", self.seed)?;
         for station in &self.without {
             write!(f, " -{station}")?;
+        }
+        if let Some([window, times, splits, page]) = self.room {
+            write!(f, " ={window}.{times}.{splits}.{page}")?;
         }
         for step in &self.steps {
             write!(f, " {step}")?;
@@ -219,14 +245,28 @@ impl FromStr for History {
         let mut history = Self {
             seed,
             without: Vec::new(),
+            room: None,
             steps: Vec::new(),
         };
         for word in words {
-            match word.strip_prefix('-') {
-                Some(station) => history.without.extend(station.chars()),
-                None => history.steps.push(word.parse()?),
+            if let Some(station) = word.strip_prefix('-') {
+                history.without.extend(station.chars());
+            } else if let Some(room) = word.strip_prefix('=') {
+                history.room = Some(read_room(room)?);
+            } else {
+                history.steps.push(word.parse()?);
             }
         }
         Ok(history)
+    }
+}
+
+fn read_room(text: &str) -> Result<[u8; 4], String> {
+    let parts: Result<Vec<u8>, _> = text.split('.').map(str::parse).collect();
+    match parts.as_deref() {
+        Ok(&[window, times, splits, page]) if [window, splits, page].iter().all(|it| *it > 0) => {
+            Ok([window, times, splits, page])
+        }
+        _ => Err(format!("`={text}` is no room")),
     }
 }

@@ -44,6 +44,13 @@ pub(crate) struct Model {
     /// What was taken from the line with all that was split from it, for sure.
     pub(crate) cancelled: BTreeSet<ItemId>,
     pub(crate) now: Millis,
+    /// How far time has come, whatever was made of the clock.
+    pub(crate) steady: Millis,
+    /// What the clock showed when the conveyor last looked at it, and how far time had come.
+    looked: (Millis, Millis),
+    /// When the next attempts were to begin by that, as this process knows; and how much later is no wonder.
+    ripe: HashMap<ItemId, Millis>,
+    slack: Millis,
     /// The clock was set back in this process: times before the next attempt are shorter then.
     pub(crate) jumped_back: bool,
 }
@@ -112,8 +119,13 @@ impl Model {
                 Some(known) => known.add(record, self.now, cleared)?,
             }
             cleared |= matches!(record, Record::Cleared { .. });
-            if let Record::Started { .. } = record {
-                self.begins(id)?;
+            match record {
+                Record::Started { .. } => self.begins(id)?,
+                Record::Failed { again, .. } => {
+                    let ripe = self.steady + again.saturating_sub(self.now);
+                    self.ripe.insert(id.clone(), ripe);
+                }
+                _ => {}
             }
         }
         self.items[id].agrees(&append.summary)
@@ -122,9 +134,14 @@ impl Model {
     /// What a record needs of others than its item.
     fn may(&self, id: &ItemId, record: &Record) -> Result<(), String> {
         match record {
-            Record::Taken { .. } => {
+            Record::Taken { to, .. } => {
                 let Some((parent, n)) = id.parent() else {
-                    return Ok(());
+                    return match to {
+                        Destination::Station(to) if !self.at_rest && self.is_full(to) => {
+                            Err(format!("it is taken, and `{to}` is full"))
+                        }
+                        _ => Ok(()),
+                    };
                 };
                 let parent = self.items.get(&parent).ok_or("its parent does not exist")?;
                 if !parent.out.contains(&n) {
@@ -210,6 +227,9 @@ impl Model {
                 ));
             }
         }
+        if let Some(full) = self.full_behind(station).filter(|_| self.open(station)) {
+            return Err(format!("it starts at `{station}`, and `{full}` is full"));
+        }
         let before = self.items.iter().find(|(_, other)| {
             other.station.as_ref() == Some(station)
                 && other.at == (At::Waits { not_before: None })
@@ -239,6 +259,102 @@ impl Model {
             ));
         }
         Ok(())
+    }
+
+    /// A process begins: it knows of times only what is written.
+    pub(crate) fn began(&mut self, now: Millis) {
+        (self.now, self.jumped_back, self.slack) = (now, false, 0);
+        let steady = self.steady;
+        self.looked = (now, steady);
+        let waiting = self.items.iter().filter_map(|(id, known)| match known.at {
+            At::Waits {
+                not_before: Some(at),
+            } => Some((id.clone(), steady + at.saturating_sub(now))),
+            _ => None,
+        });
+        self.ripe = waiting.collect();
+    }
+
+    /// The conveyor looks at the clock.
+    pub(crate) fn looked(&mut self, now: Millis) {
+        let (before, steady) = std::mem::replace(&mut self.looked, (now, self.steady));
+        let passed = self.steady - steady;
+        let set_back = (before + passed).saturating_sub(now);
+        if set_back > 0 {
+            // what passed since is not seen; and by less than a second a clock is only put right
+            let is_followed = before.saturating_sub(now) >= 1000;
+            self.slack += if is_followed { passed } else { set_back };
+        }
+    }
+
+    /// Nothing moves any more at this time: whether somebody waits longer for it than if the clock had not
+    /// been set back.
+    pub(crate) fn waits_too_long(&self) -> Result<(), String> {
+        for (id, known) in &self.items {
+            if let (At::Waits { not_before }, Some(ripe), Some(station)) =
+                (&known.at, self.ripe.get(id), &known.station)
+                && not_before.is_some_and(|at| at > self.now)
+                && self.steady > ripe + self.slack
+                && !self.at_rest
+                && !self.kept_back(station)
+            {
+                let late = self.steady - ripe;
+                return Err(format!("item `{id}` waits {late} ms too long: {known:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the station at which the line asks is gone, and there is another one to go to.
+    fn is_gone(&self, id: &ItemId, known: &Known) -> bool {
+        let (Some(station), [change]) = (&known.station, &*self.runs) else {
+            return false;
+        };
+        let ramp = change.ramp.as_ref().filter(|ramp| ramp.takes(id));
+        let stations = &ramp.map_or(&change.current, |ramp| &ramp.to).line.stations;
+        let to = change.moves.get(station);
+        !stations.contains_key(station) && to.is_some_and(|to| stations.contains_key(to))
+    }
+
+    /// How many wait before a station.
+    fn waiting(&self, station: &Name) -> usize {
+        let waits = |known: &&Known| {
+            matches!(known.at, At::Waits { .. }) && known.station.as_ref() == Some(station)
+        };
+        self.items.values().filter(waits).count()
+    }
+
+    fn is_full(&self, station: &Name) -> bool {
+        self.waiting(station) >= self.most(station, |it| it.queue) as usize
+    }
+
+    /// A station right behind this one that takes no more, unless they are in one loop.
+    fn full_behind(&self, station: &Name) -> Option<Name> {
+        let lines = |change: &Change| {
+            let ramp = change.ramp.as_ref().map(|ramp| &ramp.to);
+            let all = [&change.current].into_iter().chain(ramp);
+            let stations = all.filter_map(|revised| revised.line.stations.get(station));
+            let names = stations.flat_map(|it| it.downstream().cloned());
+            names.collect::<BTreeSet<Name>>()
+        };
+        let all = self.runs.iter().map(lines);
+        let behind = all.reduce(|one, other| &one & &other).unwrap_or_default();
+        let mut full = behind.into_iter().filter(|it| self.is_full(it));
+        full.find(|it| !self.behind(it).contains(station))
+    }
+
+    /// A station and all that any revision leads to from there.
+    fn behind(&self, station: &Name) -> BTreeSet<Name> {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![station.clone()];
+        while let Some(at) = open.pop() {
+            if seen.insert(at.clone()) {
+                let stations = self.revisions.values();
+                let stations = stations.filter_map(|revised| revised.line.stations.get(&at));
+                open.extend(stations.flat_map(|it| it.downstream()).cloned());
+            }
+        }
+        seen
     }
 
     /// No attempt is made on two revisions.
@@ -446,6 +562,9 @@ impl Model {
                         return wrong("waits, and nothing keeps it".into());
                     }
                 }
+                At::Held { .. } if known.began.is_none() && self.is_gone(id, known) => {
+                    return wrong("is held where nobody asks any more".into());
+                }
                 At::Held { until: Some(until) } if !self.at_rest => {
                     return wrong(format!("is held past {until}"));
                 }
@@ -502,25 +621,7 @@ impl Model {
     /// Whether a station that is paused keeps items from starting here: this one, or one behind it before
     /// which some wait.
     pub(crate) fn kept_back(&self, station: &Name) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut open = vec![station.clone()];
-        while let Some(at) = open.pop() {
-            if self.paused.contains(&at) {
-                let waits = |known: &Known| {
-                    matches!(known.at, At::Waits { .. }) && known.station.as_ref() == Some(&at)
-                };
-                if self.items.values().any(waits) {
-                    return true;
-                }
-            }
-            if !seen.insert(at.clone()) {
-                continue;
-            }
-            for revised in self.revisions.values() {
-                let station = revised.line.stations.get(&at);
-                open.extend(station.iter().flat_map(|it| it.downstream()).cloned());
-            }
-        }
-        false
+        let held_up = |at: &Name| self.paused.contains(at) && self.waiting(at) > 0;
+        self.behind(station).iter().any(held_up)
     }
 }

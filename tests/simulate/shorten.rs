@@ -24,6 +24,7 @@ pub(crate) fn shorten(
         let before = search.best.clone();
         search.drop_steps();
         search.drop_stations();
+        search.drop_room();
         search.drop_moments();
         if search.best == before || search.left == 0 {
             return (search.best, search.why);
@@ -77,6 +78,14 @@ impl Search<'_> {
                 shorter.without.push(name);
                 self.tries(shorter);
             }
+        }
+    }
+
+    fn drop_room(&mut self) {
+        if self.best.room.is_some() {
+            let mut shorter = self.best.clone();
+            shorter.room = None;
+            self.tries(shorter);
         }
     }
 

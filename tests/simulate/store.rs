@@ -10,6 +10,7 @@ use andon::{
 };
 use std::{
     fs,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -103,12 +104,19 @@ impl Store {
                 fs::copy(old.join(file), new.join(file)).expect("a copy");
             }
         }
-        // what is after the last sync may be there in part
+        // what is after the last sync may be there in part, and its later parts without its earlier ones
         if let Ok(file) = fs::File::options().write(true).open(log(&new)) {
             let after = file.metadata().expect("a file").len();
             let mut dice = Dice::of(&[before, after, u64::from(keep)]);
             let cut = before + dice.next() % (after.saturating_sub(before) + 1);
             file.set_len(cut).expect("it is cut");
+            if cut > before && dice.chance(50) {
+                let hole = before + dice.next() % (cut - before);
+                let bytes = [0; 512];
+                let length = bytes.len().min((cut - hole) as usize);
+                let written = file.write_all_at(&bytes[..length], hole);
+                written.expect("it is written");
+            }
         }
         drop(journal);
         let journal = opened(&new);

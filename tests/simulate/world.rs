@@ -85,6 +85,8 @@ struct World<'a> {
     process: Option<Process>,
     /// It was polled.
     begun: bool,
+    /// It came to look at the clock.
+    looks: bool,
     /// It was told to end.
     ending: bool,
     at_rest: bool,
@@ -133,6 +135,7 @@ pub(crate) fn run(
         store,
         process: None,
         begun: false,
+        looks: false,
         ending: false,
         at_rest: false,
         next_at_rest: false,
@@ -187,8 +190,6 @@ impl World<'_> {
         self.open.clear();
         let mut model = locked(&self.model);
         model.at_rest = self.at_rest;
-        model.jumped_back = false;
-        model.now = clock();
         let needed: BTreeSet<u64> = (model.items.values())
             .filter(|known| !known.has_ended())
             .filter_map(|known| known.began)
@@ -239,9 +240,11 @@ impl World<'_> {
             clock,
             stopped,
         };
-        (self.begun, self.ending) = (false, false);
+        (self.begun, self.looks, self.ending) = (false, false, false);
         self.process = Some(Process {
-            running: conveyor.run(taken, given, drained).boxed(),
+            running: conveyor
+                .run_within(self.history.room(), taken, given, drained)
+                .boxed(),
             runner,
             inputs,
             orders,
@@ -289,6 +292,9 @@ impl World<'_> {
             let Some(process) = &mut self.process else {
                 return Ok(());
             };
+            if !self.looks {
+                locked(&self.model).began(clock());
+            }
             // An order that does nothing, so that the conveyor looks at the clock.
             let nobody: Name = "nobody".parse().expect("a name");
             let nudge = Order::Pause(nobody, true, oneshot::channel().0);
@@ -306,6 +312,10 @@ impl World<'_> {
                 return self.ended(ended);
             }
             process.runtime.block_on(tokio::task::yield_now());
+            if process.orders.capacity() == process.orders.max_capacity() {
+                self.looks = true;
+                locked(&self.model).looked(clock());
+            }
             let results = std::mem::take(&mut *locked(&process.results));
             if !results.is_empty() {
                 drop(self.disk.delivered(results));
@@ -435,7 +445,7 @@ impl World<'_> {
                 }
                 self.tell_paused();
             }
-            Step::Ahead(ms) => NOW.set(clock() + Millis::from(ms)),
+            Step::Ahead(ms) => self.goes_on(Millis::from(ms)),
             Step::Back(ms) => {
                 NOW.set(clock().saturating_sub(Millis::from(ms)));
                 locked(&self.model).jumped_back = true;
@@ -453,9 +463,15 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Time passes, as the clock shows it.
+    fn goes_on(&self, ms: Millis) {
+        NOW.set(clock() + ms);
+        locked(&self.model).steady += ms;
+    }
+
     /// One moment, whatever it is.
     fn moment(&mut self, dice: &mut Dice) -> Result<(), String> {
-        NOW.set(clock() + 1);
+        self.goes_on(1);
         match dice.below(100) {
             0..35 => return self.poll(),
             35..60 => self.disk.write(1 + dice.below(4)),
@@ -524,8 +540,11 @@ impl World<'_> {
             }
             let mut model = locked(&self.model);
             model.now = clock();
-            match model.latest().filter(|_| !self.at_rest) {
-                Some(latest) => NOW.set(latest + 1),
+            model.waits_too_long()?;
+            let latest = model.latest().filter(|_| !self.at_rest);
+            drop(model);
+            match latest {
+                Some(latest) => self.goes_on(latest + 1 - clock()),
                 None => return Ok(()),
             }
         }

@@ -128,7 +128,8 @@ fn lower(line: &mut Line, factory: &Factory) {
 
 /// How to come from one absolute folder to another: by a relative way where both are below a common
 /// folder that is not the root.
-pub(super) fn seen_from(from: &Path, to: &Path) -> PathBuf {
+pub(crate) fn seen_from(from: &Path, to: &Path) -> PathBuf {
+    let (from, to) = (&reserved::resolve(from), &reserved::resolve(to));
     let both = from.components().zip(to.components());
     let common = both.take_while(|(a, b)| a == b).count();
     let named = |part: &Component<'_>| matches!(part, Component::Normal(_));

@@ -179,21 +179,19 @@ impl Cache {
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(CatalogueError::system("create", path))?;
+            .map_err(CatalogueError::cache("create", path))?;
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let folder = openat(rustix::fs::CWD, path, flags, Mode::empty())
-            .map_err(CatalogueError::system("open", path))?;
-        let stat = fstat(&folder).map_err(CatalogueError::system("read", path))?;
+            .map_err(CatalogueError::cache("open", path))?;
+        let stat = fstat(&folder).map_err(CatalogueError::cache("read", path))?;
         if stat.st_uid != geteuid().as_raw() {
             let reason = "it belongs to another user, who could put code there";
-            return Err(CatalogueError::system("use", path)(io::Error::other(
-                reason,
-            )));
+            return Err(CatalogueError::cache("use", path)(io::Error::other(reason)));
         }
         if stat.st_mode & 0o077 != 0 {
-            fchmod(&folder, Mode::RWXU).map_err(CatalogueError::system("close", path))?;
+            fchmod(&folder, Mode::RWXU).map_err(CatalogueError::cache("close", path))?;
         }
-        let key = key(&folder).map_err(CatalogueError::system("use the key in", path))?;
+        let key = key(&folder).map_err(CatalogueError::cache("use the key in", path))?;
         Ok(Self {
             path: path.into(),
             folder,
@@ -218,7 +216,7 @@ impl Cache {
         if let Some(compiled) = self.load(&name) {
             return Ok(compiled);
         }
-        let fail = |doing| CatalogueError::system::<io::Error>(doing, &self.path);
+        let fail = |doing| CatalogueError::cache::<io::Error>(doing, &self.path);
         let flags = OFlags::CREATE | OFlags::RDWR;
         let lock = self
             .open_entry(&format!("{name}.lock"), flags)

@@ -5,17 +5,16 @@ use super::{
     state::{FactoryArg, State, StateArg, alone},
 };
 use crate::{
-    assembly,
     conveyor::wall_clock,
-    factory::Retention,
     housekeeping::{Collected, Collector, survey},
+    lines::retention,
 };
 use serde_json::json;
-use std::path::Path;
 
 /// Remove what has ended long enough ago, and what nothing needs
 ///
-/// `[retention]` of `andon.toml` says what is kept for how long; without it every item is. Files and
+/// `[retention]` of the `andon.toml` that the lines are under says what is kept for how long; without it
+/// every item is. Files and
 /// small blobs that no item and no revision names any more go as well. A process that runs lines does the
 /// same by itself, so this is for a state folder that nobody uses.
 #[derive(Debug, clap::Args)]
@@ -35,7 +34,7 @@ pub(super) struct Gc {
 impl Gc {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
         let folder = self.state.nearest()?;
-        let policy = self.policy(&folder)?;
+        let policy = retention(&State::view(&folder)?, self.factory.path())?;
         let done = match self.dry_run {
             true => survey(&State::view(&folder)?, wall_clock(), &policy)?,
             false => Collector::at_rest(&alone(&folder)?, wall_clock(), &policy)?,
@@ -48,12 +47,6 @@ impl Gc {
             print::text(&words(&done, self.dry_run))?;
         }
         Ok(Done::Well)
-    }
-
-    fn policy(&self, folder: &Path) -> anyhow::Result<Retention> {
-        let beside = folder.parent().unwrap_or(folder);
-        let factory = assembly::factory_of(self.factory.path(), beside)?;
-        Ok(factory.retention)
     }
 }
 

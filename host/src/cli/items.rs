@@ -34,9 +34,12 @@ pub(super) struct Items {
     /// Only inputs, not what was split from them.
     #[arg(long)]
     inputs: bool,
-    /// At most so many.
-    #[arg(long, value_name = "N")]
+    /// At most so many, the oldest.
+    #[arg(long, visible_alias = "limit", value_name = "N")]
     most: Option<usize>,
+    /// Only those after this one: the last of those before leads to the next.
+    #[arg(long, value_name = "ITEM")]
+    after: Option<ItemId>,
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
@@ -62,26 +65,23 @@ impl Items {
         if self.held {
             phases.push(PhaseKind::Held);
         }
-        let mut items = state.journal.list(&Filter {
+        if let Some(after) = &self.after
+            && state.journal.load(after)?.is_empty()
+        {
+            anyhow::bail!(
+                "there is no item `{after}` to go on after\n  hint: it was let go of; begin anew"
+            );
+        }
+        let items = state.journal.list(&Filter {
             line: self.line,
             phases,
             station: self.station,
-            root: self.tree.as_ref().map(ItemId::root),
-            most: if self.inputs || self.tree.is_some() {
-                None
-            } else {
-                self.most
-            },
+            root: self.tree,
+            inputs: self.inputs,
+            most: self.most,
+            after: self.after,
             newest: false,
         })?;
-        if let Some(top) = &self.tree {
-            let below = format!("{top}.");
-            items.retain(|s| s.item == *top || s.item.as_str().starts_with(&below));
-        }
-        if self.inputs {
-            items.retain(|s| s.item.parent().is_none());
-        }
-        items.truncate(self.most.unwrap_or(usize::MAX));
         if self.json {
             for item in &items {
                 print::json(&serde_json::to_value(item)?)?;
@@ -121,7 +121,7 @@ fn table(items: &[Summary]) -> anyhow::Result<()> {
             print::line(&item.source)
         );
         if let Some(reason) = &item.reason {
-            row.push_str(&format!("  ({})", print::line(reason)));
+            row.push_str(&format!("  ({})", print::first(reason)));
         }
         print::text(&row)?;
     }

@@ -18,8 +18,9 @@ use url::form_urlencoded::Serializer;
 
 /// Show what stations wrote to the log
 ///
-/// A station's lines are there once its attempt has ended. With `-f` those of an item come when it jams,
-/// is held, or ends.
+/// A station's lines are there once its attempt has ended, not while it runs; how far it is meanwhile,
+/// `andon show` and `andon status` say. With `-f` all lines of an item that are new come when it jams, is
+/// held, or ends.
 #[derive(Debug, clap::Args)]
 pub(super) struct Logs {
     /// Only of this item: its id, or a beginning of it.

@@ -8,6 +8,23 @@ pub(super) use crate::escape::{block, line};
 use crate::escape;
 use std::io::{self, IsTerminal, Write};
 
+/// The first line of a text that others wrote, where only one line is: ` …` says that there is more.
+pub(super) fn first(text: &str) -> String {
+    let mut lines = text.trim_end().lines();
+    let first = line(lines.next().unwrap_or_default());
+    match lines.next() {
+        Some(_) => first + " …",
+        None => first,
+    }
+}
+
+/// A text of several lines that others wrote: all but the first begin with `indent`, so that none passes
+/// for a line of what stands around it.
+pub(super) fn below(text: &str, indent: &str) -> String {
+    let lines: Vec<String> = text.trim_end().lines().map(|it| line(it.trim())).collect();
+    lines.join(&format!("\n{indent}"))
+}
+
 /// An error and its causes as people read them: without the numbers that the system gives its errors.
 pub(super) fn error(error: &anyhow::Error) -> String {
     block(&plain(&format!("{error:#}")))
@@ -125,7 +142,27 @@ pub(super) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{below, first, plain};
+
+    #[test]
+    fn texts_of_several_lines_forge_none() {
+        for (text, one, all) in [
+            ("", "", ""),
+            ("a\r", "a", "a"),
+            (
+                "full\n  hint: free some",
+                "full …",
+                "full\n> hint: free some",
+            ),
+            (
+                "a\u{1b}\n\nphase done\n",
+                "a\\u{1b} …",
+                "a\\u{1b}\n> \n> phase done",
+            ),
+        ] {
+            assert_eq!((&*first(text), &*below(text, "> ")), (one, all));
+        }
+    }
 
     #[test]
     fn errors_lose_their_numbers_only() {

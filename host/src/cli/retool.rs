@@ -33,6 +33,8 @@ use std::{
 /// Builds, compiles and checks the line's file, shows what would change, and applies it in one step:
 /// attempts under way end as they began, the next ones take the new revision. Every grant that becomes
 /// wider has to be accepted by its name. Without a daemon, the next start takes the new revision.
+///
+/// Exit codes: 0 retooled, 1 refused or wrong, 3 there was nothing to change.
 #[derive(Debug, clap::Args)]
 pub(super) struct Retool {
     /// The line's name.
@@ -49,8 +51,8 @@ pub(super) struct Retool {
     /// points [default: 10]
     #[arg(long, value_name = "POINTS", requires = "ramp", value_parser = clap::value_parser!(u8).range(1..=100))]
     margin: Option<u8>,
-    /// Judge a ramp from so many attempts on [default: 20]
-    #[arg(long, value_name = "ATTEMPTS", requires = "ramp")]
+    /// Judge a ramp from so many visits that ended on [default: 20]
+    #[arg(long, value_name = "VISITS", requires = "ramp")]
     least: Option<u64>,
     /// End a ramp: all items take its revision.
     #[arg(long, conflicts_with_all = ["file", "to", "ramp", "accept", "moves", "drain", "now"])]
@@ -202,8 +204,8 @@ impl Retool {
                 print::note(&text);
             }
         }
-        if plan.is_empty() && self.to.is_none() {
-            return Ok(Done::Well);
+        if plan.is_empty() {
+            return self.nothing(Retooled::nothing(plan));
         }
         let Some(accept) = self.accepted(&plan)? else {
             return Ok(Done::Wrong);
@@ -281,7 +283,17 @@ impl Retool {
         if self.yes || self.json {
             return Ok(Some(accept));
         }
-        match terminal::confirmed(&format!("retool `{}`?", self.line))? {
+        let ends = match plan.questions_ended() {
+            0 => String::new(),
+            held => format!(
+                ", which ends what {} asked",
+                match held {
+                    1 => "a held item is".into(),
+                    held => format!("{held} held items are"),
+                }
+            ),
+        };
+        match terminal::confirmed(&format!("retool `{}`{ends}?", self.line))? {
             Some(true) => Ok(Some(accept)),
             Some(false) => Ok(None),
             None => bail!(
@@ -292,11 +304,11 @@ impl Retool {
 
     /// Says what came of it; where stations are drained, when that is done.
     async fn done(&self, control: &dyn Control, retooled: Retooled) -> anyhow::Result<Done> {
+        if !retooled.changed {
+            return self.nothing(retooled);
+        }
         if self.json {
             print::json(&json!(retooled))?;
-            return Ok(Done::Well);
-        }
-        if retooled.plan.is_empty() && !self.promote && self.to.is_none() {
             return Ok(Done::Well);
         }
         print::note(&told(&self.line, self.ramp, &retooled));
@@ -304,6 +316,23 @@ impl Retool {
             self.drained(control, &retooled).await?;
         }
         Ok(Done::Well)
+    }
+
+    /// Says that nothing was to change, and that nothing of it is kept.
+    fn nothing(&self, retooled: Retooled) -> anyhow::Result<Done> {
+        if self.json {
+            print::json(&json!(retooled))?;
+        } else {
+            let kept = match self.reason.is_empty() {
+                true => "",
+                false => "; the reason is kept nowhere",
+            };
+            print::note(&format!(
+                "nothing to change: `{}` runs by revision {} already{kept}",
+                self.line, retooled.revision
+            ));
+        }
+        Ok(Done::Nothing)
     }
 
     /// Waits until the stations that go are empty, and says how far they are. Whoever breaks this off
@@ -381,6 +410,10 @@ fn told(line: &Name, ramp: Option<Share>, retooled: &Retooled) -> String {
     text += &format!(" (pause {}.{:03} ms", pause_us / 1000, pause_us % 1000);
     if *moved > 0 {
         text += &format!(", {} moved", print::count(*moved, "item"));
+    }
+    let ended = retooled.plan.questions_ended();
+    if ended > 0 {
+        text += &format!(", {} ended", print::count(ended, "question"));
     }
     if *stopped > 0 {
         text += &format!(", {} to be made again", print::count(*stopped, "attempt"));

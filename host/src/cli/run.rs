@@ -623,6 +623,6 @@ fn line_of(phase: &str, summary: &Summary, without: &str) -> String {
         "{phase}: {} ({}){station}: {}",
         summary.item,
         print::line(&summary.source),
-        print::line(reason)
+        print::first(reason)
     )
 }

@@ -311,7 +311,7 @@ async fn say_condition(log: Log, mut condition: watch::Receiver<Condition>) {
         let now = condition.borrow_and_update().clone();
         match &now {
             Condition::Waiting { reason } => {
-                let text = format!("the lines wait: {}", print::line(reason));
+                let text = format!("the lines wait: {}", print::below(reason, "  "));
                 log.say("waiting", &text, json!({ "reason": reason }));
             }
             Condition::Running => log.say("running", "the lines go on", json!({})),

@@ -3,15 +3,20 @@
 mod effects;
 
 use super::{
-    Done, print,
+    Done,
+    control::daemon,
+    print,
     state::{State, StateArg, choose},
+    status::so_far,
 };
 use crate::{
     assembly, catalogue,
     item::{
-        Body, Clearing, Destination, Facts, Hold, Item, ItemId, Passage, Payload, Phase, Record,
+        Body, Clearing, Destination, Facts, Hold, Item, ItemId, Passage, Payload, Phase, PhaseKind,
+        Record,
     },
     journal::{Delivery, DeliveryState, Filter},
+    lines::{Control as _, Far},
     visit::{Answer, Question},
 };
 use andon_build::Options;
@@ -79,10 +84,29 @@ impl Show {
             print::json(&about)?;
         } else {
             item_text(&item, &records)?;
+            if let Some(far) = self.far(&item)? {
+                print::text(&format!("so far   {}", so_far(&far)))?;
+            }
             deliveries_text(&deliveries)?;
             effects::text(effects.as_deref().unwrap_or_default())?;
         }
         Ok(Done::Well)
+    }
+
+    /// How far a visit under way has come: the daemon alone knows.
+    fn far(&self, item: &Item) -> anyhow::Result<Option<Far>> {
+        if item.kind() != PhaseKind::Working {
+            return Ok(None);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let folder = self.state.nearest()?;
+        // Where it cannot be asked, all that is kept is shown all the same.
+        Ok(runtime.block_on(async {
+            let daemon = daemon(&folder).await.ok()??;
+            daemon.item(item.id.as_str()).await.ok()?.far
+        }))
     }
 
     fn component(&self, path: &std::path::Path) -> anyhow::Result<Done> {
@@ -154,7 +178,7 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
         .map_or_else(String::new, |station| format!(" (last at `{station}`)"));
     print::text(&format!("phase    {}{at}", summary.phase))?;
     if let Some(reason) = &summary.reason {
-        print::text(&format!("reason   {}", print::line(reason)))?;
+        print::text(&format!("reason   {}", print::below(reason, "         ")))?;
     }
     if matches!(item.phase, Phase::Held { .. }) {
         print::text(&format!("carries  {}", item.carries()))?;
@@ -284,10 +308,10 @@ fn told(record: &Record) -> String {
         } => format!(
             "attempt failed{}: {}; again at {}",
             used(facts),
-            print::line(reason),
+            print::below(reason, "    "),
             print::time(*again)
         ),
-        Record::Jammed { jam, .. } => format!("jammed: {}", print::line(&jam.to_string())),
+        Record::Jammed { jam, .. } => format!("jammed: {}", print::below(&jam.to_string(), "    ")),
         Record::ChildEnded { child, end, .. } => format!(
             "child {child} ended: {}",
             format!("{:?}", end.end).to_lowercase()

@@ -2,7 +2,7 @@
 
 use super::{Done, control::Acting, print, state::StateArg};
 use crate::{
-    lines::{Condition, LineStatus, StationStatus, Status as Standing},
+    lines::{Condition, Far, LineStatus, StationStatus, Status as Standing, Visiting},
     name::Name,
 };
 use std::{
@@ -51,7 +51,7 @@ impl Status {
             if !live || acting.daemon.is_none() {
                 return Ok(Done::Well);
             }
-            acting.wait(tokio::time::sleep(FRAME));
+            acting.wait(async { tokio::time::sleep(FRAME).await });
         }
     }
 }
@@ -61,11 +61,14 @@ type Column = (&'static str, fn(&StationStatus) -> String);
 
 const COLUMNS: &[Column] = &[
     ("WAITING", |s| s.waiting.to_string()),
-    ("WORKING", |s| format!("{}/{}", s.working, s.workers)),
+    ("WORKING", |s| match s.workers {
+        0 => "-".into(),
+        workers => format!("{}/{workers}", s.working),
+    }),
     ("HELD", |s| s.held.to_string()),
     ("JAMMED", |s| s.jammed.to_string()),
-    ("PASSED", |s| s.passed.to_string()),
-    ("FAILED", |s| s.failed.to_string()),
+    ("PASSED", |s| attempts(s, s.passed)),
+    ("FAILED", |s| attempts(s, s.failed)),
     ("RATE", |s| {
         s.rate.map_or("-".into(), |rate| format!("{rate:.1}/s"))
     }),
@@ -79,7 +82,7 @@ fn told(status: &Standing) -> String {
         Condition::Waiting { reason } => {
             format!(
                 "waiting until the journal can write again: {}\n\n",
-                print::line(reason)
+                print::below(reason, "  ")
             )
         }
         Condition::Draining => "draining\n\n".into(),
@@ -101,7 +104,7 @@ fn of_line(text: &mut String, line: &LineStatus) {
         let _ = write!(text, ", {} % by revision {}", ramp.percent, ramp.to);
     }
     if let Some(why) = &line.failed {
-        let _ = write!(text, ", stopped: {}", print::line(why));
+        let _ = write!(text, ", stopped: {}", print::first(why));
     }
     let items: Vec<String> = line
         .items
@@ -133,6 +136,29 @@ fn of_line(text: &mut String, line: &LineStatus) {
         }
         text.push('\n');
     }
+    for Visiting { item, station, far } in &line.visits {
+        let _ = writeln!(text, "  {item} at `{station}`: {}", so_far(far));
+    }
+}
+
+/// How far a visit has come.
+pub(super) fn so_far(Far { done, total, note }: &Far) -> String {
+    let mut text = match total {
+        0 => done.to_string(),
+        total => format!("{done} of {total}"),
+    };
+    if !note.is_empty() {
+        let _ = write!(text, ", {}", print::line(note));
+    }
+    text
+}
+
+/// A number of attempts, where there are any.
+fn attempts(station: &StationStatus, number: u64) -> String {
+    match station.workers {
+        0 => "-".into(),
+        _ => number.to_string(),
+    }
 }
 
 /// A number of milliseconds as people read it.
@@ -148,7 +174,10 @@ fn span(millis: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Paused, Ramping};
+    use crate::{
+        item::ItemId,
+        journal::{Paused, Ramping},
+    };
     use std::collections::BTreeMap;
 
     #[test]
@@ -179,9 +208,18 @@ mod tests {
             p99_ms: Some(250.0),
             ..station.clone()
         };
+        let asks = StationStatus {
+            station: "ask".parse().expect("a name"),
+            held: 2,
+            jammed: 0,
+            workers: 0,
+            paused: None,
+            p99_ms: None,
+            ..paused.clone()
+        };
         let status = Standing {
             condition: Condition::Waiting {
-                reason: "the disk is full".into(),
+                reason: "the disk is full\n  hint: free some space".into(),
             },
             lines: vec![LineStatus {
                 line: "review".parse().expect("a name"),
@@ -189,10 +227,21 @@ mod tests {
                 revision: 3,
                 ramp: Some(Ramping { to: 4, percent: 10 }),
                 running: true,
-                failed: None,
+                failed: Some("it ended\n  hint: start it again".into()),
                 entry: "scan".parse().expect("a name"),
-                stations: vec![station, paused],
+                stations: vec![station, paused, asks],
                 items: BTreeMap::from([("done".into(), 7), ("held".into(), 0)]),
+                visits: [(3, 10, ""), (4, 0, "lines\u{1b}[2J")]
+                    .map(|(done, total, note)| Visiting {
+                        item: ItemId::input(&[0; 16], "review", note),
+                        station: "scan".parse().expect("a name"),
+                        far: Far {
+                            done,
+                            total,
+                            note: note.into(),
+                        },
+                    })
+                    .into(),
             }],
         };
         insta::assert_snapshot!(told(&status));

@@ -194,7 +194,7 @@ impl Submit {
             match acting.act(|control| control.submit(&by, order.clone())) {
                 Err(fault) if fault.kind == FaultKind::Full && acting.daemon.is_some() => {
                     let after = Duration::from_secs(fault.retry_after.unwrap_or(1));
-                    acting.wait(tokio::time::sleep(after));
+                    acting.wait(async { tokio::time::sleep(after).await });
                 }
                 submitted => break submitted?,
             }
@@ -263,7 +263,7 @@ impl Submit {
                 if !self.json {
                     let reason = outcome.summary.reason.as_deref().unwrap_or_default();
                     let phase = outcome.summary.phase;
-                    print::note(&format!("{item} is {phase} {}", print::line(reason)));
+                    print::note(&format!("{item} is {phase} {}", print::first(reason)));
                 }
             }
             _ => {}

@@ -27,18 +27,28 @@ use std::{
 struct Window {
     /// Whoever is cancelled or sent elsewhere stays in it, and is passed over.
     order: VecDeque<ItemId>,
+    /// Who came while it was being filled: they go behind those who are found.
+    behind: Vec<ItemId>,
     /// Some may wait here that are not in it.
     more: bool,
-    /// It is being filled: who comes meanwhile goes behind those who are found.
+    /// It is being filled.
     reading: bool,
     /// When the first of those may begin that are not in it, as far as they wait for a time.
     later: Option<Millis>,
+    /// The clock was set back: until all are found that waited then, nobody waits for a time. By its time
+    /// it cannot be told who was set to wait by the clock of before.
+    hurries: bool,
 }
 
 impl Window {
     /// Not before it has this much room is it filled again.
     fn is_low(&self, size: usize) -> bool {
         self.order.len() < (size / 2).max(1)
+    }
+
+    /// Whether it is not known who is first in it, or that nobody is.
+    fn is_unsure(&self) -> bool {
+        self.order.is_empty() && (self.more || self.reading)
     }
 }
 
@@ -68,6 +78,13 @@ impl Belt {
     fn starts(&self) -> bool {
         self.closing || !self.paused
     }
+
+    /// The window in which the most urgent item is. Nobody goes before those who are still looked for.
+    fn first(&self) -> Option<usize> {
+        let mut windows = self.windows.iter();
+        let first = windows.position(|window| !window.order.is_empty() || window.is_unsure())?;
+        (!self.windows[first].is_unsure()).then_some(first)
+    }
 }
 
 fn sooner(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
@@ -95,7 +112,11 @@ impl Belts {
         let mut stations: BTreeMap<&Name, &Station> = BTreeMap::new();
         for line in running.iter().copied().chain(older.clone()) {
             for (name, station) in &line.stations {
-                stations.entry(name).or_insert(station);
+                let known = stations.entry(name).or_insert(station);
+                // Where one revision asks and another works, there have to be workers for that.
+                if known.ask.is_some() {
+                    *known = station;
+                }
             }
         }
         let names: Vec<&Name> = stations.keys().copied().collect();
@@ -222,6 +243,10 @@ impl Belts {
         size: usize,
     ) -> bool {
         let window = &mut self.belt(station).windows[priority as usize];
+        if window.reading && window.behind.len() < size {
+            window.behind.push(item.clone());
+            return true;
+        }
         let has_room = !window.more && !window.reading && window.order.len() < size;
         if has_room {
             window.order.push_back(item.clone());
@@ -271,25 +296,41 @@ impl Belts {
         has_room
     }
 
-    /// A window was filled: whether there are more, and when the next of them may begin.
+    /// A window was filled: whether there are more, and when the next of them may begin. Returns those
+    /// who came meanwhile and have no place in it, because others stand between.
     pub(super) fn filled(
         &mut self,
         station: &Name,
         priority: Priority,
         more: bool,
         next: Option<Millis>,
-    ) {
+    ) -> Vec<ItemId> {
         let window = &mut self.belt(station).windows[priority as usize];
         window.reading = false;
         window.more |= more;
+        window.hurries &= window.more;
         window.later = sooner(window.later, next);
+        let behind = std::mem::take(&mut window.behind);
+        if window.more {
+            return behind;
+        }
+        window.order.extend(behind);
+        Vec::new()
     }
 
-    /// The clock was set back: whoever waits for a time in the journal only is looked for at once.
+    /// The clock was set back: whoever waits for a time in the journal only is looked for at once, and so
+    /// is whose time had come and who was not found yet.
     pub(super) fn hurry(&mut self) {
         for window in self.belts.iter_mut().flat_map(|belt| &mut belt.windows) {
-            window.more |= window.later.take().is_some();
+            if window.later.take().is_some() || window.reading || window.more {
+                (window.more, window.hurries) = (true, true);
+            }
         }
+    }
+
+    /// Whether those of a window are to begin whose time has not come.
+    pub(super) fn hurries(&mut self, station: &Name, priority: Priority) -> bool {
+        self.belt(station).windows[priority as usize].hurries
     }
 
     /// When the next may begin that is only in the journal, at stations that start visits.
@@ -385,7 +426,7 @@ impl Belts {
     pub(super) fn next(&mut self) -> Option<(Name, ItemId)> {
         let i = (0..self.belts.len()).find(|i| {
             let belt = &self.belts[*i];
-            (belt.windows.iter()).any(|window| !window.order.is_empty())
+            belt.first().is_some()
                 && belt.starts()
                 && (belt.closing
                     || belt.asks
@@ -393,8 +434,7 @@ impl Belts {
                         && belt.outlets.iter().all(|outlet| self.room_at(*outlet) > 0))
         })?;
         let belt = &mut self.belts[i];
-        let mut windows = belt.windows.iter_mut();
-        let item = windows.find_map(|window| window.order.pop_front())?;
+        let item = belt.windows[belt.first()?].order.pop_front()?;
         Some((belt.name.clone(), item))
     }
 

@@ -90,11 +90,13 @@ pub struct Counts {
 /// What attempts came to that began on one revision, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Came {
-    /// Gave their outputs.
+    /// Attempts that gave their outputs.
     pub passed: u64,
-    /// Did not.
+    /// Attempts that did not.
     pub failed: u64,
-    /// Jammed their item; of either of the others.
+    /// Visits that were over with one of them: none is made again.
+    pub ended: u64,
+    /// Of those the ones that jammed their item.
     pub jammed: u64,
 }
 
@@ -102,6 +104,7 @@ pub struct Came {
 pub(super) struct Tally {
     passed: AtomicU64,
     failed: AtomicU64,
+    ended: AtomicU64,
     jammed: AtomicU64,
 }
 
@@ -112,8 +115,12 @@ impl Tally {
         }
     }
 
-    pub(super) fn jammed(&self) {
-        self.jammed.fetch_add(1, Relaxed);
+    /// A visit is over.
+    pub(super) fn over(&self, jammed: bool) {
+        if jammed {
+            add(&self.jammed);
+        }
+        add(&self.ended);
     }
 }
 
@@ -315,6 +322,15 @@ impl Board {
         self.latest.of(item)
     }
 
+    /// What visits under way reported last, with their items and stations, at most so many.
+    pub fn reported(&self, most: usize) -> Vec<(ItemId, Name, Progress)> {
+        self.latest.reported(most)
+    }
+
+    pub(super) fn begins(&self, item: &ItemId, station: &Name) {
+        self.latest.begins(item, station);
+    }
+
     pub(super) fn over(&self, item: &ItemId) {
         self.latest.over(item);
     }
@@ -342,6 +358,7 @@ impl Board {
                     passed: tally.passed.load(Relaxed),
                     failed: tally.failed.load(Relaxed),
                     jammed: tally.jammed.load(Relaxed),
+                    ended: tally.ended.load(Relaxed),
                 };
                 (*number, came)
             })

@@ -226,8 +226,9 @@ impl Running {
                 // Not waited for: the append that follows fails where this does.
                 drop(self.conveyor.journal.audit(entries));
             }
-            if records.iter().any(jams) {
-                self.conveyor.board.revision(revised.number).jammed();
+            if records.iter().any(ends_visit) {
+                let jammed = records.iter().any(jams);
+                self.conveyor.board.revision(revised.number).over(jammed);
             }
         }
         let mut answered = None;
@@ -348,6 +349,18 @@ fn jams(record: &Record) -> bool {
                 to: Destination::Nowhere(_),
                 ..
             }
+    )
+}
+
+/// Whether a record that an attempt led to is the last of its visit: it is neither made again nor gone on
+/// with after an answer.
+fn ends_visit(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Moved { .. }
+            | Record::Split { .. }
+            | Record::Finished { .. }
+            | Record::Jammed { .. }
     )
 }
 

@@ -54,7 +54,7 @@ pub struct Change {
     pub current: Arc<Revised>,
     /// What runs for a share of them.
     pub ramp: Option<Ramp>,
-    /// Where items go whose station `current` does not have, now and later.
+    /// Where items go whose station the revision that they go by does not have, now and later.
     pub moves: BTreeMap<Name, Name>,
     /// Older revisions, by their numbers, on which attempts began that are to be gone on with: after the
     /// end of a host, or after an answer. Their stations have to be ready in the runner, as have those

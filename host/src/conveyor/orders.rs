@@ -222,11 +222,11 @@ impl Running {
 
     /// Sends those elsewhere whom the line asked at a station that it does not have any more. What a
     /// station asked goes on by its own revision.
-    async fn move_held(&mut self) -> Result<(), ConveyorError> {
+    pub(super) async fn move_held(&mut self) -> Result<(), ConveyorError> {
         let gone: Vec<_> = (self.revisions.change.moves.keys())
             .filter(|station| {
-                let current = &self.revisions.change.current;
-                !current.line.stations.contains_key(*station)
+                let mut lines = self.revisions.lines();
+                lines.any(|line| !line.stations.contains_key(*station))
             })
             .cloned()
             .collect();

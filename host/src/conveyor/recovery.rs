@@ -18,6 +18,8 @@ impl Running {
             }
         }
         self.shelf.begin(self.at_rest);
+        // The run that began to may have ended before it was through.
+        self.move_held().await?;
         // That the host stopped it is said at once; that the host ended with it, by the next run.
         if self.at_rest && !self.conveyor.stopped {
             return Ok(());

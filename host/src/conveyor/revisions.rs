@@ -52,6 +52,13 @@ impl Revisions {
         }
     }
 
+    /// The lines that new attempts go by: the current one, and that of the ramp.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
+        let ramp = self.change.ramp.as_ref().map(|ramp| &ramp.to);
+        let all = [&self.change.current].into_iter().chain(ramp);
+        all.map(|revised| &revised.line)
+    }
+
     /// What decides about an item as it is.
     pub(super) fn of(&self, item: &Item) -> &Arc<Revised> {
         begun(item)

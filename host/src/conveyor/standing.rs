@@ -10,7 +10,7 @@
 use super::{ConveyorError, Running};
 use crate::{
     item::{Event, Item, ItemId, Phase, Priority, Wants},
-    journal::{JournalError, PhaseKind, Queue, Ripe, Standpoint},
+    journal::{JournalError, PhaseKind, Queue, Standpoint},
     name::Name,
     visit::Millis,
 };
@@ -87,8 +87,6 @@ pub(super) struct Shelf {
     later: BTreeMap<PhaseKind, Millis>,
     /// Splits that wait for a time came or went since the first of their times was read.
     unsure: bool,
-    /// The clock was set back to before this time: what was to begin after it may.
-    edge: Option<Millis>,
     left: Left,
     reading: Option<Reading>,
     search: Option<Search>,
@@ -263,12 +261,6 @@ impl Running {
         }
     }
 
-    /// The clock was set back from this time.
-    pub(super) fn set_back(&mut self, from: Millis) {
-        self.shelf.edge = self.shelf.edge.max(Some(from));
-        self.belts.hurry();
-    }
-
     /// Begins to read what is to be in memory now.
     pub(super) fn begin_reading(&mut self, draining: bool) {
         if self.shelf.reading.is_some() {
@@ -308,7 +300,6 @@ impl Running {
         };
         self.shelf.left.before.clear();
         let now = (self.conveyor.clock)();
-        self.shelf.edge = self.shelf.edge.filter(|edge| *edge > now);
         for (station, priority) in windows {
             self.fill(station, priority, now)?;
         }
@@ -330,11 +321,11 @@ impl Running {
             station,
             priority,
         };
-        let ripe = Ripe {
-            until: now,
-            from: self.shelf.edge,
+        let until = match self.belts.hurries(&queue.station, priority) {
+            true => Millis::MAX,
+            false => now,
         };
-        let found = self.conveyor.journal.waiting(&queue, ripe, size)?;
+        let found = self.conveyor.journal.waiting(&queue, until, size)?;
         let mut more = found.items.len() >= size;
         for id in found.items {
             let waits_for_its_time = self.delayed.contains_key(&id);
@@ -349,7 +340,12 @@ impl Running {
             self.delayed.remove(&id);
             self.shelf.listed.insert(id);
         }
-        (self.belts).filled(&queue.station, priority, more, found.next);
+        let passed_over = (self.belts).filled(&queue.station, priority, more, found.next);
+        for id in passed_over {
+            if self.shelf.listed.remove(&id) {
+                self.leave(&id);
+            }
+        }
         Ok(())
     }
 

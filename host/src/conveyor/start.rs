@@ -116,6 +116,7 @@ impl Running {
         (self.conveyor).append(underway, item, records, Vec::new(), None, None);
         self.shift(&Place::Waiting(station), &place);
         self.visits += 1;
+        self.conveyor.board.begins(&id, &visit.station);
         let running = self.conveyor.runner.visit(visit);
         let (reports, number, of) = (self.reports.clone(), self.visits, id.clone());
         let task = tokio::spawn(async move {

@@ -22,9 +22,6 @@ impl Running {
 
     /// Lets what waited for a time go on whose time has come.
     pub(super) async fn fire_timers(&mut self) -> Result<(), ConveyorError> {
-        if self.timers.is_empty() && self.belts.later().is_none() {
-            return Ok(());
-        }
         loop {
             // Read anew each time: an item may be read back for a while, and the clock be set meanwhile.
             let now = (self.conveyor.clock)();
@@ -52,7 +49,7 @@ impl Running {
         if back < JUMP {
             return;
         }
-        self.set_back(now + back);
+        self.belts.hurry();
         for Reverse((at, id)) in std::mem::take(&mut self.timers).into_vec() {
             let mut at = at;
             if let Some(delayed) = self.delayed.get_mut(&id)

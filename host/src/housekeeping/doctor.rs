@@ -18,13 +18,13 @@ use crate::{
 };
 use futures::executor::block_on;
 use serde::Serialize;
-use std::{ffi::OsString, fs, path::Path};
+use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 /// Something that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Where: `journal`, `listing`, `records`, `blobs`, `assets`, `audit`, `orphans`, `disk`, `lock`,
-    /// `cache`, `epoch`.
+    /// Where: `journal`, `listing`, `records`, `blobs`, `assets`, `audit`, `orphans`, `folder`, `disk`,
+    /// `lock`, `cache`, `epoch`.
     pub about: &'static str,
     /// What is so. Not escaped.
     pub what: String,
@@ -132,6 +132,7 @@ pub fn examine(state: &State) -> Result<Findings, HousekeepingError> {
     if running {
         found.note("lock", "another andon uses the state folder");
     }
+    found.folder(&state.folder);
     found.disk(&state.folder);
     found.cache();
     match state.journal.epoch()? {
@@ -265,6 +266,22 @@ impl Findings {
             self.note("orphans", what);
         }
         Ok(())
+    }
+
+    fn folder(&mut self, folder: &Path) {
+        let mode = fs::metadata(folder).map(|about| about.permissions().mode() & 0o777);
+        match mode {
+            Ok(mode) if mode & 0o077 == 0 => {}
+            Ok(mode) => {
+                let shown = folder.display();
+                let what = format!("`{shown}` is open to others (mode {mode:o})");
+                self.wrong("folder", what, &format!("`chmod 700 {shown}`"));
+            }
+            Err(error) => {
+                let what = format!("it is not known who may open it: {error}");
+                self.wrong("folder", what, "look after the disk");
+            }
+        }
     }
 
     fn disk(&mut self, folder: &Path) {

@@ -13,7 +13,9 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::executor::block_on;
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration,
+};
 use tempfile::TempDir;
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
@@ -30,6 +32,16 @@ fn folder() -> (TempDir, State) {
 
 fn id(key: &str) -> ItemId {
     ItemId::input(b"0123456789abcdef", "line", key)
+}
+
+fn order<'a>(item: &'a ItemId, at: u64, why: &'a str) -> Erase<'a> {
+    Erase {
+        item,
+        reruns: false,
+        at,
+        by: "ann",
+        why,
+    }
 }
 
 /// What an item is made of.
@@ -190,7 +202,7 @@ fn what_a_remaining_item_needs_is_never_removed() {
             now += roll(DAY);
             match roll(8) {
                 0 => drop(Collector::at_rest(&state, now, &most(5)).unwrap()),
-                1 => drop(erase(&state, &item, now, "ann", "asked to")),
+                1 => drop(erase(&state, order(&item, now, "asked to"))),
                 2 | 3 => {
                     collector.collect(&state, now, &most(5), &|| true).unwrap();
                 }
@@ -364,12 +376,12 @@ fn what_is_erased_is_nowhere_any_more() {
     let entry = crate::journal::conformance_entry(&item, "GET https://example.com/SECRET-call");
     block_on(state.journal.audit(vec![entry])).unwrap();
     let child = item.child(1).unwrap();
-    let error = erase(&state, &id("nobody"), 9, "ann", "x")
+    let error = erase(&state, order(&id("nobody"), 9, "x"))
         .unwrap_err()
         .to_string();
     assert!(error.contains("there is no item"), "{error}");
     let unfinished = make(&state, &made("b", false));
-    let error = erase(&state, &unfinished, 9, "ann", "x")
+    let error = erase(&state, order(&unfinished, 9, "x"))
         .unwrap_err()
         .to_string();
     assert!(
@@ -379,15 +391,16 @@ fn what_is_erased_is_nowhere_any_more() {
     state.journal.verify(None).unwrap().unwrap();
 
     // A child's name stands for its tree.
-    let erased = erase(&state, &child, 9, "ann", "asked to").unwrap();
-    assert_eq!((erased.root, erased.items), (item.clone(), 1));
+    let erased = erase(&state, order(&child, 9, "asked to")).unwrap();
+    assert_eq!((erased.roots, erased.items), (vec![item.clone()], 1));
+    assert_eq!(erased.left, []);
     let records = state.journal.load(&item).unwrap();
     let last = records.last().unwrap();
     assert!(
         matches!(last, Record::Erased { at: 9, by, why } if by == "ann" && why == "asked to"),
         "{last:?}"
     );
-    let again = erase(&state, &item, 9, "ann", "x").unwrap_err().to_string();
+    let again = erase(&state, order(&item, 9, "x")).unwrap_err().to_string();
     assert!(again.contains("was erased before"), "{again}");
     let verified = state.journal.verify(None).unwrap().unwrap();
     assert_eq!((verified.chain.entries, verified.erased), (1, 1));
@@ -412,7 +425,7 @@ fn what_is_erased_is_nowhere_any_more() {
         summary: after.summary(),
     }))
     .unwrap();
-    erase(&state, &unfinished, 9, "ann", "asked to").unwrap();
+    erase(&state, order(&unfinished, 9, "asked to")).unwrap();
     Collector::at_rest(&state, 10, &Retention::default()).unwrap();
     drop(state);
     let mut folders = vec![dir.path().to_path_buf()];
@@ -515,6 +528,14 @@ fn a_doctor_finds_and_mends() {
             Box::new(|folder| fs::create_dir_all(folder.join("assets/old")).unwrap()),
             "orphans: 1 assets",
             true,
+        ),
+        (
+            Box::new(|folder| {
+                let open = fs::Permissions::from_mode(0o750);
+                fs::set_permissions(folder, open).unwrap();
+            }),
+            "is open to others (mode 750)",
+            false,
         ),
     ];
     for (harm, says, mends) in cases {
@@ -633,4 +654,76 @@ fn an_export_has_everything_once() {
         since: None,
     };
     assert_eq!(types(&all(&other)), ["export"]);
+}
+
+#[test]
+fn revisions_go_that_nothing_runs_by() {
+    let (_dir, state) = folder();
+    let line = "line = 'line'\nentry = 'a'\n[stations.a]\nuse = 'x'\nassets = [{ host = 'HOST', guest = '/x' }]\nnext = 'done'\n";
+    let digests: Vec<Digest> = (1..=20)
+        .map(|n: u64| {
+            let digest = state
+                .content
+                .put(&large(&format!("component {n} ")))
+                .unwrap();
+            let shelf = state.folder.join("assets").join(format!("asset{n}"));
+            fs::create_dir_all(shelf).unwrap();
+            let text = line.replace("HOST", &format!("asset{n}"));
+            let line = crate::line::parse("line.toml", &text, &Default::default())
+                .unwrap()
+                .line;
+            let revision = crate::assembly::Revision {
+                components: [(name("a"), digest)].into(),
+                line,
+                folder: "..".into(),
+                file: None,
+            };
+            let kept = state
+                .journal
+                .keep_revision(&name("line"), &revision.to_text().unwrap());
+            assert_eq!(kept.unwrap(), n);
+            digest
+        })
+        .collect();
+    // One is under way on the first, and it runs by the third again.
+    make(
+        &state,
+        &Made {
+            key: "a",
+            at: DAY,
+            body: b"x",
+            files: &[],
+            ends: false,
+        },
+    );
+    let stands = crate::journal::LineState::new(name("line"), None, 3);
+    block_on(state.journal.keep_line(stands, None)).unwrap();
+    let stays = |n: u64| [1, 3].contains(&n) || n > 10;
+    let kept = |of: &dyn Fn(u64) -> bool| (1..=20).filter(|n| of(*n)).collect::<Vec<u64>>();
+    let there = |n: u64| {
+        let asset = state
+            .folder
+            .join("assets")
+            .join(format!("asset{n}"))
+            .exists();
+        assert_eq!(
+            state
+                .content
+                .get(&digests[n as usize - 1])
+                .unwrap()
+                .is_some(),
+            asset
+        );
+        asset
+    };
+    let survey = survey(&state, DAY, &Retention::default()).unwrap();
+    assert_eq!((survey.files, survey.assets), (8, 8));
+    let done = Collector::at_rest(&state, DAY, &Retention::default()).unwrap();
+    assert_eq!((done.files, done.assets), (8, 8));
+    assert_eq!(kept(&there), kept(&stays));
+    // What they were is still known, and nothing is missing.
+    assert!(state.journal.revision(&name("line"), 2).unwrap().is_some());
+    let found = examine(&state).unwrap();
+    let again = Collector::at_rest(&state, DAY, &Retention::default()).unwrap();
+    assert_eq!((again.files, again.assets), (0, 0), "{found:?}");
 }

@@ -1,6 +1,6 @@
-//! What a state folder needs: every blob and asset that an item or a revision names.
+//! What a state folder needs: every blob and asset that an item, or a revision that stays, names.
 
-use super::HousekeepingError;
+use super::{HousekeepingError, revisions::staying};
 use crate::{
     assembly::Revision,
     digest::Digest,
@@ -61,21 +61,30 @@ struct Seen {
     assets: HashSet<OsString>,
 }
 
-/// Tells of everything that the items and revisions of a state folder need.
+/// Tells of everything that the items of a state folder need, and the revisions that stay.
 ///
 /// # Errors
 /// When the journal cannot be read, and what `told` says.
 pub(super) fn uses(state: &State, told: &mut dyn Told) -> Result<(), HousekeepingError> {
     let mut seen = Seen::default();
-    for line in state.journal.line_names()? {
-        let mut number = 1;
-        while let Some(text) = state.journal.revision(&line, number)? {
+    let journal = &state.journal;
+    let known = journal.lines()?;
+    for line in journal.line_names()? {
+        let mut texts = Vec::new();
+        while let Some(text) = journal.revision(&line, texts.len() as u64 + 1)? {
+            texts.push(text);
+        }
+        let stands = known.iter().find(|state| state.line == line);
+        let (history, begun) = (journal.retools(&line)?, journal.begun(&line)?);
+        for number in staying(stands, &history, &begun, texts.len() as u64) {
+            let Some(text) = (number as usize).checked_sub(1).and_then(|n| texts.get(n)) else {
+                continue;
+            };
             let user = User::Revision(line.clone(), number);
-            match Revision::from_text(&text) {
+            match Revision::from_text(text) {
                 Ok(revision) => seen.revision(&user, &revision, told)?,
                 Err(error) => told.unreadable(&user, error.to_string())?,
             }
-            number += 1;
         }
     }
     let mut after = 0;

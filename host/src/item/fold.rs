@@ -151,7 +151,12 @@ impl Item {
             Record::Jammed { jam, .. } => self.jam(jam)?,
             Record::ChildEnded { child, end, .. } => self.child_ended(*child, end)?,
             Record::Gathered { join, .. } => self.gather(join.as_ref())?,
-            Record::Cleared { how, .. } => self.clear(how)?,
+            Record::Cleared { by, how, .. } => {
+                self.clear(how)?;
+                if let Clearing::Edit(_) = how {
+                    self.ticket.also.insert(by.clone());
+                }
+            }
             Record::Asked { hold, .. } => self.hold(hold)?,
             Record::Answered { answer, .. } => self.answer(answer)?,
             Record::Cancelled { .. } => self.cancel()?,
@@ -375,6 +380,7 @@ impl Item {
                     payload: payload.clone(),
                     workspace: self.workspace,
                     visits: self.visits.clone(),
+                    also: self.ticket.also.clone(),
                 };
                 self.end(End::Joined, None, port, Some(arrival));
             }
@@ -496,6 +502,8 @@ impl Item {
     }
 
     fn child_ended(&mut self, n: u32, end: &ChildEnd) -> Result<(), FoldError> {
+        let also = end.arrivals.iter().flat_map(|arrival| &arrival.also);
+        self.ticket.also.extend(also.cloned());
         let waiting = match &mut self.phase {
             Phase::Split(split) => Some(split),
             Phase::Jammed { split, .. } => split.as_deref_mut(),

@@ -8,7 +8,7 @@ use crate::{
     visit::{Answer, LogLine, Millis, Question, Usage},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing that happened to an item, with the decision that followed from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -309,6 +309,9 @@ pub struct Arrival {
     pub workspace: Option<Digest>,
     /// How often the bringer was at each station.
     pub visits: BTreeMap<Name, u32>,
+    /// Who beside its submitter had a part in it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub also: BTreeSet<String>,
 }
 
 /// How a person clears a jam.

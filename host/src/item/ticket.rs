@@ -4,7 +4,7 @@
 use super::ItemId;
 use crate::visit::Millis;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// What an input was submitted with. Children have that of their input.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -21,6 +21,13 @@ pub struct Ticket {
     /// The item that this one runs again from some station on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<ItemId>,
+    /// Who else had a part in what it carries: whoever edited it, or an item that was joined into it, and
+    /// the submitters of the items that it runs again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub also: BTreeSet<String>,
+    /// Whether an item that it runs again was submitted by nobody knows whom.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 /// How urgent an item is: a waiting item goes before all that are less urgent.
@@ -53,6 +60,27 @@ impl Ticket {
     /// Whether it says nothing.
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether somebody submitted it or had a part in what it carries; none where they may have, since not
+    /// all of those are known.
+    pub fn is_of(&self, name: &str) -> Option<bool> {
+        if self.by.as_deref() == Some(name) || self.also.contains(name) {
+            return Some(true);
+        }
+        (self.by.is_some() && !self.unknown).then_some(false)
+    }
+
+    /// What `item`, which has this ticket, is run again with by somebody.
+    pub fn again(&self, item: ItemId, by: String) -> Self {
+        Self {
+            by: Some(by),
+            priority: self.priority,
+            deadline: None,
+            rerun: Some(item),
+            also: self.also.iter().chain(&self.by).cloned().collect(),
+            unknown: self.unknown || self.by.is_none(),
+        }
     }
 }
 

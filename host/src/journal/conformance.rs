@@ -384,6 +384,29 @@ fn lists_are_filtered_and_ordered(journal: &dyn Journal) {
         },
         &[],
     );
+    let after = |item: &ItemId| Filter {
+        after: Some(item.clone()),
+        ..filter()
+    };
+    check(after(&jammed), &[&other, &late, &child, &grandchild]);
+    check(after(&late), &[&child, &grandchild]);
+    check(after(&grandchild), &[]);
+    check(after(&id("never taken")), &[]);
+    check(
+        Filter {
+            inputs: true,
+            most: Some(1),
+            ..after(&jammed)
+        },
+        &[&other],
+    );
+    check(
+        Filter {
+            inputs: true,
+            ..filter()
+        },
+        &[&jammed, &other, &late],
+    );
     check(
         Filter {
             line: Some(name("two")),

@@ -13,6 +13,10 @@ pub struct LineState {
     /// The file that it was started from, absolute; none of a station that was run by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The factory's file that bounds it, as seen from the state folder where both are below a common one;
+    /// none where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factory: Option<String>,
     /// The revision that runs for all items that are in no ramp.
     pub current: u64,
     /// What runs for a share of them.
@@ -91,7 +95,7 @@ impl RetoolKind {
 pub struct Guard {
     /// By how many percentage points the new revision's jam rate may pass the old one's, 1 to 100.
     pub margin: u8,
-    /// How many attempts of the new revision have to have ended before it is judged.
+    /// How many visits of the new revision have to have ended before it is judged.
     pub least: u64,
 }
 
@@ -162,6 +166,9 @@ pub struct RetoolRecord {
     /// The line's file from then on, where it is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The factory's file that bounds it from then on, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factory: Option<String>,
     /// What else there is to say of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
@@ -173,6 +180,7 @@ impl LineState {
         Self {
             line,
             file,
+            factory: None,
             current,
             ramp: None,
             moves: BTreeMap::new(),

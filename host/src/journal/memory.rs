@@ -198,6 +198,12 @@ impl Journal for Memory {
             true => all.reverse(),
             false => all.sort_by_key(|summary| summary.taken),
         }
+        if let Some(after) = &filter.after {
+            let place = |item: &ItemId| kept.order.iter().position(|it| it == item);
+            let of = |summary: &Summary| (summary.taken, place(&summary.item));
+            let after = kept.items.get(after).map(|life| of(&life.summary));
+            all.retain(|summary| after.is_some_and(|after| of(summary) > after));
+        }
         all.truncate(filter.most.unwrap_or(usize::MAX));
         Ok(all)
     }
@@ -640,6 +646,7 @@ fn fits(filter: &Filter, summary: &Summary) -> bool {
         && (filter.phases.is_empty() || filter.phases.contains(&summary.phase))
         && (filter.station.is_none() || filter.station == summary.station)
         && filter.root.as_ref().is_none_or(is_in)
+        && (!filter.inputs || summary.item.parent().is_none())
 }
 
 /// A small generator (SplitMix64): enough to be unruly, and no dependency.

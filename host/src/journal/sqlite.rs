@@ -37,6 +37,7 @@ use rustix::fs::FlockOperation;
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     fs::{self, File},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
     thread::JoinHandle,
@@ -95,7 +96,12 @@ impl Sqlite {
         dir: &Path,
         tune: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, JournalError> {
-        fs::create_dir_all(dir).map_err(|error| JournalError::io(dir, &error))?;
+        // What items carry is nobody's but its owner's.
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir);
+        made.map_err(|error| JournalError::io(dir, &error))?;
         let lock = lock(dir)?;
         let path = dir.join(FILE);
         let connection = connect(

@@ -11,13 +11,13 @@ use crate::{
 /// Finding items that stand still, each answer read by an index: as fast with many items as with few. All
 /// see what is durable.
 pub trait Standing {
-    /// The items of a queue that may begin an attempt, at most `most`. Those that never waited for a time
+    /// The items of a queue that may begin an attempt by `until`, at most `most`. Those that never waited for a time
     /// come in the order in which they came to be, those that did in the order of their times; of each
     /// kind at least half of `most`, if there are so many.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn waiting(&self, queue: &Queue, ripe: Ripe, most: usize) -> Result<Awaited, JournalError>;
+    fn waiting(&self, queue: &Queue, until: Millis, most: usize) -> Result<Awaited, JournalError>;
 
     /// The items of a line in a phase that wait for a time up to `until`, the earliest first, at most
     /// `most`.
@@ -56,21 +56,12 @@ pub struct Queue {
     pub priority: Priority,
 }
 
-/// Which times have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ripe {
-    /// All up to this one.
-    pub until: Millis,
-    /// And all from this one on: they were set by a clock that has been set back since.
-    pub from: Option<Millis>,
-}
-
 /// Items whose time has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Awaited {
     /// The items.
     pub items: Vec<ItemId>,
-    /// The earliest time that has not come.
+    /// The earliest time after the one that was asked for.
     pub next: Option<Millis>,
 }
 

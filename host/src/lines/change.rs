@@ -75,6 +75,7 @@ impl Lines {
             moves: change.moves.clone(),
             older,
             file: record.file.clone().or_else(|| before.file.clone()),
+            factory: (record.factory.clone()).or_else(|| before.factory.clone()),
             ..before.clone()
         };
         let record = RetoolRecord {

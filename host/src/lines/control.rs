@@ -8,6 +8,7 @@ use crate::{
     journal::{Paused, Ramping},
     name::Name,
     retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
+    sandbox::Progress,
     visit::{Answer, Millis, Question},
 };
 use bytes::Bytes;
@@ -256,6 +257,9 @@ pub struct Which {
     /// At most so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most: Option<usize>,
+    /// Only those after this one: the last item of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ItemId>,
 }
 
 /// How a state folder's lines stand.
@@ -291,6 +295,38 @@ pub struct LineStatus {
     pub stations: Vec<StationStatus>,
     /// How many items are in each phase.
     pub items: BTreeMap<String, u64>,
+    /// Visits under way that report how far they are, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visits: Vec<Visiting>,
+}
+
+/// How far a visit has come, as its station says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Far {
+    /// Steps done.
+    pub done: u64,
+    /// Steps in all; 0 where it is not known.
+    pub total: u64,
+    /// What the station says of it; not escaped.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// A visit under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Visiting {
+    /// The item.
+    pub item: ItemId,
+    /// The station.
+    pub station: Name,
+    /// How far it has come.
+    pub far: Far,
+}
+
+impl From<Progress> for Far {
+    fn from(Progress { done, total, note }: Progress) -> Self {
+        Self { done, total, note }
+    }
 }
 
 /// How a station stands.
@@ -310,7 +346,7 @@ pub struct StationStatus {
     pub passed: u64,
     /// Attempts that did not, since the start.
     pub failed: u64,
-    /// Visits at the same time.
+    /// Visits at the same time; 0 where the line itself asks and no visits are made.
     pub workers: u32,
     /// Set where it starts no visits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -340,6 +376,9 @@ pub struct ItemView {
     /// How often it was at each station.
     #[schema(value_type = BTreeMap<String, u32>)]
     pub visits: BTreeMap<Name, u32>,
+    /// How far its visit has come, where one is under way and says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far: Option<Far>,
     /// What is asked, where it is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,

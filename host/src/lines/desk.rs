@@ -1,9 +1,9 @@
 //! What people and programs ask, carried out on the lines of this process.
 
 use super::{
-    Because, BodyError, Clear, ClearAll, ClearedAll, Control, Done, Fault, GiveAnswer, How,
-    ItemView, LeftAlone, LineStatus, Lines, PayloadView, Rerun, StationStatus, Status, Submission,
-    Submit, Which, earlier,
+    Because, Clear, ClearAll, ClearedAll, Control, Done, Far, Fault, GiveAnswer, How, ItemView,
+    LeftAlone, LineStatus, Lines, PayloadView, Rerun, StationStatus, Status, Submission, Submit,
+    Visiting, Which, earlier,
 };
 use crate::{
     conveyor::{Board, Counts, Input, Submitted, Unable},
@@ -16,12 +16,15 @@ use crate::{
     journal::{Filter, LineState, Paused},
     name::Name,
     retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
+    visit::Millis,
 };
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The largest body of a submission, in bytes.
 const LARGEST: usize = 64 << 20;
+/// As many visits of a line tell how far they are.
+const VISITS: usize = 16;
 /// The longest key of a submission, in bytes.
 const KEY: usize = 256;
 /// The longest name of a submission, in bytes.
@@ -188,23 +191,24 @@ impl Control for Lines {
 
     fn items(&self, which: Which) -> Done<'_, Vec<Summary>> {
         Box::pin(async move {
-            let all_at_once = !which.inputs && which.tree.is_none();
-            let mut items = self.state().journal.list(&Filter {
+            let journal = &self.state().journal;
+            if let Some(after) = &which.after
+                && journal.load(after)?.is_empty()
+            {
+                return Err(Fault::not_found(format!(
+                    "there is no item `{after}` to go on after\n  hint: it was let go of; begin anew"
+                )));
+            }
+            let items = journal.list(&Filter {
                 line: which.line,
                 phases: which.phases,
                 station: which.station,
-                root: which.tree.as_ref().map(ItemId::root),
-                most: which.most.filter(|_| all_at_once),
+                root: which.tree,
+                inputs: which.inputs,
+                most: which.most,
+                after: which.after,
                 newest: false,
             })?;
-            if let Some(top) = &which.tree {
-                let below = format!("{top}.");
-                items.retain(|it| it.item == *top || it.item.as_str().starts_with(&below));
-            }
-            if which.inputs {
-                items.retain(|it| it.item.parent().is_none());
-            }
-            items.truncate(which.most.unwrap_or(usize::MAX));
             Ok(items)
         })
     }
@@ -216,7 +220,13 @@ impl Control for Lines {
             let records = self.state().journal.load(&item.id)?;
             let history = Passage::all(&item.id, &records)
                 .map_err(|error| Fault::internal(error.to_string()))?;
-            Ok(view(&item, history))
+            let board = self.board(&item.line).ok();
+            Ok(ItemView {
+                far: board
+                    .and_then(|board| board.progress(&item.id))
+                    .map(Far::from),
+                ..view(&item, history)
+            })
         })
     }
 }
@@ -250,6 +260,23 @@ impl Lines {
         Ok(orders.act(item.id.clone(), event).await?)
     }
 
+    /// That there is time left for a new item; what was taken before is known, however late that is.
+    fn in_time(&self, line: &Name, key: &str, deadline: Option<Millis>) -> Result<(), Fault> {
+        let now = (self.clock)();
+        let Some(late) = deadline.and_then(|deadline| now.checked_sub(deadline)) else {
+            return Ok(());
+        };
+        let journal = &self.state().journal;
+        if journal.knows(&ItemId::input(&journal.factory(), line, key))? {
+            return Ok(());
+        }
+        let late = Duration::from_secs(late / 1000);
+        Err(Fault::invalid(format!(
+            "the deadline passed {} ago\n  hint: a deadline is `2h` from now, or `2026-01-31T09:05:00Z`, or milliseconds since 1970",
+            humantime::format_duration(late)
+        )))
+    }
+
     fn input(&self, by: String, submit: Submit) -> Result<Input, Fault> {
         let source = submit.source.unwrap_or_else(|| "submitted".into());
         if source.is_empty() || source.len() > SOURCE {
@@ -262,6 +289,8 @@ impl Lines {
             let set = labels.set(name, value);
             set.map_err(|problem| Fault::invalid(problem.to_string()))?;
         }
+        let key = key(submit.key)?;
+        self.in_time(&submit.line, &key, submit.deadline)?;
         let bytes = submit.body.bytes()?;
         let content_type = match submit.content_type {
             Some(given) => given,
@@ -276,10 +305,10 @@ impl Lines {
             by: Some(by),
             priority: submit.priority,
             deadline: submit.deadline,
-            rerun: None,
+            ..Ticket::default()
         };
         Ok(Input {
-            key: key(submit.key)?,
+            key,
             taking: Taking {
                 ticket,
                 ..Taking::plain(source, payload)
@@ -312,17 +341,18 @@ impl Lines {
                 item.id, rerun.from
             )));
         };
+        let key = key(rerun.key)?;
+        self.in_time(&item.line, &key, rerun.deadline)?;
         Ok(Input {
-            key: key(rerun.key)?,
+            key,
             taking: Taking {
                 source: item.source.clone(),
                 payload,
                 workspace: brought.workspace,
                 ticket: Ticket {
-                    by: Some(by),
                     priority: rerun.priority.unwrap_or(item.ticket.priority),
                     deadline: rerun.deadline,
-                    rerun: Some(item.id.clone()),
+                    ..item.ticket.again(item.id.clone(), by)
                 },
                 from: Some(rerun.from),
             },
@@ -361,7 +391,15 @@ impl Lines {
             return Ok(Body::Inline(bytes));
         }
         let kept = self.state().content.put(&bytes);
-        let digest = kept.map_err(|error| Fault::internal(BodyError::from(error).to_string()))?;
+        let digest = kept.map_err(|error| {
+            let text = error.to_string();
+            match error.is_full() {
+                true => Fault::no_room(format!(
+                    "{text}\n  hint: free some space: what was reported as done is kept"
+                )),
+                false => Fault::internal(text),
+            }
+        })?;
         Ok(Body::Stored {
             digest,
             len: bytes.len() as u64,
@@ -449,6 +487,13 @@ impl Lines {
                 &kept
             }
         };
+        let reported = board.iter().flat_map(|board| board.reported(VISITS));
+        let visits = reported.map(|(item, station, progress)| Visiting {
+            item,
+            station,
+            far: progress.into(),
+        });
+        let visits = visits.collect();
         let counted: BTreeMap<Name, Counts> = board.iter().flat_map(counts).collect();
         // Those of a ramp as well, which the current revision need not have.
         let ramp = change.iter().filter_map(|change| change.ramp.as_ref());
@@ -457,6 +502,8 @@ impl Lines {
         let stations = all.into_iter().map(|(station, about)| {
             let of = |phase| waits.get(&(phase, station.clone())).copied();
             let counted = counted.get(station).filter(|_| running);
+            // Where the line itself asks, nothing runs.
+            let counted = counted.filter(|_| about.ask.is_none());
             // Where none ended, none took any time.
             let lately = counted.filter(|counted| counted.rate > 0.0);
             StationStatus {
@@ -470,7 +517,10 @@ impl Lines {
                 jammed: of(PhaseKind::Jammed).unwrap_or_default(),
                 passed: counted.map_or(0, |counted| counted.passed),
                 failed: counted.map_or(0, |counted| counted.failed),
-                workers: about.workers,
+                workers: match about.ask {
+                    Some(_) => 0,
+                    None => about.workers,
+                },
                 paused: state.paused.get(station).cloned(),
                 rate: counted.map(|counted| counted.rate),
                 p50_ms: lately.map(|counted| counted.p50.as_secs_f64() * 1000.0),
@@ -487,6 +537,7 @@ impl Lines {
             running,
             failed,
             items,
+            visits,
         })
     }
 }
@@ -550,6 +601,7 @@ fn view(item: &Item, history: Vec<Passage>) -> ItemView {
         carries: item.carries(),
         payloads: payloads.collect(),
         visits: item.visits.clone(),
+        far: None,
         question,
         answers,
         history,

@@ -23,8 +23,14 @@ pub enum LinesError {
     Conveyor(#[from] ConveyorError),
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    #[error("signals cannot be heard: {0}")]
+    Signals(std::io::Error),
     #[error("`{path}` cannot be found: {reason}")]
     Factory { path: String, reason: String },
+    #[error(
+        "lines of this state folder are under different factories, `{one}` and `{other}`\n  hint: `--factory FILE` says which one holds for the state folder"
+    )]
+    Factories { one: String, other: String },
     #[error("line `{line}` cannot be written down: {reason}")]
     Unwritable { line: Name, reason: String },
     #[error("revision {revision} of line `{line}` {reason}")]
@@ -50,6 +56,9 @@ impl From<LinesError> for Fault {
             LinesError::NoLine(_) => Self::not_found(message),
             LinesError::Running(_) => Self::conflict(message),
             LinesError::Assembly(AssemblyError::Problems(_)) => Self::invalid(message),
+            LinesError::Assembly(AssemblyError::NoFactory(_) | AssemblyError::OtherFactory(_)) => {
+                Self::conflict(message)
+            }
             LinesError::Stopping => Self::of(super::FaultKind::Unavailable, message),
             _ => Self::internal(message),
         }

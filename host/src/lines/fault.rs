@@ -57,6 +57,14 @@ impl Fault {
         Self::of(FaultKind::Internal, message)
     }
 
+    /// What the disk has no room for now.
+    pub fn no_room(message: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(5),
+            ..Self::of(FaultKind::Unavailable, message)
+        }
+    }
+
     /// A reason of this kind.
     pub fn of(kind: FaultKind, message: impl Into<String>) -> Self {
         Self {
@@ -101,6 +109,10 @@ impl From<Unable> for Fault {
 
 impl From<JournalError> for Fault {
     fn from(error: JournalError) -> Self {
-        Self::internal(error.to_string())
+        let text = error.to_string();
+        match error.is_full() {
+            true => Self::no_room(text),
+            false => Self::internal(text),
+        }
     }
 }

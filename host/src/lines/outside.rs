@@ -1,20 +1,29 @@
 //! What a daemon's lines have to do with the world by themselves: their sources, their sinks, and whom
 //! they notify, started with each line and anew with each of its revisions.
+//!
+//! Each line is attended to by itself, its sinks apart from the rest: a result that is being handed over
+//! comes to its end first, and holds up nobody else meanwhile.
 
-use super::{Condition, Lines};
+use super::{Condition, LineNotice, Lines};
 use crate::{
-    conveyor::{Input, Submitted, Unable},
+    conveyor::{Input, Revised, Submitted, Unable},
+    grant::Ceiling,
     name::Name,
     notify::{self, NotifySettings},
+    sandbox::egress::Gate,
     sinks::{self, SinkSettings},
     sources::{self, SourceSettings, Submit},
 };
 use futures::future::BoxFuture;
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{Arc, Weak},
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinSet,
+};
 
 /// The way of sources to a line, whichever conveyor carries it.
 struct Door {
@@ -38,101 +47,195 @@ impl Submit for Door {
     }
 }
 
-/// What one line has outside.
-struct Outside {
-    revision: u64,
-    /// Sources, and whoever is notified: they end wherever they are.
-    tasks: [JoinSet<()>; 2],
-    sinks: sinks::Running,
-}
-
-/// Attends to the outside of all lines, for as long as there are lines and they are not drained.
+/// Attends to the outside of all lines, for as long as there are lines and they are not drained. Dropped, it
+/// ends all of it at once.
 pub(super) async fn attend(lines: Weak<Lines>, mut changed: watch::Receiver<()>) {
-    let mut outside = BTreeMap::new();
+    let mut known: BTreeMap<Name, Known> = BTreeMap::new();
+    let mut attended = JoinSet::new();
     while changed.changed().await.is_ok() {
-        let Some(lines) = lines.upgrade() else { return };
-        if *lines.condition.borrow() == Condition::Draining {
+        let Some(lines) = lines.upgrade().filter(|lines| !lines.drains()) else {
             break;
-        }
-        for name in lines.names() {
-            lines.open_outside(&name, &mut outside).await;
+        };
+        for (name, revised) in lines.run_by_others(&known) {
+            let line = known.entry(name.clone()).or_default();
+            line.revision = revised.number;
+            match &line.told {
+                Some(told) => drop(told.send_replace(())),
+                // Most lines have nothing outside.
+                None if !revised.line.has_outside() => {}
+                None => {
+                    let (told, heard) = watch::channel(());
+                    let line_of = || Attended {
+                        lines: Arc::downgrade(&lines),
+                        line: name.clone(),
+                        revision: None,
+                        changed: heard.clone(),
+                    };
+                    attended.spawn(attend_to_sinks(line_of()));
+                    attended.spawn(attend_to_ways(line_of()));
+                    line.told = Some(told);
+                }
+            }
         }
     }
-    for (_, outside) in outside {
-        outside.end().await;
+    // Those that listen hear of it.
+    drop(known);
+    while attended.join_next().await.is_some() {}
+}
+
+/// What is known of a line that runs.
+#[derive(Default)]
+struct Known {
+    /// By which revision it ran when it was looked last.
+    revision: u64,
+    /// Whoever attends to it is told here that this is another; nobody does before it has something
+    /// outside.
+    told: Option<watch::Sender<()>>,
+}
+
+/// A line that is attended to.
+struct Attended {
+    lines: Weak<Lines>,
+    line: Name,
+    /// Whose outside was started last.
+    revision: Option<u64>,
+    changed: watch::Receiver<()>,
+}
+
+/// What the outside of a revision is started with.
+struct Opening {
+    lines: Weak<Lines>,
+    revised: Arc<Revised>,
+    gate: Arc<Gate>,
+    ceiling: Option<Ceiling>,
+    notices: broadcast::Receiver<Arc<LineNotice>>,
+}
+
+impl Attended {
+    /// Waits until the line runs by a revision whose outside was not started yet; none once it is drained.
+    async fn next(&mut self) -> Option<Opening> {
+        loop {
+            let lines = self.lines.upgrade().filter(|lines| !lines.drains())?;
+            // Where it is retooled at this moment, it is told of that as well.
+            self.changed.mark_unchanged();
+            if let Some(opening) = lines.opening(&self.line, self.revision) {
+                self.revision = Some(opening.revised.number);
+                return Some(opening);
+            }
+            drop(lines);
+            self.changed.changed().await.ok()?;
+        }
     }
 }
 
-impl Outside {
-    async fn end(self) {
-        drop(self.tasks);
-        self.sinks.stop().await;
+/// Has a line's results handed over: by one revision after another, so that none is handed over by two.
+async fn attend_to_sinks(mut line: Attended) {
+    let mut running: Option<sinks::Running> = None;
+    while let Some(opening) = line.next().await {
+        if let Some(before) = running.take() {
+            before.stop().await;
+        }
+        running = opening.sinks();
+    }
+    if let Some(running) = running {
+        running.stop().await;
+    }
+}
+
+/// Has a line submitted to by its sources, and somebody notified. These end wherever they are.
+async fn attend_to_ways(mut line: Attended) {
+    let (mut sources, mut told) = (JoinSet::new(), JoinSet::new());
+    while let Some(opening) = line.next().await {
+        // In between nobody would hear that an item jams.
+        drop(mem::replace(&mut told, opening.told()));
+        // Two do not take from one folder.
+        sources.shutdown().await;
+        sources = opening.sources();
     }
 }
 
 impl Lines {
-    /// Starts what a line has outside, where its current revision's is not started yet.
-    async fn open_outside(self: &Arc<Self>, name: &Name, all: &mut BTreeMap<Name, Outside>) {
-        let current = match self.running().get(name) {
-            Some(line) if line.run.is_some() => line.change.current.clone(),
-            _ => return,
-        };
-        let revision = current.number;
-        if all
-            .get(name)
-            .is_some_and(|outside| outside.revision == revision)
-        {
-            return;
+    fn drains(&self) -> bool {
+        *self.condition.borrow() == Condition::Draining
+    }
+
+    /// The lines that run by other revisions than is known, with these.
+    fn run_by_others(&self, known: &BTreeMap<Name, Known>) -> Vec<(Name, Arc<Revised>)> {
+        let running = self.running();
+        let others = running.iter().filter(|(name, line)| {
+            let before = known.get(*name).map(|known| known.revision);
+            line.run.is_some() && before != Some(line.change.current.number)
+        });
+        others
+            .map(|(name, line)| (name.clone(), line.change.current.clone()))
+            .collect()
+    }
+
+    /// What the outside of a line's current revision is started with, where that is another than `started`.
+    fn opening(self: &Arc<Self>, name: &Name, started: Option<u64>) -> Option<Opening> {
+        let revised = self.running().get(name)?.change.current.clone();
+        if started == Some(revised.number) {
+            return None;
         }
-        if let Some(before) = all.remove(name) {
-            before.end().await;
-        }
-        let Some((gate, ceiling)) = self.gates.of(name, revision) else {
-            return;
+        let (gate, ceiling) = self.gates.of(name, revised.number)?;
+        Some(Opening {
+            lines: Arc::downgrade(self),
+            revised,
+            gate: Arc::new(gate),
+            ceiling,
+            notices: self.notices.subscribe(),
+        })
+    }
+}
+
+impl Opening {
+    fn sinks(&self) -> Option<sinks::Running> {
+        let lines = self.lines.upgrade()?;
+        let clock = lines.clock;
+        let settings = SinkSettings {
+            line: self.revised.line.name.clone(),
+            revision: self.revised.number,
+            sinks: self.revised.line.sinks.clone(),
+            ceiling: self.ceiling.clone(),
+            state: lines.state.clone(),
+            post: self.gate.clone(),
+            clock: Arc::new(clock),
+            say: lines.settings.say.clone(),
         };
-        let (clock, say) = (self.clock, self.settings.say.clone());
-        let sources = sources::start(SourceSettings {
-            line: name.clone(),
-            sources: current.line.sources.clone(),
-            state: self.state.clone(),
+        Some(sinks::start(settings, &self.notices))
+    }
+
+    fn sources(&self) -> JoinSet<()> {
+        let Some(lines) = self.lines.upgrade() else {
+            return JoinSet::new();
+        };
+        let (line, clock) = (&self.revised.line, lines.clock);
+        sources::start(SourceSettings {
+            line: line.name.clone(),
+            sources: line.sources.clone(),
+            state: lines.state.clone(),
             submit: Arc::new(Door {
-                lines: Arc::downgrade(self),
-                line: name.clone(),
+                lines: self.lines.clone(),
+                line: line.name.clone(),
             }),
             clock: Arc::new(clock),
-            say: say.clone(),
-        });
-        let post = Arc::new(gate);
-        let notices = self.notices.subscribe();
-        let sinks = sinks::start(
-            SinkSettings {
-                line: name.clone(),
-                revision,
-                sinks: current.line.sinks.clone(),
-                ceiling: ceiling.clone(),
-                state: self.state.clone(),
-                post: post.clone(),
-                clock: Arc::new(clock),
-                say: say.clone(),
-            },
-            &notices,
-        );
-        let told = notify::start(
-            NotifySettings {
-                line: name.clone(),
-                revision,
-                notify: current.line.notify.clone(),
-                ceiling,
-                post,
-                say,
-            },
-            &notices,
-        );
-        let outside = Outside {
-            revision,
-            tasks: [sources, told],
-            sinks,
+            say: lines.settings.say.clone(),
+        })
+    }
+
+    /// Whoever is told of jams and holds.
+    fn told(&self) -> JoinSet<()> {
+        let Some(lines) = self.lines.upgrade() else {
+            return JoinSet::new();
         };
-        all.insert(name.clone(), outside);
+        let settings = NotifySettings {
+            line: self.revised.line.name.clone(),
+            revision: self.revised.number,
+            notify: self.revised.line.notify.clone(),
+            ceiling: self.ceiling.clone(),
+            post: self.gate.clone(),
+            say: lines.settings.say.clone(),
+        };
+        notify::start(settings, &self.notices)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     journal::{JournalError, LineState},
     line::{Line, Worker},
     name::Name,
-    sandbox::{InProcess, OwnSettings, Runner, Settings},
+    sandbox::{InProcess, Listener, OwnSettings, Runner, Settings},
 };
 use futures::executor::block_on;
 use std::{
@@ -50,9 +50,9 @@ impl Lines {
     /// # Errors
     /// When the line is wrong, or runs already.
     pub fn start(&self, file: &Path) -> Result<Started, LinesError> {
-        let assembled = self.assembly(&*self.settings.say).assemble(file)?;
+        let (assembled, known) = self.assemble_bounded(file)?;
         let name = &assembled.draft.line.name;
-        let started = match self.known(name)? {
+        let started = match known {
             None => self.make_ready(&assembled)?,
             Some(state) => {
                 let (_, revision) = assembled.keep(self.stock())?;
@@ -107,12 +107,13 @@ impl Lines {
     pub fn make_ready(&self, assembled: &Assembled) -> Result<Started, LinesError> {
         let name = assembled.draft.line.name.clone();
         self.not_running(&name)?;
+        let known = self.known(&name)?;
+        let bounds = self.held_to_its_bounds(assembled, known.as_ref())?;
         let kept = self.keep(assembled)?;
         let file = assembled.file.as_deref().and_then(|file| {
             let file = std::path::absolute(file).ok()?;
             file.to_str().map(Into::into)
         });
-        let known = self.known(&name)?;
         let mut state = match &known {
             None => LineState::new(name.clone(), file, kept.number),
             Some(known) => {
@@ -126,9 +127,11 @@ impl Lines {
                     paused: known.paused.clone(),
                     older,
                     line: name.clone(),
+                    factory: None,
                 }
             }
         };
+        state.factory = self.noted(bounds.as_deref());
         state.older = self.needed(&state)?;
         if known.as_ref() != Some(&state) {
             block_on(self.state.journal.keep_line(state.clone(), None))?;
@@ -195,7 +198,7 @@ impl Lines {
         let revisions = self.revisions_of(name)?;
         match revisions.get(number) {
             Some(ready) => Ok(ready.revised.clone()),
-            None => Ok(self.revived(&revisions, name, number)?.0),
+            None => Ok(self.revived(&revisions, &self.stands(name)?, number)?.0),
         }
     }
 
@@ -205,15 +208,16 @@ impl Lines {
         self.not_running(&name)?;
         state.older = self.needed(&state)?;
         let revisions = Arc::new(Revisions::default());
-        let (current, runners) = self.revived(&revisions, &name, state.current)?;
+        let (current, runners) = self.revived(&revisions, &state, state.current)?;
         let ramp = match state.ramp {
             Some(ramp) => Some(Ramp {
-                to: self.revived(&revisions, &name, ramp.to)?.0,
+                to: self.revived(&revisions, &state, ramp.to)?.0,
                 percent: ramp.percent,
             }),
             None => None,
         };
         let older = self.older(&revisions, &state);
+        self.keep_bounds(&mut state)?;
         let change = Change {
             ramp,
             moves: state.moves.clone(),
@@ -314,9 +318,14 @@ impl Lines {
         }))
     }
 
-    pub(crate) fn assembly<'a>(&'a self, say: &'a (dyn Fn(&str) + Sync)) -> Assembly<'a> {
+    /// Puts lines together below a factory's file, which [`Self::bounds`] has found.
+    pub(crate) fn assembly<'a>(
+        &'a self,
+        say: &'a (dyn Fn(&str) + Sync),
+        factory: Option<&'a Path>,
+    ) -> Assembly<'a> {
         Assembly {
-            factory: self.settings.factory.as_deref(),
+            factory,
             state: Some(&self.settings.state),
             exe: self.settings.exe.clone(),
             say,
@@ -363,11 +372,12 @@ impl Lines {
     fn revived(
         &self,
         revisions: &Revisions,
-        name: &Name,
+        state: &LineState,
         number: u64,
     ) -> Result<(Arc<Revised>, Option<String>), LinesError> {
-        let revision = self.revision(name, number)?;
-        let assembly = self.assembly(&*self.settings.say);
+        let revision = self.revision(&state.line, number)?;
+        let bounds = self.bounds_of(state, number)?;
+        let assembly = self.assembly(&*self.settings.say, bounds.as_deref());
         let assembled = assembly.revive(&revision, number, self.stock())?;
         let (line, _) = assembled.keep(self.stock())?;
         let kept = Kept {
@@ -383,7 +393,7 @@ impl Lines {
     fn older(&self, revisions: &Revisions, state: &LineState) -> BTreeMap<u64, Arc<Revised>> {
         let mut ready = BTreeMap::new();
         for number in &state.older {
-            match self.revived(revisions, &state.line, *number) {
+            match self.revived(revisions, state, *number) {
                 Ok((revised, _)) => drop(ready.insert(*number, revised)),
                 Err(error) => (self.settings.say)(&format!(
                     "note: revision {number} of `{}`, on which visits began, cannot be made ready: {error}",
@@ -429,7 +439,7 @@ impl Lines {
                 folders: self.heard(self.state.workspaces.clone()),
                 contents: self.heard(self.state.content.clone()),
                 egress: self.gates.clone(),
-                progress: None,
+                progress: Some(self.listener()),
             };
             let _inside = self.runtime.enter();
             let own = assembled.start(settings, line, number)?;
@@ -457,11 +467,22 @@ impl Lines {
             folders: self.heard(self.state.workspaces.clone()),
             contents: self.heard(self.state.content.clone()),
             egress: self.gates.clone(),
-            progress: None,
+            progress: Some(self.listener()),
         })
         .map_err(|error| AssemblyError::Engine(error.to_string()))?;
         // Where two come at once, the second is thrown away.
         Ok(self.sandbox.get_or_init(|| made))
+    }
+
+    /// What visits report of how far they are, onto the board of their line.
+    fn listener(&self) -> Arc<Listener> {
+        let boards = self.boards.clone();
+        Arc::new(move |visit, progress| {
+            let boards = boards.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(board) = boards.get(&visit.line) {
+                board.came(&visit.item, progress);
+            }
+        })
     }
 
     /// Of a line's older revisions those on which an attempt began that has not ended.

@@ -3,6 +3,7 @@
 
 use crate::{
     digest::Digest,
+    disk,
     item::ItemId,
     sandbox::{Contents, Folder, Folders, LeaveError, Left},
     visit::Visit,
@@ -10,7 +11,7 @@ use crate::{
 };
 use std::{
     fs::File,
-    io::{self, ErrorKind},
+    io,
     path::Path,
     sync::{
         Arc,
@@ -55,11 +56,7 @@ impl Room {
     }
 
     fn hear(&self, error: &io::Error) {
-        let full = matches!(
-            error.kind(),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-        );
-        if full && !self.0.full.swap(true, Relaxed) {
+        if disk::is_full(error.kind()) && !self.0.full.swap(true, Relaxed) {
             // Nobody hears it where all lines end.
             let _ = self.0.tell.send(error.to_string());
         }

@@ -10,7 +10,10 @@ use crate::{
     name::Name,
     sandbox::Runner,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
@@ -123,6 +126,9 @@ impl Lines {
             // What it counted of an earlier run is not so any more.
             line.board = Arc::new(Board::new(&line.change.current.line));
         }
+        let mut boards = self.boards.write().unwrap_or_else(PoisonError::into_inner);
+        boards.insert(name.clone(), line.board.clone());
+        drop(boards);
         let notices = self.notices.clone();
         let told = self.settings.told.clone();
         let conveyor = Conveyor {
@@ -247,6 +253,8 @@ impl Lines {
             && timeout_at(until, &mut attendant).await.is_err()
         {
             attendant.abort();
+            // It holds nothing of the folder any more then.
+            let _ = attendant.await;
         }
         self.gates.settled().await;
         self.write_all().await;

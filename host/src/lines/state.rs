@@ -45,6 +45,22 @@ pub enum BodyError {
     Gone(Digest),
 }
 
+impl BodyError {
+    /// Whether it may be read another time: it is there as far as is known, and the system says no.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Content(_) => true,
+            Self::Workspace(error) => matches!(
+                error,
+                WorkspaceError::System { .. }
+                    | WorkspaceError::Content(_)
+                    | WorkspaceError::Journal(_)
+            ),
+            Self::Gone(_) => false,
+        }
+    }
+}
+
 impl State {
     /// Opens a state folder for this process alone, making it where there is none. Waits two seconds for
     /// another process to let go of it.

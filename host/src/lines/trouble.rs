@@ -5,11 +5,8 @@ use super::{
     Condition, Lines,
     running::{End, Way, came_to},
 };
-use crate::{conveyor::ConveyorError, journal::JournalError, name::Name};
+use crate::{conveyor::ConveyorError, disk, journal::JournalError, name::Name};
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
-    path::Path,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -18,12 +15,6 @@ use tokio::sync::mpsc;
 /// How long to wait before it is tried again whether the journal can write, at first and at most.
 const SOON: Duration = Duration::from_millis(200);
 const LATE: Duration = Duration::from_secs(5);
-
-/// How much room there has to be on the disk before that is tried.
-const ROOM: u64 = 4 << 20;
-
-/// How much is written to try it, in bytes.
-const PROBE: usize = 512 << 10;
 
 /// Hears of the ends of conveyors, and of a full disk, for as long as there are lines.
 pub(super) async fn watch_over(
@@ -82,12 +73,15 @@ impl Lines {
         if !self.settings.patient || *self.condition.borrow() != Condition::Running {
             return;
         }
-        let cause = JournalError::Unwritable {
+        self.wait_for_the_journal(&self.unwritable(reason)).await;
+    }
+
+    fn unwritable(&self, reason: String) -> JournalError {
+        JournalError::Unwritable {
             path: self.state.folder.display().to_string(),
             reason,
             hint: "free some space: the lines go on by themselves".into(),
-        };
-        self.wait_for_the_journal(&cause).await;
+        }
     }
 
     /// Stops all lines, waits until the journal can write again, and starts them anew.
@@ -108,13 +102,14 @@ impl Lines {
                 _ = condition.wait_for(|now| *now == Condition::Draining) => return,
             }
             pause = LATE.min(pause * 2);
-            if !has_room(&self.state.folder) {
-                continue;
-            }
-            if let Err(error) = tried(&self.state.folder) {
-                cause = error;
-                self.wait(&cause);
-                continue;
+            match disk::has_room(&self.state.folder) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    cause = self.unwritable(error.to_string());
+                    self.wait(&cause);
+                    continue;
+                }
             }
             match self.state.journal.try_again().await {
                 Ok(()) => match self.start_anew() {
@@ -172,29 +167,4 @@ impl Lines {
         }
         Ok(())
     }
-}
-
-/// Whether there is room on the disk of a folder. What cannot be asked is tried.
-fn has_room(folder: &Path) -> bool {
-    rustix::fs::statvfs(folder).map_or(true, |about| {
-        about.f_bavail.saturating_mul(about.f_frsize) >= ROOM
-    })
-}
-
-/// Tries to write a file of some size.
-fn tried(folder: &Path) -> Result<(), JournalError> {
-    let path = folder.join("room");
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&path)?;
-        file.write_all(&vec![0x55; PROBE])?;
-        file.sync_all()
-    };
-    let written = write();
-    // It is in nobody's way, and the next one replaces it.
-    let _ = fs::remove_file(&path);
-    written.map_err(|error| JournalError::Unwritable {
-        path: path.display().to_string(),
-        reason: error.to_string(),
-        hint: "free some space: the lines go on by themselves".into(),
-    })
 }

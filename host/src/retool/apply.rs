@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    path::absolute,
+    path::{PathBuf, absolute},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -263,6 +263,7 @@ impl Lines {
             new,
             number,
             assembled,
+            bounds,
             plan,
         } = drawn;
         let file = match (number, assembled.file.as_deref().map(absolute)) {
@@ -294,6 +295,8 @@ impl Lines {
             accepted: wanted.accept.clone(),
             guard: wanted.ramp.map(|_| wanted.guard.unwrap_or_default()),
             file,
+            factory: (self.noted(bounds.as_deref()))
+                .filter(|it| state.factory.as_ref() != Some(it)),
             ..RetoolRecord::default()
         };
         if plan.shadow.is_some() {
@@ -312,7 +315,9 @@ impl Lines {
                 percent,
             });
         } else if !left.is_empty() {
-            change.current = self.ready_beside(line, &new, &old, left.clone()).await?;
+            change.current = self
+                .ready_beside(line, &new, &old, left.clone(), bounds)
+                .await?;
             record.drains = Some(Drains {
                 to: to.number,
                 stations: left.clone(),
@@ -329,6 +334,7 @@ impl Lines {
         tend::tend(self, line);
         Ok(Retooled {
             plan,
+            changed: true,
             revision: to.number,
             pause_us: u64::try_from(changed.pause.as_micros()).unwrap_or(u64::MAX),
             moved: changed.moved,
@@ -349,6 +355,7 @@ impl Lines {
         new: &Revision,
         old: &Revision,
         stations: BTreeSet<Name>,
+        bounds: Option<PathBuf>,
     ) -> Result<Arc<Revised>, Fault> {
         let (lines, line) = (self.clone(), line.clone());
         let (new, old) = (new.clone(), old.clone());
@@ -362,7 +369,7 @@ impl Lines {
             // First as it can be: only what can be made ready gets a number.
             let say = |_: &str| ();
             lines
-                .assembly(&say)
+                .assembly(&say, bounds.as_deref())
                 .revive(&both, 0, lines.stock())
                 .map_err(wrong)?;
             let number = lines.state().journal.keep_revision(&line, &text)?;

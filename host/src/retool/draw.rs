@@ -1,13 +1,16 @@
 //! Drawing up a retool: the line that is aimed at, assembled and checked, and what would change.
 
-use super::{Aim, Plan};
+use super::{Aim, Plan, Unfinished};
 use crate::{
-    assembly::{Assembled, AssemblyError, Revision},
+    assembly::{Assembled, AssemblyError, Revision, folder_of},
     journal::{Filter, LineState, PhaseKind},
     lines::{Fault, Lines},
     name::Name,
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// A retool, drawn up.
 pub(super) struct Drawn {
@@ -22,6 +25,8 @@ pub(super) struct Drawn {
     pub(super) number: Option<u64>,
     /// What is aimed at, ready to be run.
     pub(super) assembled: Assembled,
+    /// The factory's file that bounds it.
+    pub(super) bounds: Option<PathBuf>,
     /// What would change.
     pub(super) plan: Plan,
 }
@@ -44,9 +49,9 @@ pub(super) fn draw(
 ) -> Result<Drawn, Fault> {
     let state = state_of(lines, line)?;
     let say = |text: &str| tracing::info!(%line, "{text}");
-    let assembly = lines.assembly(&say);
     let stock = lines.stock();
-    let (assembled, new, number, to) = match (aim.revision, &aim.file) {
+    let bounds = |folder: &Path| lines.bounds(Some(&state), folder).map_err(wrong);
+    let (assembled, new, number, bounds, to) = match (aim.revision, &aim.file) {
         (Some(_), Some(_)) => {
             return Err(Fault::invalid(
                 "a line file and a revision to go back to exclude each other",
@@ -54,8 +59,11 @@ pub(super) fn draw(
         }
         (Some(number), None) => {
             let new = kept(lines, line, number)?;
+            let bounds = bounds(&stock.folder.join(&new.folder))?;
+            let assembly = lines.assembly(&say, bounds.as_deref());
             let assembled = assembly.revive(&new, number, stock).map_err(wrong)?;
-            (assembled, new, Some(number), format!("revision {number}"))
+            let to = format!("revision {number}");
+            (assembled, new, Some(number), bounds, to)
         }
         (None, file) => {
             let Some(file) = file.as_ref().or(state.file.as_ref()) else {
@@ -63,10 +71,13 @@ pub(super) fn draw(
                     "line `{line}` was started from a station alone and has no file\n  hint: name one: `andon retool {line} FILE`"
                 )));
             };
-            let assembled = assembly.assemble(Path::new(file)).map_err(wrong)?;
+            let file = Path::new(file);
+            let bounds = bounds(folder_of(file))?;
+            let assembly = lines.assembly(&say, bounds.as_deref());
+            let assembled = assembly.assemble(file).map_err(wrong)?;
             let new = assembled.revision(stock.folder);
             let to = assembled.draft.file.clone();
-            (assembled, new, None, to)
+            (assembled, new, None, bounds, to)
         }
     };
     if new.line.name != *line {
@@ -89,6 +100,7 @@ pub(super) fn draw(
         new,
         number,
         assembled,
+        bounds,
         plan,
     })
 }
@@ -120,21 +132,39 @@ pub(super) fn kept(lines: &Lines, line: &Name, number: u64) -> Result<Revision, 
     })
 }
 
-/// How many unfinished items are at each station that goes.
+/// Which unfinished items are at each station that goes.
 fn unfinished(
     lines: &Lines,
     line: &Name,
     old: &Revision,
     new: &Revision,
-) -> Result<BTreeMap<Name, u64>, Fault> {
-    let goes = |station: &Name| {
-        old.line.stations.contains_key(station) && !new.line.stations.contains_key(station)
-    };
-    let mut items = BTreeMap::new();
-    for (phase, station, count) in lines.state().journal.counts(line)? {
-        if let (true, Some(station)) = (UNFINISHED.contains(&phase), station.filter(|it| goes(it)))
-        {
-            *items.entry(station).or_default() += count;
+) -> Result<BTreeMap<Name, Unfinished>, Fault> {
+    let journal = &lines.state().journal;
+    let mut items: BTreeMap<Name, Unfinished> = BTreeMap::new();
+    for (phase, station, count) in journal.counts(line)? {
+        let Some(station) = station.filter(|_| UNFINISHED.contains(&phase)) else {
+            continue;
+        };
+        let Some(was) = old.line.stations.get(&station) else {
+            continue;
+        };
+        if new.line.stations.contains_key(&station) {
+            continue;
+        }
+        // What a station asked by itself goes on by the revision that asked.
+        let held = phase == PhaseKind::Held && was.ask.is_some();
+        let there = items.entry(station.clone()).or_default();
+        there.items += count;
+        if held {
+            let held = journal.list(&Filter {
+                line: Some(line.clone()),
+                station: Some(station),
+                phases: vec![phase],
+                most: Some(Unfinished::TOLD),
+                ..Filter::default()
+            })?;
+            there.held = count;
+            there.holds = held.into_iter().map(|summary| summary.item).collect();
         }
     }
     Ok(items)
@@ -159,6 +189,7 @@ pub(super) fn wrong(error: AssemblyError) -> Fault {
         | AssemblyError::Catalogue(_)
         | AssemblyError::Prepare(_)
         | AssemblyError::Asset(_) => Fault::invalid(message),
+        AssemblyError::NoFactory(_) | AssemblyError::OtherFactory(_) => Fault::conflict(message),
         AssemblyError::NoCache | AssemblyError::Engine(_) | AssemblyError::Runners(_) => {
             Fault::internal(message)
         }

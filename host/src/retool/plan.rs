@@ -1,7 +1,7 @@
 //! What a retool would change: the difference of two revisions, as data and as a text. Pure.
 
 use super::{
-    render::{difference, rules},
+    render::{difference, flat, rules},
     shadow::{self, ShadowPlan},
 };
 use crate::{
@@ -9,11 +9,13 @@ use crate::{
     digest::Digest,
     escape::line as escaped,
     grant::Grants,
-    line::{Line, Station},
+    item::ItemId,
+    line::{Line, Station, sink::Notify, source::Origin},
     lock::{Change, Effect, Lock, Pin, What, changes, outside},
     name::Name,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Write as _},
@@ -114,9 +116,39 @@ pub struct WaitingPlan {
     pub station: Name,
     /// How many there are now.
     pub items: u64,
+    /// How many of them are held by what the line asks there. A move ends their questions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held: u64,
+    /// The first of those that are held, at most [`Unfinished::TOLD`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<ItemId>,
     /// Where they would go; none where that was not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Name>,
+    /// Whether the line asks there as well, so that who was held is asked anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked_anew: bool,
+}
+
+/// Which unfinished items are at a station.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// How many.
+    pub items: u64,
+    /// How many of them are held by what the line asks there.
+    pub held: u64,
+    /// The first of those.
+    pub holds: Vec<ItemId>,
+}
+
+impl Unfinished {
+    /// As many held items a plan names.
+    pub const TOLD: usize = 20;
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Why a plan cannot be carried out as it was asked for.
@@ -148,7 +180,8 @@ pub enum Refusal {
     Another,
     /// Items would have nowhere to go.
     #[error(
-        "{items} unfinished items are at station `{station}`, which the new revision does not have\n  hint: `--move {station}=OTHER` sends them to another station, `--drain` waits until none is there"
+        "{} at station `{station}`, which the new revision does not have\n  hint: `--move {station}=OTHER` sends them to another station, `--drain` waits until none is there",
+        unfinished(*.items)
     )]
     Homeless {
         /// The station.
@@ -175,18 +208,25 @@ fn grants(count: usize) -> String {
     }
 }
 
+fn unfinished(items: u64) -> String {
+    match items {
+        1 => "1 unfinished item is".into(),
+        n => format!("{n} unfinished items are"),
+    }
+}
+
 /// A text as a shell reads it back.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 impl Plan {
-    /// What it takes to get from one revision to another. `items` is how many unfinished items each
-    /// station has; `moves` says where those of stations go that the new revision does not have.
+    /// What it takes to get from one revision to another. `items` is which unfinished items each station
+    /// has; `moves` says where those of stations go that the new revision does not have.
     pub fn between(
         (from, old): (u64, &Revision),
         (to, new): (String, &Revision),
-        items: &BTreeMap<Name, u64>,
+        items: &BTreeMap<Name, Unfinished>,
         moves: &BTreeMap<Name, Name>,
     ) -> Self {
         let grants = changes(Some(&pins(old, new)), &pins(new, old));
@@ -213,11 +253,16 @@ impl Plan {
         }
         let gone = |name: &&Name| !new.line.stations.contains_key(*name);
         let waiting = old.line.stations.keys().filter(gone).filter_map(|name| {
-            let items = items.get(name).copied().filter(|items| *items > 0)?;
+            let there = items.get(name).filter(|there| there.items > 0)?;
+            let to = moves.get(name);
+            let asks = |to: &Name| (new.line.stations.get(to)).is_some_and(|to| to.ask.is_some());
             Some(WaitingPlan {
                 station: name.clone(),
-                items,
-                to: moves.get(name).cloned(),
+                items: there.items,
+                held: there.held,
+                holds: there.holds.clone(),
+                to: to.cloned(),
+                asked_anew: there.held > 0 && to.is_some_and(asks),
             })
         });
         Self {
@@ -249,6 +294,12 @@ impl Plan {
             .iter()
             .filter(removed)
             .map(|plan| &plan.station)
+    }
+
+    /// How many held items are no longer asked what they are asked, because they are moved.
+    pub fn questions_ended(&self) -> u64 {
+        let moved = self.waiting.iter().filter(|plan| plan.to.is_some());
+        moved.map(|plan| plan.held).sum()
     }
 
     /// The stations whose grants narrow, so that what is under way there has more than it should.
@@ -398,13 +449,39 @@ fn pins(revision: &Revision, other: &Revision) -> Lock {
     }
 }
 
+/// What is another about the line itself. What is listed among the grants is not told twice: as it stands
+/// in the line, a URL may hold what nobody else should read.
 fn settings(old: &Line, new: &Line) -> Vec<Difference> {
+    let sources: BTreeSet<_> = old.sources.keys().chain(new.sources.keys()).collect();
+    let sinks: BTreeSet<_> = old.sinks.keys().chain(new.sinks.keys()).collect();
     let about = |line: &Line| {
         let bare = Line {
             stations: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            sinks: BTreeMap::new(),
+            notify: Notify::default(),
             ..line.clone()
         };
-        serde_json::to_value(bare).unwrap_or_default()
+        let mut all = serde_json::to_value(bare).unwrap_or_default();
+        for name in &sources {
+            let source = line.sources.get(*name).cloned().map(|mut source| {
+                if let Origin::Folder(inbox) = &mut source.from {
+                    (inbox.folder, inbox.done) = Default::default();
+                }
+                serde_json::to_value(source).unwrap_or_default()
+            });
+            let mut source = flat(source.as_ref());
+            source.remove("folder");
+            all[format!("sources.{name}")] = source.into();
+        }
+        for name in &sinks {
+            let within = line
+                .sinks
+                .get(*name)
+                .map(|sink| json!({ "within": sink.within }));
+            all[format!("sinks.{name}")] = flat(within.as_ref()).into();
+        }
+        all
     };
     difference(&about(old), &about(new))
 }
@@ -416,7 +493,7 @@ fn stations(old: &Revision, new: &Revision, grants: &[Change]) -> Vec<StationPla
         let (change, differences) = match (before.get(name), now.get(name)) {
             (None, Some(station)) => (
                 StationChange::Added,
-                vec![component(None, new.components.get(name)), leads(station)],
+                vec![made_of(station, new.components.get(name)), leads(station)],
             ),
             (Some(_), None) => (StationChange::Removed, Vec::new()),
             (Some(was), Some(is)) => {
@@ -455,6 +532,18 @@ fn bare(station: &Station) -> serde_json::Value {
         ..station.clone()
     };
     serde_json::to_value(bare).unwrap_or_default()
+}
+
+/// What a new station is: its component, or what the line asks there.
+fn made_of(station: &Station, digest: Option<&Digest>) -> Difference {
+    match &station.ask {
+        None => component(None, digest),
+        Some(ask) => Difference {
+            what: "ask".into(),
+            old: None,
+            new: Some(ask.prompt.clone()),
+        },
+    }
 }
 
 fn component(old: Option<&Digest>, new: Option<&Digest>) -> Difference {
@@ -516,11 +605,14 @@ impl fmt::Display for Plan {
             }
         }
         for plan in &self.waiting {
-            let WaitingPlan { station, items, to } = plan;
+            let WaitingPlan { station, items, .. } = plan;
             write!(f, "\n  waiting  {station}: {items} unfinished, ")?;
-            match to {
+            match &plan.to {
                 Some(to) => write!(f, "moved to {to}")?,
                 None => f.write_str("nowhere to go")?,
+            }
+            if plan.held > 0 {
+                write!(f, "\n      {}", Held(plan))?;
             }
         }
         for plan in self.shadow.iter().flatten() {
@@ -531,6 +623,28 @@ impl fmt::Display for Plan {
                 let (item, nth) = (&visit.item, visit.nth);
                 write!(f, "\n      {item}, visit {nth}: {}", what.join(", "))?;
             }
+        }
+        Ok(())
+    }
+}
+
+/// Those that are asked something at a station that goes.
+struct Held<'a>(&'a WaitingPlan);
+
+impl fmt::Display for Held<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WaitingPlan { held, holds, .. } = self.0;
+        write!(f, "{held} held, ")?;
+        match (&self.0.to, self.0.asked_anew) {
+            (Some(to), true) => write!(f, "asked anew at {to}")?,
+            (Some(to), false) => write!(f, "going on at {to} without an answer")?,
+            (None, _) => f.write_str("waiting for an answer")?,
+        }
+        for (n, item) in holds.iter().enumerate() {
+            write!(f, "{} {item}", if n == 0 { ":" } else { "," })?;
+        }
+        if *held > holds.len() as u64 {
+            f.write_str(", …")?;
         }
         Ok(())
     }

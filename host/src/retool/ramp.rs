@@ -2,29 +2,29 @@
 
 use crate::journal::Guard;
 
-/// What a revision's attempts came to since the ramp began.
+/// What a revision's visits came to since the ramp began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Attempts that ended.
-    pub attempts: u64,
+    /// Visits that ended, each once however many attempts it took.
+    pub visits: u64,
     /// Those of them that jammed their item.
     pub jams: u64,
 }
 
 impl Tally {
-    /// Of a thousand attempts, how many jammed their item.
+    /// Of a thousand visits, how many jammed their item.
     fn rate(self) -> u64 {
-        match self.attempts {
+        match self.visits {
             0 => 0,
             // Nothing says that counts were read at one moment.
-            attempts => (u128::from(self.jams.min(attempts)) * 1000 / u128::from(attempts)) as u64,
+            visits => (u128::from(self.jams.min(visits)) * 1000 / u128::from(visits)) as u64,
         }
     }
 
     /// What came since an earlier moment.
     pub fn since(self, earlier: Self) -> Self {
         Self {
-            attempts: self.attempts.saturating_sub(earlier.attempts),
+            visits: self.visits.saturating_sub(earlier.visits),
             jams: self.jams.saturating_sub(earlier.jams),
         }
     }
@@ -33,7 +33,7 @@ impl Tally {
 impl Guard {
     /// Why the ramp has to be rolled back; none where it goes on.
     pub fn judge(self, old: Tally, new: Tally) -> Option<String> {
-        if new.attempts < self.least.max(1) {
+        if new.visits < self.least.max(1) {
             return None;
         }
         let (was, is) = (old.rate(), new.rate());
@@ -41,12 +41,12 @@ impl Guard {
         over.then(|| {
             let percent = |rate: u64| format!("{}.{} %", rate / 10, rate % 10);
             format!(
-                "{} of {} attempts jammed ({}) against {} of {} ({}); the margin is {} points",
+                "{} of {} visits jammed ({}) against {} of {} ({}); the margin is {} points",
                 new.jams,
-                new.attempts,
+                new.visits,
                 percent(is),
                 old.jams,
-                old.attempts,
+                old.visits,
                 percent(was),
                 self.margin
             )
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_ramp_is_judged_by_its_jams() {
-        let tally = |jams, attempts| Tally { attempts, jams };
+        let tally = |jams, visits| Tally { visits, jams };
         let cases = [
             // (old, new, margin, least) and whether it is rolled back
             (tally(0, 100), tally(0, 100), 10, 20, false),
@@ -81,7 +81,7 @@ mod tests {
             assert_eq!(told.is_some(), back, "{old:?} {new:?}: {told:?}");
         }
         let told = Guard::default().judge(tally(1, 40), tally(8, 20));
-        insta::assert_snapshot!(told.unwrap_or_default(), @"8 of 20 attempts jammed (40.0 %) against 1 of 40 (2.5 %); the margin is 10 points");
+        insta::assert_snapshot!(told.unwrap_or_default(), @"8 of 20 visits jammed (40.0 %) against 1 of 40 (2.5 %); the margin is 10 points");
         assert_eq!(tally(3, 10).since(tally(1, 4)), tally(2, 6));
     }
 }

@@ -36,6 +36,20 @@ pub(super) fn difference(old: &Value, new: &Value) -> Vec<Difference> {
     all
 }
 
+/// The values of a table and of those in it, by their own names, but for labels; none where there is none.
+pub(super) fn flat(value: Option<&Value>) -> Map<String, Value> {
+    let mut all = Map::new();
+    for (key, value) in value.and_then(Value::as_object).into_iter().flatten() {
+        match value {
+            Value::Object(inner) if time(inner).is_none() && key != "labels" => {
+                all.extend(flat(Some(value)));
+            }
+            _ => drop(all.insert(key.clone(), value.clone())),
+        }
+    }
+    all
+}
+
 fn told(what: &str, old: Option<&Value>, new: Option<&Value>) -> Difference {
     let written = |value: Option<&Value>| value.filter(|v| !v.is_null()).map(|v| value_of(what, v));
     Difference {

@@ -91,6 +91,8 @@ pub struct Promote {
 pub struct Retooled {
     /// What changed.
     pub plan: Plan,
+    /// Whether anything did. Where nothing was to change, nothing is kept of the retool either.
+    pub changed: bool,
     /// The revision that runs, or that the ramp leads to.
     pub revision: u64,
     /// For how many microseconds no visit could be started.
@@ -107,8 +109,9 @@ pub struct Retooled {
 
 impl Retooled {
     /// Nothing was another, so that nothing was done.
-    pub(super) fn nothing(plan: Plan) -> Self {
+    pub(crate) fn nothing(plan: Plan) -> Self {
         Self {
+            changed: false,
             revision: plan.from,
             plan,
             pause_us: 0,

@@ -109,7 +109,7 @@ async fn guard_ramp(lines: Weak<Lines>, line: Name, (old, new): (u64, u64), guar
     }
 }
 
-/// What a revision's attempts came to since the line began to be carried.
+/// What a revision's visits came to since the line began to be carried.
 fn tally(handle: &LineHandle, revision: u64) -> Tally {
     let came = handle
         .board
@@ -117,7 +117,7 @@ fn tally(handle: &LineHandle, revision: u64) -> Tally {
         .remove(&revision)
         .unwrap_or_default();
     Tally {
-        attempts: came.passed + came.failed,
+        visits: came.ended,
         jams: came.jammed,
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     assembly::Revision,
     digest::Digest,
+    item::ItemId,
     line::{self, Vars},
     name::Name,
 };
@@ -50,8 +51,15 @@ fn revision(text: &str) -> Revision {
     }
 }
 
+fn there(items: u64) -> Unfinished {
+    Unfinished {
+        items,
+        ..Unfinished::default()
+    }
+}
+
 fn plan(old: &Revision, new: &Revision) -> Plan {
-    let items = [(name("scan"), 3), (name("parse"), 1)].into();
+    let items = [(name("scan"), there(3)), (name("parse"), there(1))].into();
     Plan::between(
         (1, old),
         ("line.toml".into(), new),
@@ -197,7 +205,7 @@ fn items_of_a_station_that_goes_need_a_place() {
     let new = revision(&[&text[..at], &text[end..]].concat());
     let told = |moves: &[(&str, &str)], drain| {
         let moves: BTreeMap<Name, Name> = moves.iter().map(|(a, b)| (name(a), name(b))).collect();
-        let items = [(name("scan"), 3)].into();
+        let items = [(name("scan"), there(3))].into();
         let plan = Plan::between((1, &old), ("x".into(), &new), &items, &moves);
         match plan.housed(&old.line, &new.line, &moves, drain) {
             Ok(()) => "well".to_string(),
@@ -224,4 +232,138 @@ fn items_of_a_station_that_goes_need_a_place() {
         Ok(())
     );
     assert_eq!(none.removed().collect::<Vec<_>>(), [&name("scan")]);
+}
+
+#[test]
+fn what_a_line_has_outside_is_accepted_by_its_name_only() {
+    let folder = "[sources.in]\nfolder = \"in\"\nlabels = { a = \"1\" }\n";
+    let cron = "[sources.tick]\ncron = \"0 2 * * *\"\n";
+    let hook = "[sinks.hook]\nwebhook = \"https://hooks.example/x?token=hush\"\nwithin = \"1h\"\n";
+    let out = "[sinks.out]\nfolder = \"out\"\n";
+    let jam = "[notify]\njam = { command = [\"tell\", \"me\"] }\n";
+    let cases: &[(&str, &str, &str)] = &[
+        ("a source", "", folder),
+        ("a schedule", "", cron),
+        ("another schedule", cron, &cron.replace('2', "3")),
+        ("a sink", "", hook),
+        ("a notice", "", jam),
+        (
+            "another folder",
+            folder,
+            &folder.replace("\"in\"", "\"in2\""),
+        ),
+        (
+            "where what was taken goes",
+            folder,
+            &format!("{folder}done = \"taken\"\n").replace("labels", "# "),
+        ),
+        ("only another label", folder, &folder.replace('1', "2")),
+        ("another receiver", hook, &hook.replace("hooks", "other")),
+        ("another query", hook, &hook.replace("hush", "hiss")),
+        ("signed", hook, &format!("{hook}secret = \"KEY\"\n")),
+        ("a private one", hook, &format!("{hook}private = true\n")),
+        ("only another time", hook, &hook.replace("1h", "2h")),
+        ("another program", jam, &jam.replace("me", "you")),
+        (
+            "a server for a program",
+            jam,
+            "[notify]\njam = \"https://hooks.example/jam\"\n",
+        ),
+        (
+            "none any more",
+            &format!("{folder}{cron}{hook}{out}{jam}"),
+            "",
+        ),
+        (
+            "a folder for a server",
+            hook,
+            "[sinks.hook]\nfolder = \"out\"\nwithin = \"1h\"\n",
+        ),
+    ];
+    let with = |outside: &str| revision(&format!("{LINE}{outside}"));
+    let mut all = String::new();
+    for (what, old, new) in cases {
+        let plan = plan(&with(old), &with(new));
+        assert!(!plan.is_empty(), "{what}");
+        let told = plan.to_string();
+        let written = serde_json::to_string(&plan).expect("it is written");
+        for text in [&told, &written] {
+            assert!(
+                !text.contains("hush") && !text.contains("hiss"),
+                "{what}: {text}"
+            );
+        }
+        let names: Vec<String> = plan
+            .widened
+            .iter()
+            .filter_map(|g| g.accept.clone())
+            .collect();
+        match names.is_empty() {
+            true => assert_eq!(plan.accepted(&[]), Ok(()), "{what}"),
+            false => assert_eq!(
+                plan.accepted(&[]),
+                Err(Refusal::Widens(names.clone())),
+                "{what}"
+            ),
+        }
+        assert_eq!(plan.accepted(&names), Ok(()), "{what}");
+        all += &format!("{what}: {told}\n");
+        for name in names {
+            all += &format!("    --accept '{name}'\n");
+        }
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn those_that_are_held_are_named() {
+    let old = revision(
+        "line = \"review\"\nentry = \"scan\"\n\
+         [stations.scan]\nask = { prompt = \"Well?\", choices = [\"pass\", \"leak\"] }\n\
+         next = { pass = \"report\", leak = \"scrap\" }\n\
+         [stations.report]\nuse = \"../report\"\nnext = \"done\"\n",
+    );
+    let without = |more: &str| {
+        let next = if more.is_empty() { "done" } else { "other" };
+        revision(&format!(
+            "line = \"review\"\nentry = \"report\"\n\
+             [stations.report]\nuse = \"../report\"\nnext = \"{next}\"\n{more}"
+        ))
+    };
+    let other =
+        "[stations.other]\nask = { prompt = \"So?\", choices = [\"pass\"] }\nnext = \"done\"\n";
+    let items: Vec<ItemId> = (0..3)
+        .map(|n| ItemId::input(&[0; 16], "review", &n.to_string()))
+        .collect();
+    let held = |held: u64| Unfinished {
+        items: 5,
+        held,
+        holds: items.iter().take(held as usize).cloned().collect(),
+    };
+    let mut all = String::new();
+    for (new, to, number) in [
+        (without(""), Some("report"), 0),
+        (without(""), Some("report"), 2),
+        (without(other), Some("other"), 3),
+        (without(""), Some("report"), 9),
+        (without(""), None, 2),
+    ] {
+        let moves: BTreeMap<Name, Name> =
+            to.map(|to| (name("scan"), name(to))).into_iter().collect();
+        let there = [(name("scan"), held(number))].into();
+        let plan = Plan::between((1, &old), ("x".into(), &new), &there, &moves);
+        let ended = if to.is_some() { number } else { 0 };
+        assert_eq!(plan.questions_ended(), ended);
+        let told = plan.to_string();
+        let told = told
+            .lines()
+            .skip_while(|line| !line.contains("waiting"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        all += &format!("{told}\n");
+    }
+    let all = items.iter().enumerate().fold(all, |all, (n, item)| {
+        all.replace(item.as_str(), &format!("ITEM{n}"))
+    });
+    insta::assert_snapshot!(all);
 }

@@ -356,6 +356,7 @@ impl Control for Client {
             ("tree", which.tree.map(|item| item.to_string())),
             ("inputs", which.inputs.then(|| "true".into())),
             ("most", which.most.map(|most| most.to_string())),
+            ("after", which.after.map(|item| item.to_string())),
         ];
         for (name, value) in pairs {
             if let Some(value) = value {

@@ -1,7 +1,7 @@
 //! Connections: taken from the socket and from loopback, so many at a time, each within its time.
 //! Knows nothing of what is asked.
 
-use super::{gate::Peer, stopped};
+use super::{bodies::Room, gate::Peer, stopped};
 use crate::role::Door;
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::Service as _};
@@ -10,30 +10,36 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use std::{
+    collections::VecDeque,
     io,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, UnixListener},
-    sync::{Semaphore, watch},
-    task::JoinSet,
+    sync::watch,
+    task::{AbortHandle, JoinSet},
     time::{Sleep, sleep},
 };
 
-/// The most connections that one door has at a time; more wait outside.
+/// The most connections that one door has at a time.
 const MOST: usize = 256;
 /// The most bytes of a request's head.
 const HEAD_BYTES: usize = 64 << 10;
 /// How long no connection is taken after the system could give none.
 const REST: Duration = Duration::from_millis(100);
 
-/// How long callers may take.
+/// How long callers may take, and how many there may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
+    /// At a time and by one door; more wait outside, but for strangers' places.
+    pub(super) most: usize,
     /// To say what is asked; an idle connection ends as well.
     pub(super) head: Duration,
     /// To send a body.
@@ -45,6 +51,7 @@ pub(super) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
+            most: MOST,
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
             stalled: Duration::from_secs(30),
@@ -98,49 +105,87 @@ impl Way for TcpListener {
     }
 }
 
-/// Takes connections until `stop` is signalled, then lets those that are there end.
+/// Takes connections until `stop` is signalled, then lets those that are there end. Where there are as many
+/// as there may be, the oldest of those over which nobody known has called makes way.
 pub(super) async fn open(
     way: impl Way,
     router: Router,
     patience: Patience,
     stop: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Semaphore::new(MOST));
+    let room = Room::new();
     let mut connections = JoinSet::new();
+    let mut strangers = Strangers::default();
     let mut stopped = pin!(stopped(stop.clone()));
-    loop {
-        let taken = async {
-            let permit = room.clone().acquire_owned().await;
-            (way.next().await, permit)
-        };
-        let (taken, permit) = tokio::select! {
+    'open: loop {
+        let taken = tokio::select! {
             biased;
             () = &mut stopped => break,
-            taken = taken => taken,
+            Some(_) = connections.join_next() => continue,
+            taken = way.next() => taken,
         };
-        match taken {
-            Ok((stream, door, name)) => {
-                let peer = Peer {
-                    door,
-                    name,
-                    patience: patience.body,
-                };
-                let stream = Reading::of(stream, patience.stalled);
-                let serving = serve(stream, peer, router.clone(), patience.head, stop.clone());
-                connections.spawn(async move {
-                    serving.await;
-                    drop(permit);
-                });
-            }
+        let (stream, door, name) = match taken {
+            Ok(coming) => coming,
             Err(error) => {
                 // The caller went away, or the system has no more descriptors for now.
                 tracing::warn!("a connection was not taken: {error}");
                 sleep(REST).await;
+                continue;
+            }
+        };
+        while connections.len() >= patience.most {
+            strangers.send_one_away();
+            tokio::select! {
+                biased;
+                () = &mut stopped => break 'open,
+                _ = connections.join_next() => {}
             }
         }
-        while connections.try_join_next().is_some() {}
+        let known = Arc::new(AtomicBool::new(name.is_some()));
+        let peer = Peer {
+            door,
+            name,
+            known: known.clone(),
+            patience: patience.body,
+            room: room.clone(),
+        };
+        let stream = Reading::of(stream, patience.stalled);
+        let serving = serve(stream, peer, router.clone(), patience.head, stop.clone());
+        strangers.came(known, connections.spawn(serving));
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// Connections over which nobody known has called yet, the oldest first; others may be among them until
+/// they are looked at.
+#[derive(Default)]
+struct Strangers(VecDeque<(Arc<AtomicBool>, AbortHandle)>);
+
+impl Strangers {
+    fn came(&mut self, known: Arc<AtomicBool>, connection: AbortHandle) {
+        let gone = |(known, connection): &(Arc<AtomicBool>, AbortHandle)| {
+            known.load(Relaxed) || connection.is_finished()
+        };
+        // Those that stay long are looked at but now and then.
+        while self.0.front().is_some_and(gone) {
+            self.0.pop_front();
+        }
+        if self.0.len() >= 2 * MOST {
+            self.0.retain(|it| !gone(it));
+        }
+        if !known.load(Relaxed) {
+            self.0.push_back((known, connection));
+        }
+    }
+
+    fn send_one_away(&mut self) {
+        while let Some((known, connection)) = self.0.pop_front() {
+            if !known.load(Relaxed) && !connection.is_finished() {
+                connection.abort();
+                return;
+            }
+        }
+    }
 }
 
 async fn serve<S>(

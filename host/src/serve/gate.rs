@@ -1,38 +1,31 @@
-//! The one gate of the API: who calls, whether they may, and their body within bounds. It decides
+//! The one gate of the API: who calls, and whether they may. Only then their body is read. It decides
 //! nothing itself: [`crate::role`] does. A handler behind it has a caller and a whole body.
 
-use super::{failure::Failure, tokens::Known};
+use super::{bodies::Room, failure::Failure, tokens::Known};
 use crate::{
     conveyor::wall_clock,
-    lines::{Fault, FaultKind},
+    lines::Fault,
     role::{self, Act, Caller, Door, Foreign, Role, Said},
 };
 use axum::{
-    body::{Body, Bytes, HttpBody as _},
+    body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::timeout};
-
-/// The largest body, in bytes: that of the largest input.
-pub(super) const LARGEST: usize = 64 << 20;
-/// As many KiB of bodies are in memory at one time; more of them wait.
-const BODIES: usize = 4 * LARGEST / 1024;
 
 /// The header by which the owner of the state folder says whom they act for.
 pub(super) const BY: &str = "andon-by";
 /// The longest such name, in bytes.
 const NAME: usize = 256;
-
-/// Room for bodies, in KiB.
-static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(BODIES));
 
 /// Where a connection came in; in the extensions of each of its requests.
 #[derive(Debug, Clone)]
@@ -41,8 +34,13 @@ pub(super) struct Peer {
     pub(super) door: Door,
     /// Who it is, where the way itself says so.
     pub(super) name: Option<Arc<str>>,
+    /// Set once somebody known called over this connection: it is no more in the way of others than
+    /// theirs are.
+    pub(super) known: Arc<AtomicBool>,
     /// How long a body may take to arrive.
     pub(super) patience: Duration,
+    /// Where bodies have room.
+    pub(super) room: Room,
 }
 
 /// Lets in only what is meant for this daemon, and finds out who calls.
@@ -94,7 +92,10 @@ fn identify(known: &Known, request: &Request) -> Result<Option<Caller>, Failure>
         None => Ok(None),
     };
     match caller {
-        Ok(Some(caller)) => Ok(Some(caller)),
+        Ok(Some(caller)) => {
+            peer.known.store(true, Relaxed);
+            Ok(Some(caller))
+        }
         Ok(None) => Err(role::Denied::Unknown.into()),
         Err(error) => {
             tracing::error!("nobody is let in over TCP: {error}");
@@ -131,53 +132,19 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>,
     })
 }
 
-/// Lets a request through to its handler if its caller may do this; with its whole body then.
+/// Lets a request through to its handler if its caller may do this; with its whole body then. Of who only
+/// looks, no body is read.
 pub(super) async fn pass(act: Act, request: Request, next: Next) -> Response {
     if let Err(denied) = role::permit(request.extensions().get::<Caller>(), act) {
         return Failure::from(denied).into_response();
     }
     let (parts, body) = request.into_parts();
-    let patience = parts.extensions.get::<Peer>().map(|peer| peer.patience);
-    let hint = body.size_hint();
-    let size = hint.upper().unwrap_or(LARGEST as u64);
-    if hint.lower() > LARGEST as u64 {
-        return too_large().into_response();
-    }
-    let kib = size.min(LARGEST as u64).div_ceil(1024) as u32;
-    // It is never closed.
-    let _room = ROOM.acquire_many(kib).await;
-    match whole(body, patience.unwrap_or_default()).await {
-        Ok(bytes) => {
-            next.run(Request::from_parts(parts, Body::from(bytes)))
-                .await
-        }
-        Err(failure) => failure.into_response(),
-    }
-}
-
-async fn whole(body: Body, patience: Duration) -> Result<Bytes, Failure> {
-    match timeout(patience, Limited::new(body, LARGEST).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Fault::invalid("the body came to no end").into()),
-        Err(_) => Err(Failure::new(
-            StatusCode::REQUEST_TIMEOUT,
-            FaultKind::Invalid,
-            format!(
-                "the body did not arrive within {} s",
-                patience.as_secs_f32()
-            ),
-        )),
-    }
-}
-
-fn too_large() -> Failure {
-    Failure::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        FaultKind::Invalid,
-        format!(
-            "the body is larger than {} MiB\n  hint: split it, or grant its folder to the station and pass its name",
-            LARGEST >> 20
-        ),
-    )
+    let body = match (act, parts.extensions.get::<Peer>()) {
+        (Act::Live | Act::Look, _) | (_, None) => Body::empty(),
+        (_, Some(peer)) => match peer.room.read(body, peer.patience).await {
+            Ok(bytes) => Body::from(bytes),
+            Err(failure) => return failure.into_response(),
+        },
+    };
+    next.run(Request::from_parts(parts, body)).await
 }

@@ -98,12 +98,13 @@ pub fn recent(
     let mut found = Vec::new();
     for summary in items.into_iter().take(RECENT) {
         let records = journal.load(&summary.item)?;
-        found.extend(logged(&summary.item, &records, 0)?);
+        let mut lines = logged(&summary.item, &records, 0)?;
+        lines.retain(|logged| station.is_none_or(|station| logged.station == *station));
+        found.extend(lines);
         if found.len() >= most {
             break;
         }
     }
-    found.retain(|logged| station.is_none_or(|station| logged.station == *station));
     found.sort_by_key(|logged| logged.at);
     Ok(found.split_off(found.len().saturating_sub(most)))
 }

@@ -51,25 +51,29 @@ const STATIONS: &[StationGauge] = &[
     ("jammed", "Items that wait to be cleared", |s| {
         Some(s.jammed as f64)
     }),
-    ("workers", "Visits at the same time, at most", |s| {
-        Some(f64::from(s.workers))
-    }),
-    ("paused", "1 where the station starts no visits", |s| {
-        Some(f64::from(u8::from(s.paused.is_some())))
-    }),
+    (
+        "workers",
+        "Visits at the same time, at most; 0 where the line asks",
+        |s| Some(f64::from(s.workers)),
+    ),
+    (
+        "paused",
+        "1 where the station starts no visits, 0 where it does",
+        |s| Some(f64::from(u8::from(s.paused.is_some()))),
+    ),
     (
         "visits_per_second",
-        "Visits that ended in a second, over the last minutes",
+        "Visits that ended, per second, over the last minutes",
         |s| s.rate,
     ),
     (
         "visit_p50_milliseconds",
-        "Half of the last visits took at most so long",
+        "Half of the visits of the last minutes took at most so many milliseconds",
         |s| s.p50_ms,
     ),
     (
         "visit_p99_milliseconds",
-        "99 of a hundred of the last visits took at most so long",
+        "99 of a hundred visits of the last minutes took at most so many milliseconds",
         |s| s.p99_ms,
     ),
 ];
@@ -79,7 +83,11 @@ pub(super) fn text(status: &Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("andon");
     let running = Level::default();
     running.set(f64::from(u8::from(status.condition == Condition::Running)));
-    registry.register("running", "1 where the lines run", running);
+    registry.register(
+        "running",
+        "1 where the lines run, 0 where they wait or end",
+        running,
+    );
     let lines = || status.lines.iter();
     let stations = || {
         lines().flat_map(|line| {
@@ -103,7 +111,11 @@ pub(super) fn text(status: &Status) -> Result<String, fmt::Error> {
             items.get_or_create(&of).set(*count as f64);
         }
     }
-    registry.register("line_revision", "The revision that runs", revision);
+    registry.register(
+        "line_revision",
+        "The number of the revision that runs",
+        revision,
+    );
     registry.register("line_items", "Items in each phase", items);
 
     for (name, help, value) in STATIONS {
@@ -123,12 +135,12 @@ pub(super) fn text(status: &Status) -> Result<String, fmt::Error> {
     }
     registry.register(
         "station_attempts_passed",
-        "Attempts that gave their outputs, since the start",
+        "Attempts that gave their outputs, since the start of the daemon",
         passed,
     );
     registry.register(
         "station_attempts_failed",
-        "Attempts that did not, since the start",
+        "Attempts that gave none, since the start of the daemon",
         failed,
     );
     let mut text = String::new();

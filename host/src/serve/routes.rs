@@ -18,7 +18,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::Request,
+    extract::{DefaultBodyLimit, Request},
     http::StatusCode,
     middleware::{Next, from_fn, from_fn_with_state},
 };
@@ -78,6 +78,8 @@ fn all() -> OpenApiRouter<Arc<Api>> {
 pub(super) fn router(api: Arc<Api>, known: Arc<Known>) -> Router {
     let (router, _) = all().split_for_parts();
     router
+        // The gate bounds bodies.
+        .layer(DefaultBodyLimit::disable())
         .fallback(missing)
         .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(known, gate::enter))

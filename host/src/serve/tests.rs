@@ -12,6 +12,7 @@ use crate::{
     journal::Append,
     lines::{Because, Fault, FaultKind, Given, Submit},
     name::Name,
+    retool::{Aim, PlanFor},
     role::Role,
     visit::{LogLine, Millis},
 };
@@ -156,7 +157,8 @@ async fn callers_that_mean_it_badly() {
     let viewer = stage.token("ada", Role::Viewer);
     let host = stage.address;
     let bearer = format!("authorization: Bearer {viewer}\r\n");
-    let large = gate::LARGEST + 1;
+    let large = bodies::LARGEST + 1;
+    let operator = stage.token("bot", Role::Operator);
     let cases: &[(&str, String, u16)] = &[
         (
             "another host",
@@ -254,9 +256,21 @@ async fn callers_that_mean_it_badly() {
         (
             "a body over the limit",
             format!(
-                "GET /v1/status HTTP/1.1\r\nhost: {host}\r\n{bearer}content-length: {large}\r\n"
+                "POST /v1/lines/l/items HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {operator}\r\ncontent-length: {large}\r\n"
             ),
             413,
+        ),
+        (
+            "a body of who only looks, which does not come",
+            format!(
+                "GET /v1/items/x HTTP/1.1\r\nhost: {host}\r\n{bearer}content-length: {large}\r\n"
+            ),
+            404,
+        ),
+        (
+            "a body of nobody known, which does not come",
+            format!("POST /v1/lines/l/items HTTP/1.1\r\nhost: {host}\r\ncontent-length: 9\r\n"),
+            401,
         ),
         ("garbage", "\u{1}\u{2}\u{3}\r\n".into(), 400),
         (
@@ -327,6 +341,7 @@ async fn slow_callers_are_not_waited_for() {
         head: short,
         body: short,
         stalled: short,
+        ..Patience::default()
     })
     .await;
     // Half a head, and none at all.
@@ -346,6 +361,106 @@ async fn slow_callers_are_not_waited_for() {
         .await;
     assert_eq!(parted(&answer).0, 408, "{answer}");
     assert_eq!(stage.double.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn strangers_are_in_nobodys_way() {
+    let most = 4;
+    let stage = Stage::with(Patience {
+        most,
+        ..Patience::default()
+    })
+    .await;
+    let host = stage.address;
+    let token = stage.token("ada", Role::Viewer);
+    let head = format!("HTTP/1.1\r\nhost: {host}\r\n");
+    let mut slow = Vec::new();
+    for text in [
+        String::new(),
+        "GET /healthz HTT".into(),
+        format!("POST /healthz {head}content-length: 67108864\r\n\r\n"),
+        format!("POST /v1/lines/l/items {head}content-length: 67108864\r\n\r\nx"),
+        format!("GET /healthz {head}content-length: 67108864\r\n\r\nx"),
+    ]
+    .iter()
+    .cycle()
+    .take(3 * most)
+    {
+        let mut stream = TcpStream::connect(host).await.expect("it listens");
+        stream
+            .write_all(text.as_bytes())
+            .await
+            .expect("it takes it");
+        slow.push(stream);
+    }
+    // Who is known stays, whoever comes.
+    let mut known = Vec::new();
+    for _ in 0..most {
+        let mut stream = TcpStream::connect(host).await.expect("it listens");
+        let text = format!("GET /v1/events {head}authorization: Bearer {token}\r\n\r\n");
+        stream
+            .write_all(text.as_bytes())
+            .await
+            .expect("it takes it");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("it answers");
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        known.push(stream);
+    }
+    let client = stage.client().await;
+    client.status(None).await.expect("the socket has its own");
+    known.pop();
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    let (status, _) = stage.ask("GET", "/v1/status", &bearer, "").await;
+    assert_eq!(status, 200);
+    drop(slow);
+}
+
+#[tokio::test]
+async fn plans_tell_nobody_over_tcp_what_is_on_this_machine() {
+    let stage = Stage::new().await;
+    let token = stage.token("ada", Role::Admin);
+    let json = format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+    for (file, told) in [
+        ("/srv/l/line.toml", 404),
+        ("/srv/l/new/line.toml", 404),
+        ("/srv/l", 404),
+        ("/srv/l/../m/line.toml", 403),
+        ("/srv/l2/line.toml", 403),
+        ("/", 403),
+        ("/etc/passwd", 403),
+        ("/etc/nothing", 403),
+        ("line.toml", 403),
+    ] {
+        for path in ["retool", "retool/plan"] {
+            let body = format!("{{\"aim\":{{\"file\":\"{file}\"}}}}");
+            let path = format!("/v1/lines/l/{path}");
+            let (status, answer) = stage.ask("POST", &path, &json, &body).await;
+            assert_eq!(status, told, "{file}: {answer}");
+        }
+    }
+    let client = stage.client().await;
+    let wanted = PlanFor {
+        aim: Aim {
+            file: Some("/etc/passwd".into()),
+            revision: None,
+        },
+        ..PlanFor::default()
+    };
+    let line: Name = "l".parse().expect("a name");
+    let fault = client.plan(&line, wanted).await.expect_err("none");
+    assert_eq!(fault.kind, FaultKind::NotFound, "{fault}");
+}
+
+#[tokio::test]
+async fn large_inputs_are_taken() {
+    let stage = Stage::new().await;
+    let token = stage.token("ada", Role::Operator);
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    let large = "x".repeat(3 << 20);
+    let path = "/v1/lines/l/items";
+    let (status, body) = stage.ask("POST", path, &bearer, &large).await;
+    assert_eq!(status, 201, "{body}");
 }
 
 #[tokio::test]

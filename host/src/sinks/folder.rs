@@ -1,7 +1,7 @@
 //! Results as files of a folder. A file is there as a whole or not at all, and the same result always
 //! has the same name, so that one that is given again is no second file.
 
-use super::Came;
+use super::{Came, unread};
 use crate::{
     failpoint::Point,
     item::{Item, Payload},
@@ -44,7 +44,7 @@ pub(super) fn give(
             };
             let body = match state.body(payload, item.workspace) {
                 Ok(body) => body,
-                Err(error) => return gone(&error.to_string()),
+                Err(error) => return unread(&error),
             };
             match write_whole(&folder.join(file_name(item, payload)), &body) {
                 Ok(()) => Came::Done,

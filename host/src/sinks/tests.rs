@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::{
+    content::ContentError,
+    digest::Digest,
     grant::Target,
     item::Destination,
     journal::conformance as kept,
@@ -10,6 +12,7 @@ use crate::{
         Failure,
         egress::post::{Call, Posted, Unposted},
     },
+    workspace::WorkspaceError,
 };
 use futures::future::BoxFuture;
 use std::{
@@ -303,6 +306,26 @@ async fn a_folder_that_cannot_be_written_is_tried_again() {
     ground.clock.fetch_max(next + MINUTE, SeqCst);
     ground.all(&mut worker).await;
     assert_eq!(ground.stands(&item), (DeliveryState::Done, 2, None));
+}
+
+#[test]
+fn only_what_is_not_there_any_more_is_never_given() {
+    let no = ContentError {
+        doing: "read",
+        path: "blobs/ab".into(),
+        reason: "too many open files".into(),
+        kind: std::io::ErrorKind::Other,
+    };
+    let missing = || WorkspaceError::Missing(Digest::of("x"));
+    for (error, again) in [
+        (BodyError::Content(no.clone()), true),
+        (BodyError::Workspace(WorkspaceError::Content(no)), true),
+        (BodyError::Workspace(missing()), false),
+        (BodyError::Gone(Digest::of("x")), false),
+    ] {
+        let came = unread(&error);
+        assert_eq!(matches!(came, Came::Again { .. }), again, "{came:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Results as POSTs to a server.
 
-use super::{Came, SinkSettings};
+use super::{Came, SinkSettings, unread};
 use crate::{
     item::Item,
     journal::Delivery,
@@ -38,7 +38,7 @@ async fn send(settings: &SinkSettings, name: &Name, webhook: &Webhook, item: Opt
     let (state, of) = (settings.state.clone(), (payload.clone(), item.workspace));
     let body = match tokio::task::spawn_blocking(move || state.body(&of.0, of.1)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(error)) => return never(error.to_string()),
+        Ok(Err(error)) => return unread(&error),
         Err(error) => return again(error.to_string()),
     };
     if body.len() as u64 > Webhook::MOST {

@@ -158,8 +158,14 @@ impl Folder {
         let key = format!("folder\0{}\0{exact}\0{digest}", self.means.name);
         let source = format!("{}/{shown}", self.means.name);
         let input = self.means.input(key, source, payload, self.means.now());
-        self.means.submit(input).await;
+        let submitted = self.means.submit(input).await;
         Point::Submitted.reached();
+        if submitted.known {
+            let (shown, item) = (crate::escape::line(&shown), submitted.item);
+            (self.means).say(&format!(
+                "`{shown}` was taken before as {item}: nothing more is done with it"
+            ));
+        }
         let away = self.with(move |inbox| Ok(inbox.put_away(&name))).await;
         away.unwrap_or(false)
     }

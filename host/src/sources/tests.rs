@@ -360,7 +360,12 @@ async fn files_are_taken_once_and_put_away() {
     ground.write("in/large", &large);
     folder.turn().await;
     assert_eq!(ground.taken()[3].1, format!("{} bytes", large.len()));
-    assert!(ground.said().is_empty());
+    let said = ground.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("`a.patch` was taken before as "),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,6 @@
 //! What can go wrong with a workspace, and whose fault it is.
 
-use crate::{
-    content::ContentError, digest::Digest, disk, escape, item::ItemId, journal::JournalError,
-};
+use crate::{content::ContentError, digest::Digest, escape, item::ItemId, journal::JournalError};
 use std::{io, path::Path};
 
 /// Why a workspace could not be given or kept. Paths of the guest are escaped in the messages.
@@ -74,16 +72,6 @@ impl WorkspaceError {
     /// Whether it is the station's doing: then the attempt failed, and the host is well.
     pub fn is_stations(&self) -> bool {
         matches!(self, Self::Unkept { .. })
-    }
-
-    /// Whether it passes when there is room on the disk again.
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::System { kind, .. } => disk::is_full(*kind),
-            Self::Content(error) => error.is_full(),
-            Self::Journal(error) => error.is_full(),
-            _ => false,
-        }
     }
 
     pub(super) fn system<E: Into<io::Error>>(

@@ -194,8 +194,8 @@ fn no_room() {
     assert_snapshot!(confined(&ground, shell, &arguments).whole(), @r"
     exit 1
     -- stderr
-    error: cannot write to `.andon/journal.sqlite`: disk I/O error
-      hint: look after the disk, then start again: what was reported as done is kept
+    error: cannot write to `.andon/journal.sqlite`: the disk is full
+      hint: free some space: what was reported as done is kept
     ");
     // With room it goes on, and what was said to be done is not done again.
     ground.andon(&arguments).well();

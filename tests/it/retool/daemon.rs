@@ -255,3 +255,149 @@ fn each_save_is_taken_and_a_broken_one_is_not() {
     watch.wait().expect("it ends");
     assert_eq!(kinds(&ground), ["apply", "apply", "apply"]);
 }
+
+#[test]
+fn where_nothing_is_to_change_nothing_is_kept() {
+    let ground = Ground::new();
+    let text = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\n";
+    ground.line(text);
+    let daemon = Daemon::start(&ground, &["."]);
+    let all = |ground: &Ground| {
+        let cases: [&[&str]; 5] = [
+            &["retool", "l", "--yes"],
+            &["retool", "l", "--reason", "tidier"],
+            &["retool", "l", "--to", "1", "--yes", "--reason", "back"],
+            &["retool", "l", "--ramp", "10%", "--yes"],
+            &["retool", "l", "--dry-run"],
+        ];
+        let told = cases.map(|case| ground.andon(case).whole()).join("\n\n");
+        for more in [&["--json"][..], &["--json", "--to", "1"]] {
+            let came = ground.andon(&[&["retool", "l"], more].concat());
+            assert_eq!(came.code, Some(3), "{came:?}");
+            let came: serde_json::Value = serde_json::from_str(&came.stdout).expect("JSON");
+            assert_eq!(
+                (&came["changed"], &came["revision"]),
+                (&false.into(), &1.into())
+            );
+        }
+        assert!(kinds(ground).is_empty());
+        told
+    };
+    let told = all(&ground);
+    // It is the same without a daemon.
+    drop(daemon);
+    assert_eq!(all(&ground), told);
+    insta::assert_snapshot!(told);
+    ground.line(&text.replace("next", "workers = 2\nnext"));
+    let changed = ground.andon(&["retool", "l", "--json"]).well();
+    assert!(changed.contains("\"changed\":true"), "{changed}");
+    assert_eq!(kinds(&ground), ["apply"]);
+}
+
+#[test]
+fn moved_items_are_not_asked_any_more() {
+    let ground = Ground::new();
+    let line = |next: &str, more: &str| {
+        let asks = |name: &str, next: &str| {
+            format!(
+                "[stations.{name}]\nask = {{ prompt = \"{name}?\", choices = [\"pass\"] }}\nnext = \"{next}\"\n"
+            )
+        };
+        let more: String = more
+            .split_terminator(' ')
+            .map(|name| asks(name, "ship"))
+            .collect();
+        format!(
+            "line = \"l\"\nentry = \"draft\"\n[stations.draft]\nuse = \"@stamp\"\nnext = \"{next}\"\n{more}\
+             [stations.ship]\nuse = \"@stamp\"\nnext = \"done\"\n"
+        )
+    };
+    ground.line(&line("approve", "approve"));
+    let daemon = Daemon::start(&ground, &["."]);
+    submit(&ground, 0..2);
+    listed(&ground, &["--held"], 2);
+    // Another question in its place, then none.
+    ground.line(&line("review", "review"));
+    let dry = |moves: &str| {
+        let dry = ["retool", "l", "--move", moves, "--dry-run"];
+        ground.andon(&dry).well()
+    };
+    let apply = |moves: &str| {
+        let came = ground.andon(&["retool", "l", "--move", moves, "--yes"]);
+        assert_eq!(came.code, Some(0), "{came:?}");
+        let said = came.stderr.lines().last().expect("it says so").to_owned();
+        let pause = said.find("(pause").expect("it measures");
+        let end = said[pause..].find(" ms").expect("in milliseconds") + pause;
+        format!("{}(pause{}\n", &said[..pause], &said[end..])
+    };
+    let mut told = dry("approve=review");
+    told += &apply("approve=review");
+    until(&ground, &["items", "--held"], |came| {
+        came.stdout.matches("review?").count() == 2
+    });
+    ground.line(&line("ship", ""));
+    told += &dry("review=ship");
+    told += &apply("review=ship");
+    listed(&ground, &["--phase", "done"], 2);
+    insta::assert_snapshot!(told);
+    drop(daemon);
+}
+
+#[test]
+fn a_ceiling_does_not_go_with_its_file() {
+    let ground = Ground::new();
+    let text = "line = \"l\"\nentry = \"s\"\n[stations.s]\nuse = \"@stamp\"\nnext = \"done\"\n";
+    let wide = text.replace("next", "limits = { memory = \"512MiB\" }\nnext");
+    let put =
+        |from: &str, to: &str| fs::rename(ground.path(from), ground.path(to)).expect("renamed");
+    ground
+        .line(text)
+        .write("elsewhere/x", "")
+        .write("a.txt", "a\n")
+        .write("andon.toml", "[ceiling]\nlimits = { memory = \"64MiB\" }\n");
+    let memory = |ground: &Ground| {
+        let retool = ground.andon(&["retool", "l", "--dry-run"]);
+        assert_eq!(retool.code, Some(1), "{retool:?}");
+        retool.stderr
+    };
+    let daemon = Daemon::start(&ground, &["."]);
+    ground.line(&wide);
+    let above = memory(&ground);
+    assert!(above.contains("64MiB"), "{above}");
+    // It goes while the line runs, which runs on.
+    put("andon.toml", "elsewhere/andon.toml");
+    let mut told = memory(&ground);
+    let submit = ["submit", "l", "a.txt", "--wait", "60s"];
+    assert_eq!(ground.andon(&submit).well(), "a\ns 1\n");
+    drop(daemon);
+    ground.line(text);
+    let ends = |arguments: &[&str]| {
+        let came = ground.andon(arguments);
+        assert_eq!(came.code, Some(1), "{came:?}");
+        came.stderr
+    };
+    told += &memory(&ground);
+    for arguments in [
+        &["serve"][..],
+        &["serve", "."],
+        &["run", ".", "a.txt", "-q"],
+    ] {
+        told += &ends(arguments);
+    }
+    insta::assert_snapshot!(told);
+    // The second time it is kept in mind where it is.
+    for arguments in [&[".", "--factory", "elsewhere/andon.toml"][..], &["."]] {
+        let daemon = Daemon::start(&ground, arguments);
+        ground.line(&wide);
+        let above = memory(&ground);
+        assert!(above.contains("64MiB"), "{above}");
+        ground.line(text);
+        drop(daemon);
+    }
+    let run = ends(&["run", ".", "a.txt", "-q"]);
+    assert!(run.contains("elsewhere/andon.toml"), "{run}");
+    // The operator wants no ceiling.
+    ground.line(&wide);
+    let _daemon = Daemon::start(&ground, &["--factory", "/dev/null"]);
+    ground.andon(&["retool", "l", "--yes"]).well();
+}

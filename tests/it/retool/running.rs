@@ -528,23 +528,32 @@ grants.tcp = ["db:5432"]
 
 #[test]
 fn a_ramp_that_jams_is_rolled_back_by_itself() {
-    let text = r#"
+    ramp_that_jams(1, 20);
+}
+
+#[test]
+fn attempts_that_are_made_again_do_not_hide_jams() {
+    // A third of the attempts jam, and every visit.
+    ramp_that_jams(3, 50);
+}
+
+fn ramp_that_jams(attempts: u32, margin: u8) {
+    let text = format!(
+        r#"
 line = "l"
 entry = "a"
 [defaults]
-retry = { attempts = 1, backoff = "1s..1s" }
+retry = {{ attempts = {attempts}, backoff = "1ms..1ms" }}
 [stations.a]
 use = "@stamp"
 next = "done"
-"#;
-    let factory = Factory::run(text, None);
+"#
+    );
+    let factory = Factory::run(&text, None);
     factory.runtime.block_on(async {
         let ramp = Retool {
             ramp: Some(50),
-            guard: Some(Guard {
-                margin: 20,
-                least: 5,
-            }),
+            guard: Some(Guard { margin, least: 5 }),
             ..factory.wanted(&text.replace("@stamp", "@traps"))
         };
         let ramped = factory.retool(ramp).await.expect("it is ramped");
@@ -552,7 +561,10 @@ next = "done"
         let other = factory
             .retool(factory.wanted(&text.replace("@stamp", "@pass-on")))
             .await;
-        insta::assert_snapshot!(other.expect_err("a ramp is under way"));
+        insta::assert_snapshot!(
+            "a_ramp_is_under_way",
+            other.expect_err("a ramp is under way")
+        );
         factory.feed(0..60).await;
         factory
             .until("it is rolled back", || {
@@ -589,7 +601,7 @@ next = "done"
             .expect("there is one");
         let last = history.retools.last().expect("there is one");
         assert_eq!((last.by.as_str(), last.current), ("", 1));
-        assert!(last.why.contains("attempts jammed"), "{}", last.why);
+        assert!(last.why.contains("visits jammed"), "{}", last.why);
         factory.lines.drain(BOUND).await;
     });
 }

@@ -73,7 +73,7 @@ pub(super) async fn watch(control: &dyn Control, asked: &Retool) -> anyhow::Resu
     // What was saved before counts as well.
     loop {
         match retool(control, asked, &aim).await {
-            Ok(retooled) if retooled.plan.is_empty() => {}
+            Ok(retooled) if !retooled.changed => {}
             Ok(retooled) if asked.json => print::json(&serde_json::json!(retooled))?,
             Ok(retooled) => {
                 print::note(&retooled.plan.to_string());

@@ -624,3 +624,63 @@ fn holds_and_joins_fall_due_that_are_not_in_memory() {
         assert!(left.iter().all(|it| it.phase == PhaseKind::Jammed) && left.len() >= 10);
     }
 }
+
+/// An answer is waited for until a time of day: a clock that is set back makes that later, one that is set
+/// ahead ends it, and what was answered meanwhile stays so.
+#[test]
+fn holds_go_by_the_clock_as_it_is() {
+    const HOUR: Millis = 3_600_000;
+    let text = "line = 'l'\nentry = 'q'\n[stations.q]\n\
+                ask = { prompt = 'Well?', choices = ['pass', 'late'], within = '1h', otherwise = 'late' }\n\
+                next = { pass = 'done', late = 'scrap' }\n";
+    for n in 1..8 {
+        tight(n);
+        NOW.set(400 * 24 * HOUR);
+        let journal: Arc<dyn Journal> = Arc::new(Memory::new());
+        let runner = Script::new(|visit| passed(visit, &["pass"]));
+        let life = Life::by(Change::to(revised(1, text)), runner);
+        let ending = life.lead(&journal, async |line, _| {
+            for n in 0..6 {
+                let input = Input {
+                    key: n.to_string(),
+                    taking: Taking::plain("in", payload("x")),
+                    blobs: Vec::new(),
+                };
+                line.submit(input).await.expect("there is room");
+            }
+            let pause = || line.pause(name("q"), false);
+            let held = |number: usize| {
+                let left = summaries(&*journal);
+                left.len() == number && left.iter().all(|it| it.phase == PhaseKind::Held)
+            };
+            while !held(6) {
+                pause().await.expect("it is there");
+            }
+            let held_until = NOW.get() + HOUR;
+            // Set back by a day, nobody is late for a day and an hour.
+            NOW.set(NOW.get() - 24 * HOUR);
+            for _ in 0..20 {
+                pause().await.expect("it is there");
+                NOW.set(NOW.get() + HOUR);
+                assert!(held(6));
+            }
+            let first = summaries(&*journal).remove(0).item;
+            let answered = line.act(first, answer("pass")).await;
+            answered.expect("it is in time");
+            assert!(held(5));
+            // Set ahead, the rest is over at once, and an answer comes too late.
+            let last = summaries(&*journal).remove(0).item;
+            NOW.set(held_until + 365 * 24 * HOUR);
+            let late = line.act(last, answer("pass")).await;
+            assert!(late.is_err(), "{late:?}");
+            for _ in 0..4000 {
+                if held(0) {
+                    return true;
+                }
+                pause().await.expect("it is there");
+            }
+            panic!("{:#?} by {:?}", summaries(&*journal), ROOM.get());
+        });
+        assert_eq!(ending, Some(Ending::Idle));
+    }
+}

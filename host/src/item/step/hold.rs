@@ -105,11 +105,11 @@ impl Step<'_> {
         if given.payload.is_some_and(|payload| payload != hold.payload) {
             return Err(Refused::OtherPayload { item: item() });
         }
-        match &self.item.ticket.by {
+        match self.item.ticket.is_of(&by) {
             _ if !hold.not_submitter => {}
             None => return Err(Refused::NoSubmitter { item: item() }),
-            Some(own) if *own == by => return Err(Refused::Submitter { item: item(), by }),
-            Some(_) => {}
+            Some(true) => return Err(Refused::Submitter { item: item(), by }),
+            Some(false) => {}
         }
         let Question {
             choices, free_text, ..

@@ -5,7 +5,7 @@ use super::{
     lines::{self, name, payload},
     world::World,
 };
-use crate::item::{Course, Event, Given, Phase, Refused, Taking, Ticket};
+use crate::item::{Course, Event, Given, ItemId, Phase, Refused, Taking, Ticket};
 
 #[test]
 fn what_the_line_asks() {
@@ -179,7 +179,7 @@ fn who_may_answer() {
     run(
         submitted(Some("ann")),
         ":start->held at a: Ship it?
-         :=pass by ann->`ann` submitted item `ITEM`, and the line lets somebody else answer
+         :=pass by ann->`ann` submitted or edited item `ITEM`, and the line lets somebody else answer
          :=pass by bob->done with a result",
     );
     run(
@@ -187,6 +187,64 @@ fn who_may_answer() {
         ":start->held at a: Ship it?
          :=pass->nobody knows who submitted item `ITEM`, and the line lets only somebody else answer
          :cancel->scrapped",
+    );
+    // who edits has a part in it, as who submitted what is run again
+    let line = || lines::line("a = pass:b\nb = pass:done ask=pass not=submitter");
+    let run_again = |ticket: Ticket| {
+        let id = ItemId::input(b"0123456789abcdef", "line", "before");
+        let taking = Taking {
+            ticket: ticket.again(id, "bob".into()),
+            ..Taking::plain("input", payload("input"))
+        };
+        World::with(line(), taking)
+    };
+    let to_the_hold = ":!reject->jammed at a: rejected: not mine
+         :+edit new->ready a 1/1
+         :pass->ready b 1/1
+         :start->held at b: Ship it?";
+    let refused = |who: &str| {
+        format!(
+            ":=pass by {who}->`{who}` submitted or edited item `ITEM`, and the line lets somebody else answer"
+        )
+    };
+    let (ann, bob, eve) = (refused("ann"), refused("bob"), refused("eve"));
+    run(
+        run_again(ticket(Some("eve"))),
+        &format!("{to_the_hold}\n{ann}\n{bob}\n{eve}\n:=pass by dan->done with a result"),
+    );
+    run(
+        run_again(ticket(None)),
+        &format!(
+            "{to_the_hold}\n{bob}\n:=pass by dan->nobody knows who submitted item `ITEM`, and the line lets only somebody else answer"
+        ),
+    );
+    let twice = ticket(None).again(
+        ItemId::input(b"0123456789abcdef", "line", "1"),
+        "eve".into(),
+    );
+    run(
+        run_again(twice),
+        &format!(
+            ":pass->ready b 1/1\n:start->held at b: Ship it?\n{eve}\n:=pass by dan->nobody knows who submitted item `ITEM`, and the line lets only somebody else answer"
+        ),
+    );
+    // through a split and its join as well
+    let line = "a = pass:b other:j\nb = pass:j\nj = pass:done join=a ask=pass not=submitter";
+    let taking = Taking {
+        ticket: ticket(Some("bob")),
+        ..Taking::plain("input", payload("input"))
+    };
+    run(
+        World::with(lines::line(line), taking),
+        &format!(
+            ":pass other->split 1
+             1:!reject->jammed at b: rejected: not mine
+             1:+edit new->ready b 1/1
+             1:pass->joined
+             :start->held at j: Ship it? x2
+             {ann}
+             :=pass by dan->done x2"
+        ),
     );
     // an answer is for what was looked at, and nothing in it is without end
     let mut world = submitted(Some("ann"));

@@ -105,6 +105,7 @@ pub(crate) fn one_of_each_kind() -> Vec<Record> {
                     payload: labelled.clone(),
                     workspace,
                     visits,
+                    also: Default::default(),
                 }],
                 unused: 0,
             },
@@ -187,6 +188,7 @@ pub(crate) fn with_later_facts() -> Vec<Record> {
                     priority: Priority::High,
                     deadline: Some(9),
                     rerun: Some(ItemId::input(b"0123456789abcdef", "line", "b")),
+                    ..Ticket::default()
                 };
             }
             Record::Started { revision, .. } => *revision = 4,

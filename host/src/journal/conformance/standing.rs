@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     item::Priority,
-    journal::{Awaited, Queue, Ripe, Standpoint},
+    journal::{Awaited, Queue, Standpoint},
     visit::Millis,
 };
 
@@ -46,13 +46,13 @@ fn queues_are_read_in_their_order(journal: &dyn Journal) {
         station: name(station),
         priority,
     };
-    let check = |until, from, most, found: &[&str], next| {
+    let check = |until, most, found: &[&str], next| {
         let queue = queue("a", Priority::Normal);
-        let awaited = journal.waiting(&queue, Ripe { until, from }, most).unwrap();
+        let awaited = journal.waiting(&queue, until, most).unwrap();
         let items = keys(found);
-        assert_eq!(awaited, Awaited { items, next }, "{until} {from:?} {most}");
+        assert_eq!(awaited, Awaited { items, next }, "{until} {most}");
     };
-    check(100, None, 10, &[], None);
+    check(100, 10, &[], None);
     for (key, due) in [
         ("z", None),
         ("t3", Some(30)),
@@ -71,39 +71,23 @@ fn queues_are_read_in_their_order(journal: &dyn Journal) {
     let there = PhaseKind::Waiting;
     stands(journal, "there", "line", "b", there, Priority::Normal, None);
 
-    check(9, None, 10, &["z", "b", "c"], Some(10));
-    check(20, None, 10, &["t1", "t2", "z", "b", "c"], Some(30));
-    check(20, None, 3, &["t1", "t2", "z"], Some(30));
-    check(20, None, 2, &["t1", "z"], Some(30));
-    check(40, None, 6, &["t1", "t2", "t3", "z", "b", "c"], None);
-    check(40, None, 1, &["t1"], None);
-    check(
-        10,
-        Some(30),
-        9,
-        &["t1", "t3", "t4", "z", "b", "c"],
-        Some(20),
-    );
-    check(
-        9,
-        Some(10),
-        9,
-        &["t1", "t2", "t3", "t4", "z", "b", "c"],
-        None,
-    );
+    check(9, 10, &["z", "b", "c"], Some(10));
+    check(20, 10, &["t1", "t2", "z", "b", "c"], Some(30));
+    check(20, 3, &["t1", "t2", "z"], Some(30));
+    check(20, 2, &["t1", "z"], Some(30));
+    check(40, 6, &["t1", "t2", "t3", "z", "b", "c"], None);
+    check(40, 1, &["t1"], None);
+    let all = ["t1", "t2", "t3", "t4", "z", "b", "c"];
+    check(Millis::MAX, 9, &all, None);
 
-    let ripe = Ripe {
-        until: 50,
-        from: None,
-    };
-    let high = journal.waiting(&queue("a", Priority::High), ripe, 9);
+    let high = journal.waiting(&queue("a", Priority::High), 50, 9);
     assert_eq!(high.unwrap().items, keys(&["high"]));
-    let there = journal.waiting(&queue("b", Priority::Normal), ripe, 9);
+    let there = journal.waiting(&queue("b", Priority::Normal), 50, 9);
     assert_eq!(there.unwrap().items, keys(&["there"]));
     // Whoever goes is not found any more.
     let started = Record::Started { at: 2, revision: 1 };
     keep(journal, &id("z"), vec![started]);
-    check(9, None, 10, &["b", "c"], Some(10));
+    check(9, 10, &["b", "c"], Some(10));
 }
 
 fn what_is_due_is_found_by_its_time(journal: &dyn Journal) {

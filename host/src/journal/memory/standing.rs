@@ -3,7 +3,7 @@
 use super::{Life, Memory};
 use crate::{
     item::ItemId,
-    journal::{Awaited, JournalError, PhaseKind, Queue, Ripe, Standing, Standpoint},
+    journal::{Awaited, JournalError, PhaseKind, Queue, Standing, Standpoint},
     name::Name,
     visit::Millis,
 };
@@ -20,7 +20,7 @@ fn timed(memory: &Memory, fits: impl Fn(&Life) -> bool) -> Vec<(Option<Millis>, 
 }
 
 impl Standing for Memory {
-    fn waiting(&self, queue: &Queue, ripe: Ripe, most: usize) -> Result<Awaited, JournalError> {
+    fn waiting(&self, queue: &Queue, until: Millis, most: usize) -> Result<Awaited, JournalError> {
         let all = timed(self, |life| {
             let summary = &life.summary;
             summary.phase == PhaseKind::Waiting
@@ -28,12 +28,11 @@ impl Standing for Memory {
                 && summary.station.as_ref() == Some(&queue.station)
                 && summary.priority == queue.priority
         });
-        let late = |at: Millis| ripe.from.is_some_and(|from| at >= from);
         let (mut ready, mut fresh, mut next) = (Vec::new(), Vec::new(), None);
         for (due, item) in all {
             match due {
                 None if fresh.len() < most => fresh.push(item),
-                Some(at) if at <= ripe.until || late(at) => ready.push(item),
+                Some(at) if at <= until => ready.push(item),
                 Some(at) => next = next.or(Some(at)),
                 None => {}
             }

@@ -189,6 +189,13 @@ fn conditions(filter: &Filter) -> (String, Vec<Box<dyn ToSql>>) {
         conditions.push("(item = ? OR item > ? || '.' AND item < ? || '/')");
         values.extend((0..3).map(|_| Box::new(root.to_string()) as Box<dyn ToSql>));
     }
+    if filter.inputs {
+        conditions.push("instr(item, '.') = 0");
+    }
+    if let Some(after) = &filter.after {
+        conditions.push("(taken, id) > (SELECT taken, id FROM items WHERE item = ?)");
+        values.push(Box::new(after.to_string()));
+    }
     let phases = format!("phase IN ({})", vec!["?"; filter.phases.len()].join(", "));
     if !filter.phases.is_empty() {
         conditions.push(&phases);

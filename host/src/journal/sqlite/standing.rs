@@ -3,7 +3,7 @@
 use super::{Sqlite, int, problem, read};
 use crate::{
     item::ItemId,
-    journal::{Awaited, JournalError, PhaseKind, Queue, Ripe, Standing, Standpoint},
+    journal::{Awaited, JournalError, PhaseKind, Queue, Standing, Standpoint},
     name::Name,
     visit::Millis,
 };
@@ -40,30 +40,23 @@ fn time(
 }
 
 impl Standing for Sqlite {
-    fn waiting(&self, queue: &Queue, ripe: Ripe, most: usize) -> Result<Awaited, JournalError> {
+    fn waiting(&self, queue: &Queue, until: Millis, most: usize) -> Result<Awaited, JournalError> {
         // One range of the index `items_waiting` each.
         const TIMED: &str = "SELECT item FROM items WHERE line = ?1 AND phase = 'waiting' \
-             AND station = ?2 AND priority = ?3 AND due >= ?4 AND due <= ?5 ORDER BY due, id LIMIT ?6";
+             AND station = ?2 AND priority = ?3 AND due <= ?4 ORDER BY due, id LIMIT ?5";
         const FRESH: &str = "SELECT item FROM items WHERE line = ?1 AND phase = 'waiting' \
              AND station = ?2 AND priority = ?3 AND due IS NULL ORDER BY id LIMIT ?4";
         const NEXT: &str = "SELECT due FROM items WHERE line = ?1 AND phase = 'waiting' \
-             AND station = ?2 AND priority = ?3 AND due > ?4 AND due < ?5 ORDER BY due LIMIT 1";
+             AND station = ?2 AND priority = ?3 AND due > ?4 ORDER BY due LIMIT 1";
         let (line, station) = (queue.line.as_str(), queue.station.as_str());
         let priority = queue.priority as i64;
-        let (until, limit) = (int(ripe.until), int(most as u64));
-        let from = ripe.from.map_or(i64::MAX, int);
+        let (until, limit) = (int(until), int(most as u64));
         self.read(|connection, path| {
-            let timed = |from: i64, until: i64| {
-                let values = params![line, station, priority, from, until, limit];
-                items(connection, path, TIMED, values)
-            };
-            let mut ready = timed(0, until)?;
-            if from > until && ready.len() < most {
-                ready.extend(timed(from, i64::MAX)?);
-            }
+            let values = params![line, station, priority, until, limit];
+            let ready = items(connection, path, TIMED, values)?;
             let values = params![line, station, priority, limit];
             let fresh = items(connection, path, FRESH, values)?;
-            let values = params![line, station, priority, until, from];
+            let values = params![line, station, priority, until];
             let next = time(connection, path, NEXT, values)?;
             Ok(Awaited::of_both(ready, fresh, next, most))
         })

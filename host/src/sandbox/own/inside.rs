@@ -56,6 +56,10 @@ pub fn run() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    {
+        let _inside = runtime.enter();
+        crate::disk::outlive_bounds()?;
+    }
     let begun = begin::begin(&link);
     link.state().out.write(&link.socket)?;
     let Some((runner, task)) = begun? else {

@@ -42,8 +42,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Asked<T
     }
 }
 
-/// A JSON body; none at all is as `{}`.
-pub(super) struct Order<T>(pub(super) T);
+/// A JSON body, none at all is as `{}`; and its bytes, whose room is taken for as long as what they say is
+/// worked with.
+pub(super) struct Order<T>(pub(super) T, pub(super) Bytes);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Order<T> {
     type Rejection = Failure;
@@ -71,9 +72,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Order<T> {
             return Err(Fault::invalid("the body does not fit: it is no JSON object").into());
         }
         let value = serde_json::from_slice(text);
-        value
-            .map(Self)
-            .map_err(|error| Fault::invalid(format!("the body does not fit: {error}")).into())
+        match value {
+            Ok(value) => Ok(Self(value, body)),
+            Err(error) => Err(Fault::invalid(format!("the body does not fit: {error}")).into()),
+        }
     }
 }
 

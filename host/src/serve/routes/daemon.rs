@@ -72,7 +72,7 @@ pub struct Drain {
 pub(super) async fn drain(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Order(drain): Order<Drain>,
+    Order(drain, _body): Order<Drain>,
 ) -> StatusCode {
     tracing::info!("{} asks to drain", crate::escape::line(&caller.name));
     let within = drain.within.map_or(WITHIN, Duration::from_secs);

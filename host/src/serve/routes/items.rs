@@ -122,8 +122,9 @@ pub(super) async fn submit(
         priority: asked.priority,
         deadline: asked.deadline,
     };
-    drop(body);
     let submission = api.control.submit(&caller.name, submit).await?;
+    // Who waits for the end takes no room from others.
+    drop(body);
     let outcome = match asked.wait {
         Duration::ZERO => None,
         wait => Some(outcome(&api, &submission.item, wait).await?),
@@ -228,6 +229,9 @@ pub(super) struct Listed {
     inputs: bool,
     /// At most so many; 1000 where none is said, and at most.
     most: Option<usize>,
+    /// Only those after this one. The last item of a page leads to the next one, whatever comes or ends
+    /// meanwhile; a page with fewer items than asked for is the last.
+    after: Option<ItemId>,
 }
 
 /// The items that fit, in the order in which they were taken.
@@ -254,6 +258,7 @@ pub(super) async fn items(
         tree: listed.tree,
         inputs: listed.inputs,
         most: Some(listed.most.unwrap_or(PAGE).min(PAGE)),
+        after: listed.after,
     };
     Ok(Json(api.control.items(which).await?))
 }
@@ -342,14 +347,11 @@ fn folded(state: &Stores, id: &ItemId) -> Result<Item, Fault> {
 fn read(state: &Stores, id: &ItemId) -> Result<Outcome, Fault> {
     let summary = folded(state, id)?.summary();
     let mut found = state.journal.list(&Filter {
-        root: Some(id.root()),
+        root: Some(id.clone()),
         phases: vec![PhaseKind::Done],
         ..Filter::default()
     })?;
-    let below = format!("{id}.");
-    found.retain(|found| {
-        found.result && (found.item == *id || found.item.as_str().starts_with(&below))
-    });
+    found.retain(|found| found.result);
     found.truncate(RESULTS);
     let mut results = Vec::new();
     let mut room = BYTES;
@@ -454,7 +456,7 @@ pub(super) async fn clear(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(item): At<String>,
-    Order(clear): Order<Clear>,
+    Order(clear, _body): Order<Clear>,
 ) -> Result<Json<Summary>, Failure> {
     Ok(Json(api.control.clear(&caller.name, &item, clear).await?))
 }
@@ -466,7 +468,7 @@ pub(super) async fn clear(
 pub(super) async fn clear_all(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Order(clear): Order<ClearAll>,
+    Order(clear, _body): Order<ClearAll>,
 ) -> Result<Json<ClearedAll>, Failure> {
     Ok(Json(api.control.clear_all(&caller.name, clear).await?))
 }
@@ -485,7 +487,7 @@ pub(super) async fn answer(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(item): At<String>,
-    Order(answer): Order<GiveAnswer>,
+    Order(answer, _body): Order<GiveAnswer>,
 ) -> Result<Json<Summary>, Failure> {
     Ok(Json(api.control.answer(&caller.name, &item, answer).await?))
 }
@@ -499,7 +501,7 @@ pub(super) async fn cancel(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(item): At<String>,
-    Order(why): Order<Because>,
+    Order(why, _body): Order<Because>,
 ) -> Result<Json<Summary>, Failure> {
     Ok(Json(api.control.cancel(&caller.name, &item, why).await?))
 }
@@ -513,7 +515,7 @@ pub(super) async fn rerun(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(item): At<String>,
-    Order(rerun): Order<Rerun>,
+    Order(rerun, _body): Order<Rerun>,
 ) -> Result<(StatusCode, Json<Submission>), Failure> {
     let submission = api.control.rerun(&caller.name, &item, rerun).await?;
     let status = match submission.known {

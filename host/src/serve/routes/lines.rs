@@ -55,7 +55,7 @@ pub(super) async fn pause(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At((line, station)): At<(Name, Name)>,
-    Order(why): Order<Because>,
+    Order(why, _body): Order<Because>,
 ) -> Result<StatusCode, Failure> {
     let control = &api.control;
     control.pause(&caller.name, &line, &station, why).await?;
@@ -74,7 +74,7 @@ pub(super) async fn resume(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At((line, station)): At<(Name, Name)>,
-    Order(why): Order<Because>,
+    Order(why, _body): Order<Because>,
 ) -> Result<StatusCode, Failure> {
     let control = &api.control;
     control.resume(&caller.name, &line, &station, why).await?;

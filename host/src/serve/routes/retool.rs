@@ -1,17 +1,44 @@
 //! Other revisions of a line: what they would change, taken, and which there were.
 
 use super::{
-    super::{Api, failure::Failure},
+    super::{Api, failure::Failure, gate::Peer},
     asked::{At, Order},
 };
 use crate::{
-    lines::Fault,
+    lines::{Fault, FaultKind},
     name::Name,
-    retool::{History, Plan, PlanFor, Promote, Retool, Retooled},
-    role::Caller,
+    retool::{Aim, History, Plan, PlanFor, Promote, Retool, Retooled},
+    role::{Caller, Door},
 };
 use axum::{Extension, Json, extract::State};
-use std::sync::Arc;
+use std::{
+    path::{Component, Path},
+    sync::Arc,
+};
+
+/// Over TCP a line is retooled by files beside its own only: what is told of others would tell who asks
+/// what else there is on this machine. This does not depend on what there is.
+async fn beside(api: &Api, peer: &Peer, line: &Name, aim: &Aim) -> Result<(), Failure> {
+    let (Some(file), Door::Loopback { .. }) = (&aim.file, peer.door) else {
+        return Ok(());
+    };
+    let status = api.control.status(Some(line)).await?;
+    let own = status.lines.into_iter().find_map(|status| status.file);
+    let folder = own.as_deref().and_then(|own| Path::new(own).parent());
+    let within = |folder: &Path| {
+        let mut rest = Path::new(file).strip_prefix(folder).ok()?.components();
+        rest.all(|part| matches!(part, Component::Normal(_)))
+            .then_some(())
+    };
+    match folder.and_then(within) {
+        Some(()) => Ok(()),
+        None => Err(Fault::of(
+            FaultKind::Forbidden,
+            "over TCP a line is retooled by a file in the folder of its own\n  hint: leave `file` out, or ask over the socket in the state folder",
+        )
+        .into()),
+    }
+}
 
 /// What a retool would change. Changes nothing; takes as long as building and compiling.
 #[utoipa::path(post, path = "/v1/lines/{line}/retool/plan", tag = "retool",
@@ -20,9 +47,11 @@ use std::sync::Arc;
     responses((status = 200, body = Plan), (status = 404, body = Fault), (status = 409, body = Fault)))]
 pub(super) async fn plan(
     State(api): State<Arc<Api>>,
+    Extension(peer): Extension<Peer>,
     At(line): At<Name>,
-    Order(wanted): Order<PlanFor>,
+    Order(wanted, _body): Order<PlanFor>,
 ) -> Result<Json<Plan>, Failure> {
+    beside(&api, &peer, &line, &wanted.aim).await?;
     Ok(Json(api.control.plan(&line, wanted).await?))
 }
 
@@ -38,9 +67,11 @@ pub(super) async fn plan(
 pub(super) async fn retool(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    Extension(peer): Extension<Peer>,
     At(line): At<Name>,
-    Order(wanted): Order<Retool>,
+    Order(wanted, _body): Order<Retool>,
 ) -> Result<Json<Retooled>, Failure> {
+    beside(&api, &peer, &line, &wanted.aim).await?;
     let control = &api.control;
     Ok(Json(control.retool(&caller.name, &line, wanted).await?))
 }
@@ -58,7 +89,7 @@ pub(super) async fn promote(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     At(line): At<Name>,
-    Order(wanted): Order<Promote>,
+    Order(wanted, _body): Order<Promote>,
 ) -> Result<Json<Retooled>, Failure> {
     let control = &api.control;
     Ok(Json(control.promote(&caller.name, &line, wanted).await?))

@@ -61,6 +61,7 @@ impl Double {
             carries: item.carries(),
             payloads: Vec::new(),
             visits: BTreeMap::new(),
+            far: None,
             question: None,
             answers: Vec::new(),
             history: Vec::new(),
@@ -140,13 +141,14 @@ impl Control for Double {
         let line = LineStatus {
             entry: station.station.clone(),
             line: name,
-            file: None,
+            file: Some("/srv/l/line.toml".into()),
             revision: 2,
             ramp: None,
             running: true,
             failed: None,
             stations: vec![station],
             items: BTreeMap::from([("done".into(), 8)]),
+            visits: Vec::new(),
         };
         let status = Status {
             condition: Condition::Running,
