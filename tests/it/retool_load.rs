@@ -8,6 +8,9 @@ use crate::{
 use andon::{
     item::{Destination, Item, Record},
     journal::{Filter, Journal, PhaseKind, Sqlite},
+    lines::Control as _,
+    retool::{Aim, Promote, Retool},
+    serve::client::Client,
 };
 use serde_json::Value;
 use std::{
@@ -79,21 +82,37 @@ next = "done"
     }
 
     /// Retools the line: the revision by which it runs then.
-    fn retool(&self, what: &str, arguments: &[&str]) -> u64 {
-        let all = [
-            &["retool", "l", "--yes", "--json", "--reason", what],
-            arguments,
-        ]
-        .concat();
-        let came = self.ground.andon(&all);
-        assert_eq!(came.code, Some(0), "{what}: {}", came.whole());
-        let said: Value = serde_json::from_str(&came.stdout).expect("JSON");
-        let revision = said["revision"].as_u64();
-        let revision = revision.unwrap_or_else(|| panic!("{what}: {said}"));
-        if !arguments.contains(&"--ramp") {
+    fn retool(&self, what: &str, wanted: Retool) -> u64 {
+        let ramps = wanted.ramp.is_some();
+        let revision = self.asked(what, Some(wanted));
+        if !ramps {
             self.runs_by(revision);
         }
         revision
+    }
+
+    /// Asks the daemon for a retool, or to promote a ramp: as the command does it, without a process for
+    /// each.
+    fn asked(&self, what: &str, wanted: Option<Retool>) -> u64 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let asking = async {
+            let client = Client::of(&self.ground.path(".andon")).await;
+            let client = client.expect("a socket").expect("a daemon");
+            let (line, why) = ("l".parse().expect("a name"), what.to_string());
+            match wanted {
+                Some(wanted) => {
+                    let wanted = Retool { why, ..wanted };
+                    client.retool("a test", &line, wanted).await
+                }
+                None => client.promote("a test", &line, Promote { why }).await,
+            }
+        };
+        let came = runtime.expect("a runtime").block_on(asking);
+        let came = came.unwrap_or_else(|fault| panic!("{what}: {fault}"));
+        assert!(!came.plan.is_empty(), "{what} changes nothing");
+        came.revision
     }
 
     /// Waits until the line runs by a revision: stations that go are emptied first.
@@ -122,30 +141,51 @@ next = "done"
             )
         };
         let passes = |text: String| text.replacen("=stamp", "=pass-on", 1);
+        let to = |revision| Retool {
+            aim: Aim {
+                revision: Some(revision),
+                file: None,
+            },
+            ..Retool::default()
+        };
         self.line(passes);
-        let first = self.retool("a component", &[]);
+        let first = self.retool("a component", Retool::default());
         self.line(|text| {
             passes(text).replace("workers = 8", "workers = 6\nlimits = { wall = \"20s\" }")
         });
-        self.retool("limits", &[]);
+        self.retool("limits", Retool::default());
         self.line(|text| {
             text.replace(
                 "next = \"mark\"",
                 "next = { pass = \"mark\", other = \"scrap\" }",
             )
         });
-        self.retool("a port", &[]);
+        self.retool("a port", Retool::default());
         self.line(more);
-        let added = self.retool("a station", &[]);
+        let added = self.retool("a station", Retool::default());
         self.line(|text| text);
-        self.retool("it goes elsewhere", &["--move", "extra=last"]);
-        self.retool("back", &["--to", &added.to_string()]);
+        let [extra, last] = ["extra", "last"].map(|name| name.parse().expect("a name"));
+        let moves = Retool {
+            moves: [(extra, last)].into(),
+            ..Retool::default()
+        };
+        self.retool("it goes elsewhere", moves);
+        self.retool("back", to(added));
         self.line(|text| text);
-        self.retool("it is emptied", &["--drain"]);
-        self.retool("back", &["--to", &first.to_string()]);
+        let drains = Retool {
+            drain: true,
+            ..Retool::default()
+        };
+        self.retool("it is emptied", drains);
+        self.retool("back", to(first));
         self.line(|text| text.replace("workers = 8", "workers = 7"));
-        self.retool("a share", &["--ramp", "30%"]);
-        self.retool("all", &["--promote"]);
+        let share = Retool {
+            ramp: Some(30),
+            ..Retool::default()
+        };
+        self.retool("a share", share);
+        let promoted = self.asked("all", None);
+        self.runs_by(promoted);
         10
     }
 

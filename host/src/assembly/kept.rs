@@ -14,6 +14,7 @@ use crate::{
     line::{self, Draft, Line},
 };
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Component, Path, PathBuf},
 };
@@ -52,8 +53,10 @@ impl Assembled {
     /// When assets or components cannot be copied.
     pub fn keep(&self, stock: Stock<'_>) -> Result<(Line, Revision), KeepError> {
         let line = self.placed(&stock.shelf())?;
-        for part in self.parts.values() {
-            let (digest, bytes) = (&part.component.digest, &part.component.file);
+        // Several stations may have the same one.
+        let components = self.parts.values().map(|part| &part.component);
+        let components = components.map(|it| (&it.digest, &it.file));
+        for (digest, bytes) in components.collect::<BTreeMap<_, _>>() {
             // One that is there and was damaged since is mended.
             if stock.content.get(digest)?.as_ref() == Some(bytes) {
                 stock.content.put(bytes)?;
