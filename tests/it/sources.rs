@@ -608,12 +608,12 @@ fn a_result_on_its_way_holds_up_neither_another_line_nor_the_end() {
             .command(&["items", "--line", line, "--json"])
             .output();
         let items = String::from_utf8(items.expect("it runs").stdout).expect("text");
-        let items = items
+        let mut items = items
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
         items
+            .next_back()
             .map(|item| item["item"].as_str().expect("an id").to_string())
-            .last()
             .expect("one")
     };
     until(&ground, &["show", &item("slow")], |came| {

@@ -67,20 +67,20 @@ impl Fault {
 pub(crate) type Work =
     Box<dyn FnOnce(&dyn Journal) -> BoxFuture<'static, Result<Seq, JournalError>> + Send>;
 
+/// How whoever handed something over is told what came of it.
+type Ack = oneshot::Sender<Result<Seq, JournalError>>;
+
 /// Something on its way to the disk.
 struct Pending {
     /// The item and how many records it has then, of an append.
     append: Option<(ItemId, Seq, Vec<Message>)>,
     work: Work,
-    ack: oneshot::Sender<Result<Seq, JournalError>>,
+    ack: Ack,
 }
 
 struct State {
     pending: VecDeque<Pending>,
-    acks: Vec<(
-        oneshot::Sender<Result<Seq, JournalError>>,
-        Result<Seq, JournalError>,
-    )>,
+    acks: Vec<(Ack, Result<Seq, JournalError>)>,
     inbox: Vec<Message>,
     dice: Dice,
     /// After so many more writes the disk is full.

@@ -70,7 +70,7 @@ impl History {
         );
         let number = 8 + dice.below(22);
         // in some the host ends again and again, before visits do
-        let storm = crashes && seed % 16 == 0;
+        let storm = crashes && seed.is_multiple_of(16);
         let mut key = 0;
         for n in 0..number {
             let byte = |dice: &mut Dice, bound: usize| dice.below(bound) as u8;

@@ -20,11 +20,14 @@ use std::{
     time::Duration,
 };
 
+/// The visits under way, each with how it is told to end.
+type Visits = Arc<Mutex<Vec<(ItemId, oneshot::Sender<()>)>>>;
+
 /// Runs visits when it is told to.
 pub(crate) struct Script {
     seed: u64,
     model: Arc<Mutex<Model>>,
-    under: Arc<Mutex<Vec<(ItemId, oneshot::Sender<()>)>>>,
+    under: Visits,
 }
 
 impl Script {
@@ -56,7 +59,7 @@ impl Script {
 struct UnderWay {
     item: ItemId,
     model: Arc<Mutex<Model>>,
-    under: Arc<Mutex<Vec<(ItemId, oneshot::Sender<()>)>>>,
+    under: Visits,
 }
 
 impl Drop for UnderWay {

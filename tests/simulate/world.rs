@@ -360,7 +360,7 @@ impl World<'_> {
                 } else {
                     "a drain"
                 });
-                self.disk.write(usize::MAX.min(100_000));
+                self.disk.write(100_000);
                 self.disk.acknowledge(100_000);
                 let model = self.model.clone();
                 locked(&model).crashed(&*self.disk.inner());
@@ -630,7 +630,7 @@ impl World<'_> {
         // a line that has inputs which it has no room for does not end
         let offered = |process: &Process| process.inputs.capacity() < process.inputs.max_capacity();
         let offered = self.process.as_ref().is_some_and(offered);
-        if self.history.seed % 3 == 0 && !offered {
+        if self.history.seed.is_multiple_of(3) && !offered {
             self.close()?;
             self.start(false)?;
         }

@@ -89,7 +89,13 @@ mod tests {
         for file in ["andon.toml", "a/andon.toml", "c/prod.toml", "c/andon.toml"] {
             fs::write(path(file), "").expect("written");
         }
-        let cases: &[(Option<&str>, Option<&str>, &str, Result<&str, &str>)] = &[
+        type Case<'a> = (
+            Option<&'a str>,
+            Option<&'a str>,
+            &'a str,
+            Result<&'a str, &'a str>,
+        );
+        let cases: &[Case] = &[
             // given, before, the line's folder: the file that bounds it, or the one that is gone
             (None, None, "a/b", Ok("a/andon.toml")),
             (None, None, "c", Ok("c/andon.toml")),

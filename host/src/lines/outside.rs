@@ -60,7 +60,7 @@ pub(super) async fn attend(lines: Weak<Lines>, mut changed: watch::Receiver<()>)
             let line = known.entry(name.clone()).or_default();
             line.revision = revised.number;
             match &line.told {
-                Some(told) => drop(told.send_replace(())),
+                Some(told) => told.send_replace(()),
                 // Most lines have nothing outside.
                 None if !revised.line.has_outside() => {}
                 None => {

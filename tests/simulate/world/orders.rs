@@ -31,9 +31,8 @@ impl World<'_> {
     pub(super) fn answers(&mut self) -> Result<(), String> {
         let mut open = Vec::new();
         for given in std::mem::take(&mut self.open) {
-            match self.answer(given)? {
-                Some(given) => open.push(given),
-                None => {}
+            if let Some(given) = self.answer(given)? {
+                open.push(given);
             }
         }
         self.open = open;
