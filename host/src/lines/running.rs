@@ -20,6 +20,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+/// How long requests may go on at most whose visits were stopped at the end of a drain.
+const REQUESTS: Duration = Duration::from_secs(10);
+
 /// A line that was started.
 pub(super) struct Running {
     /// As the journal keeps it.
@@ -209,7 +212,8 @@ impl Lines {
     }
 
     /// Ends all lines: visits under way may end within the bound, then they are stopped; the next start
-    /// takes them up again. Waits for the ends of requests that are under way.
+    /// takes them up again. Requests of theirs that are under way may end as long, or ten seconds after
+    /// that.
     pub async fn drain(&self, bound: Duration) {
         let until = Instant::now() + bound;
         self.begin_drain();
@@ -256,7 +260,9 @@ impl Lines {
             // It holds nothing of the folder any more then.
             let _ = attendant.await;
         }
-        self.gates.settled().await;
+        // What is cut off here nobody knows the end of: its item jams where it asks for that again.
+        let last = until.max(Instant::now() + REQUESTS);
+        let _ = timeout_at(last, self.gates.settled()).await;
         self.write_all().await;
     }
 
