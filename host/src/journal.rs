@@ -295,6 +295,8 @@ pub struct Filter {
     pub newest: bool,
     /// Only inputs, not what was split from them.
     pub inputs: bool,
+    /// Only those whose id begins so.
+    pub begins: Option<String>,
     /// Only those that come after this item where the oldest are first; none where it is not there any more.
     pub after: Option<ItemId>,
 }

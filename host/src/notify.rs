@@ -22,9 +22,12 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::broadcast::{self, error::RecvError},
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 /// What a line's notices are started with.
@@ -84,12 +87,41 @@ impl News {
 
 /// The shortest time between two words of a kind.
 const PAUSE: Duration = Duration::from_secs(60);
+/// How long those who end have for what they have not told yet.
+const ENDING: Duration = Duration::from_secs(5);
 
-/// Starts telling of a line. To be called in a runtime. Dropping what it returns ends it at once.
-pub fn start(
-    settings: NotifySettings,
-    notices: &broadcast::Receiver<Arc<LineNotice>>,
-) -> JoinSet<()> {
+/// Those who tell of a line. Dropped, they end at once.
+pub struct Tellers {
+    // Goes first: they end by themselves, with a last word, when the settings go.
+    tasks: JoinSet<()>,
+    settings: watch::Sender<NotifySettings>,
+}
+
+impl Tellers {
+    /// Has them go on for another revision; whether they do, which is where the same are told of the same.
+    pub fn go_on(&self, settings: &NotifySettings) -> bool {
+        let same = self.settings.borrow().notify == settings.notify;
+        if same {
+            self.settings.send_replace(settings.clone());
+        }
+        same
+    }
+
+    /// Ends them, with a last word of what they have not told yet, as far as that is quick.
+    pub async fn end(self) {
+        let Self {
+            mut tasks,
+            settings,
+        } = self;
+        drop(settings);
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        // Who is not reached by then is not told.
+        let _ = timeout(ENDING, ended).await;
+    }
+}
+
+/// Starts telling of a line. To be called in a runtime.
+pub fn start(settings: NotifySettings, notices: &broadcast::Receiver<Arc<LineNotice>>) -> Tellers {
     start_with(settings, notices, PAUSE)
 }
 
@@ -98,24 +130,28 @@ fn start_with(
     settings: NotifySettings,
     notices: &broadcast::Receiver<Arc<LineNotice>>,
     pause: Duration,
-) -> JoinSet<()> {
+) -> Tellers {
     let mut tasks = JoinSet::new();
-    let notify = settings.notify.clone();
+    let (line, notify) = (settings.line.clone(), settings.notify.clone());
+    let (settings, goes_on) = watch::channel(settings);
     for (kind, told) in notify.all() {
         let teller = Teller {
-            settings: settings.clone(),
+            line: line.clone(),
+            settings: goes_on.clone(),
             kind,
             told: told.clone(),
             failed: false,
         };
         tasks.spawn(teller.run(notices.resubscribe(), pause));
     }
-    tasks
+    Tellers { tasks, settings }
 }
 
 /// Tells of one kind.
 struct Teller {
-    settings: NotifySettings,
+    line: Name,
+    /// As of the revision that runs; gone when another takes over.
+    settings: watch::Receiver<NotifySettings>,
     kind: &'static str,
     told: Told,
     /// Whether the last word did not come through, which a person was told of.
@@ -128,6 +164,7 @@ impl Teller {
         let mut not_before = Instant::now();
         // Whoever is slow to be told does not keep us from counting.
         let mut telling: Option<BoxFuture<'static, Result<(), String>>> = None;
+        let mut settings = self.settings.clone();
         loop {
             let quiet = telling.is_none();
             let told = async {
@@ -139,7 +176,7 @@ impl Teller {
             tokio::select! {
                 biased;
                 came = notices.recv() => match came {
-                    Ok(notice) if notice.line == self.settings.line => {
+                    Ok(notice) if notice.line == self.line => {
                         if let Some(summary) = self.concerned(&notice.notice) {
                             self.add(&mut news, summary);
                         }
@@ -153,6 +190,9 @@ impl Teller {
                     telling = None;
                     self.heard(came);
                 }
+                goes_on = settings.changed() => if goes_on.is_err() {
+                    break;
+                },
                 () = sleep_until(not_before), if news.is_some() && quiet => {
                     if let Some(mut news) = news.take() {
                         news.more = std::mem::take(&mut missed);
@@ -161,6 +201,15 @@ impl Teller {
                     }
                 }
             }
+        }
+        if let Some(telling) = telling {
+            let came = telling.await;
+            self.heard(came);
+        }
+        if let Some(mut news) = news {
+            news.more = missed;
+            let came = self.tell(&news).await;
+            self.heard(came);
         }
     }
 
@@ -176,7 +225,7 @@ impl Teller {
     fn add(&self, news: &mut Option<News>, summary: &Summary) {
         let news = news.get_or_insert_with(|| News {
             kind: self.kind.into(),
-            line: self.settings.line.clone(),
+            line: self.line.clone(),
             count: 0,
             more: false,
             at: 0,
@@ -207,14 +256,15 @@ impl Teller {
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
-        let posted = self.settings.post.post(Call {
-            line: self.settings.line.clone(),
-            revision: self.settings.revision,
+        let settings = self.settings.borrow().clone();
+        let posted = settings.post.post(Call {
+            line: self.line.clone(),
+            revision: settings.revision,
             rule: format!("notify.{}", self.kind),
-            by: self.settings.line.clone(),
+            by: self.line.clone(),
             item: None,
             webhook,
-            ceiling: self.settings.ceiling.clone(),
+            ceiling: settings.ceiling,
             headers,
             body: Bytes::from(body),
         });
@@ -233,9 +283,10 @@ impl Teller {
             return;
         };
         if !std::mem::replace(&mut self.failed, true) {
-            let (line, kind) = (&self.settings.line, self.kind);
+            let (line, kind) = (&self.line, self.kind);
             let text = format!("nobody is told of each {kind} of `{line}`: {why}");
-            (self.settings.say)(&text);
+            let say = self.settings.borrow().say.clone();
+            say(&text);
         }
     }
 }

@@ -15,7 +15,7 @@ pub use difference::{Difference, Told, told};
 use crate::{
     content::{Content, ContentError},
     digest::Digest,
-    grant::Rights,
+    grant::{Access, Rights},
     item::{Event, FoldError, ItemId, Record, Refused, step},
     journal::{JournalError, Memory},
     line::{Line, Station},
@@ -67,6 +67,14 @@ pub enum ReplayError {
     Refused(#[from] Refused),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    #[error(
+        "a visit to `{0}` cannot be replayed: the station may write to a folder of the host's, and would do so again\n  hint: `andon show ITEM` tells what was recorded"
+    )]
+    Writes(Name),
+    #[error(
+        "`{0}` is granted a folder of the host's that nobody has accepted yet, which a replay would open"
+    )]
+    Opens(Name),
     #[error("the engine does not start: {0}")]
     Engine(String),
     #[error("there is no room for a replay: {0}")]
@@ -107,16 +115,22 @@ impl Stage {
     }
 
     /// Plays a case: what came of it. Network calls are answered from what is recorded, and one that is
-    /// not ends the visit as diverged. To be called in a runtime.
+    /// not ends the visit as diverged. What the station may only read of the host's it reads as it is now.
+    /// To be called in a runtime.
     ///
     /// # Errors
-    /// When the component is no station, or there is no room for what it writes.
+    /// When the component is no station, when the station may write to a folder of the host's, or when
+    /// there is no room for what it writes.
     pub async fn play(
         &self,
         case: &Case,
         line: &Line,
         cast: &Cast<'_>,
     ) -> Result<Told, ReplayError> {
+        let mut mounts = cast.station.grants.fs.iter();
+        if mounts.any(|mount| mount.access == Access::Write) {
+            return Err(ReplayError::Writes(case.visit.station.clone()));
+        }
         let played = Arc::new(Played::new(case.effects.clone()));
         let gate = Gate::new(Means {
             vault: Arc::new(NoSecrets),

@@ -258,6 +258,24 @@ fn a_recorded_visit_is_replayed_without_a_network(worker: &'static str) {
         ])
         .well();
     assert_eq!(ground.andon(&["test", "station"]).well(), "one: the same\n");
+    // What somebody wrote into a recording opens nothing.
+    let path = ground.path("station/cassettes/one/cassette.json");
+    let recorded = fs::read_to_string(&path).expect("readable");
+    let mut wider: serde_json::Value = serde_json::from_str(&recorded).expect("JSON");
+    let host = ground.path("");
+    wider["line"]["stations"]["act"]["grants"]["fs"] =
+        serde_json::json!([{ "host": host, "guest": "/data", "access": "write" }]);
+    fs::write(&path, wider.to_string()).expect("written");
+    let refused = ground.andon(&["test", "station"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.whole());
+    assert!(
+        refused
+            .stderr
+            .contains("folders of the host's, which no cassette may"),
+        "{}",
+        refused.whole()
+    );
+    fs::write(&path, recorded).expect("written");
     // Another version that says something else, and one that calls something else.
     let source = ground.path("station/src/lib.rs");
     let text = fs::read_to_string(&source).expect("readable");

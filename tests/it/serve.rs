@@ -356,6 +356,17 @@ fn callers_over_tcp_need_a_token() {
         "{figures}"
     );
     assert!(!figures.contains(item), "{figures}");
+    let twice = "POST /v1/lines/l/items?label=a=b&label=a=c";
+    assert_eq!(daemon.ask(twice, &operator, "y\n").0, 400);
+    let late = "POST /v1/lines/l/items?deadline=18446744073709552s";
+    assert_eq!(daemon.ask(late, &operator, "y\n").0, 400);
+    // One that would never end does not begin.
+    let admin = token("eve", "admin");
+    let admin = format!("{admin}content-type: application/json\r\n");
+    let drain = r#"{"within":18446744073709551615}"#;
+    assert_eq!(daemon.ask("POST /v1/drain", &admin, drain).0, 400);
+    assert_eq!(daemon.ask("GET /v1/status", &viewer, "").0, 200);
+    ground.andon(&["token", "revoke", "eve"]).well();
     // A daemon that runs knows of it at once.
     ground.andon(&["token", "revoke", "ada"]).well();
     assert_eq!(daemon.ask("GET /v1/status", &viewer, "").0, 401);

@@ -521,7 +521,7 @@ fn a_retool_changes_what_a_line_has_outside() {
             .map(|name| name.replace(&port, "PORT"))
             .collect::<Vec<_>>(),
         [
-            "notify.jam:webhook http://127.0.0.1:PORT/jam private signed=HOOK",
+            "notify.jam:webhook http://127.0.0.1:PORT/… path=d394e11d4e2b private signed=HOOK",
             "sinks.out:folder out2",
             "sources.in:folder in2",
         ]

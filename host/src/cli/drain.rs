@@ -5,6 +5,7 @@ use super::{
     control::{ByArg, daemon},
     print,
     state::StateArg,
+    submit::time,
 };
 use crate::lines::{Control as _, FaultKind};
 use anyhow::Context as _;
@@ -17,7 +18,7 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub(super) struct Drain {
     /// How long visits under way may take to end.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     within: Duration,
     #[command(flatten)]
     by: ByArg,

@@ -80,7 +80,7 @@ impl Items {
             inputs: self.inputs,
             most: self.most,
             after: self.after,
-            newest: false,
+            ..Filter::default()
         })?;
         if self.json {
             for item in &items {

@@ -4,6 +4,7 @@ use super::{
     Done, print,
     run::{Where, held_line, jam_line, raise_descriptors},
     state::{FactoryArg, StateArg},
+    submit::time,
 };
 use crate::{
     assembly::AssemblyError,
@@ -41,7 +42,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     /// How long visits under way may take to end when it is told to stop.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     drain: Duration,
     /// Write its log as JSON, one object a line.
     #[arg(long)]

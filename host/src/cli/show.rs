@@ -13,7 +13,7 @@ use crate::{
     assembly, catalogue,
     item::{
         Body, Clearing, Destination, Facts, Hold, Item, ItemId, Passage, Payload, Phase, PhaseKind,
-        Record,
+        Priority, Record,
     },
     journal::{Delivery, DeliveryState, Filter},
     lines::{Control as _, Far},
@@ -173,6 +173,16 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
         "line     {}, revision {}",
         item.line, item.revision
     ))?;
+    let ticket = &item.ticket;
+    if let Some(by) = &ticket.by {
+        print::text(&format!("by       {}", print::line(by)))?;
+    }
+    if ticket.priority != Priority::default() {
+        print::text(&format!("priority {}", ticket.priority))?;
+    }
+    if let Some(deadline) = ticket.deadline {
+        print::text(&format!("deadline {}", print::time(deadline)))?;
+    }
     let at = summary
         .station
         .map_or_else(String::new, |station| format!(" (last at `{station}`)"));
@@ -180,8 +190,8 @@ fn item_text(item: &Item, records: &[Record]) -> anyhow::Result<()> {
     if let Some(reason) = &summary.reason {
         print::text(&format!("reason   {}", print::below(reason, "         ")))?;
     }
-    if matches!(item.phase, Phase::Held { .. }) {
-        print::text(&format!("carries  {}", item.carries()))?;
+    if let Some(asks) = item.asks() {
+        print::text(&format!("carries  {asks}"))?;
     }
     for (record, passage) in records.iter().zip(Passage::all(&item.id, records)?) {
         let words = told(record);
@@ -447,6 +457,7 @@ fn item_json(item: &Item, records: &[Record]) -> anyhow::Result<Value> {
         })
         .collect();
     let mut value = json!(item.summary());
+    value["ticket"] = json!(item.ticket);
     value["inputs"] = item.inputs.iter().map(payload_json).collect();
     value["history"] = Value::Array(history);
     Ok(value)

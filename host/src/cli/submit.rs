@@ -56,7 +56,7 @@ pub(super) struct Submit {
     #[arg(long, value_name = "WHEN")]
     deadline: Option<String>,
     /// Wait so long for each to end, and give its results.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     wait: Option<Duration>,
     /// Print one JSON object a line.
     #[arg(long)]
@@ -90,6 +90,9 @@ impl From<Urgency> for Priority {
 
 /// The longest time that the daemon is asked to wait at once.
 const TURN: Duration = Duration::from_secs(60);
+
+/// The longest time that a person may name: later moments are not reckoned with.
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 /// What submitting came to.
 #[derive(Default)]
@@ -282,6 +285,15 @@ fn settled(outcome: &Outcome) -> bool {
 pub(super) fn moment(text: Option<&str>) -> Result<Option<Millis>, Fault> {
     text.map(|text| serve::moment(text, wall_clock()))
         .transpose()
+}
+
+/// A time, such as `30s`, of at most a year.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= YEAR => Ok(time),
+        Ok(_) => Err("it is longer than a year".into()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn label(text: &str) -> Result<(String, String), &'static str> {

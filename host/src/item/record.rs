@@ -207,8 +207,8 @@ pub struct Hold {
     pub question: Question,
     /// Who asks.
     pub asker: Asker,
-    /// The digest of what the item carried when it was asked, [`super::Item::carries`]: an answer is
-    /// given for this and nothing else.
+    /// The digest of what the item carried when it was asked, and of when and where that was: an answer
+    /// is given for this and nothing else.
     pub payload: Digest,
     /// Until when an answer is waited for.
     pub until: Option<Millis>,

@@ -372,6 +372,25 @@ impl Item {
         }
     }
 
+    /// What an answer is given for; none where it is not held.
+    pub fn asks(&self) -> Option<Digest> {
+        match &self.phase {
+            Phase::Held { hold, .. } => Some(hold.payload),
+            _ => None,
+        }
+    }
+
+    /// The digest of what it carries, and of the question that it is asked now: the same answer, sent once
+    /// more, does not answer the next question.
+    pub fn asked(&self, at: Millis) -> Digest {
+        let mut hasher = blake3::Hasher::new_derive_key("andon 2026 what an answer is for");
+        hasher.update(self.carries().as_bytes());
+        hasher.update(&at.to_le_bytes());
+        // Several may be asked at the same time: each of them is a record of its own.
+        hasher.update(&self.seq.to_le_bytes());
+        Digest::from_bytes(*hasher.finalize().as_bytes())
+    }
+
     /// The digest of all that it carries: payloads with their labels, and its workspace.
     pub fn carries(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("andon 2026 what an item carries");

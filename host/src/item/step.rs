@@ -180,7 +180,7 @@ pub enum Refused {
         choices: String,
     },
     #[error(
-        "`{by}` submitted or edited item `{item}`, and the line lets somebody else answer\n  hint: ask another person to answer"
+        "`{by}` submitted or edited item `{item}`, and the line lets somebody else answer\n  hint: ask another person to; `--by` says who you are"
     )]
     Submitter { item: ItemId, by: String },
     #[error(

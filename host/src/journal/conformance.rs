@@ -407,6 +407,29 @@ fn lists_are_filtered_and_ordered(journal: &dyn Journal) {
         },
         &[&jammed, &other, &late],
     );
+    let begins = |text: &str| Filter {
+        begins: Some(text.into()),
+        ..filter()
+    };
+    check(begins(late.as_str()), &[&late]);
+    check(begins(&late.as_str()[..8]), &[&late]);
+    check(
+        begins(&jammed.as_str()[..8]),
+        &[&jammed, &child, &grandchild],
+    );
+    check(begins(&format!("{jammed}.")), &[&child, &grandchild]);
+    check(begins(""), &[&jammed, &other, &late, &child, &grandchild]);
+    for text in ["A", "{", "~", "%", "\0", "ü"] {
+        check(begins(text), &[]);
+    }
+    check(
+        Filter {
+            phases: vec![PhaseKind::Working],
+            most: Some(2),
+            ..begins(&jammed.as_str()[..8])
+        },
+        &[&child],
+    );
     check(
         Filter {
             line: Some(name("two")),

@@ -647,6 +647,7 @@ fn fits(filter: &Filter, summary: &Summary) -> bool {
         && (filter.station.is_none() || filter.station == summary.station)
         && filter.root.as_ref().is_none_or(is_in)
         && (!filter.inputs || summary.item.parent().is_none())
+        && (filter.begins.as_ref()).is_none_or(|begins| summary.item.as_str().starts_with(begins))
 }
 
 /// A small generator (SplitMix64): enough to be unruly, and no dependency.

@@ -369,7 +369,8 @@ pub struct ItemView {
     pub summary: Summary,
     /// What it was submitted with.
     pub ticket: Ticket,
-    /// The digest of all that it carries: what an answer is given for.
+    /// The digest of all that it carries; where it is held, also of the question: what an answer is given
+    /// for.
     pub carries: Digest,
     /// What it carries: one payload, or all that a join collected.
     pub payloads: Vec<PayloadView>,

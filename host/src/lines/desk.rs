@@ -110,7 +110,7 @@ impl Control for Lines {
             };
             let item = self.find(&text, &[PhaseKind::Held])?;
             // An answer that does not say what it is for is for what is there when it is given.
-            let payload = given.payload.or_else(|| Some(item.carries()));
+            let payload = given.payload.or_else(|| item.asks());
             let given = item::Given { payload, ..given };
             self.act(&item, Event::Answered { by, why, given }).await
         })
@@ -207,7 +207,7 @@ impl Control for Lines {
                 inputs: which.inputs,
                 most: which.most,
                 after: which.after,
-                newest: false,
+                ..Filter::default()
             })?;
             Ok(items)
         })
@@ -415,21 +415,23 @@ impl Lines {
         {
             return self.load(&id);
         }
-        let all = journal.list(&Filter {
-            phases: phases.to_vec(),
-            ..Filter::default()
-        })?;
-        let mut fitting = all
-            .iter()
-            .filter(|it| !text.is_empty() && it.item.as_str().starts_with(text));
-        match (fitting.next(), fitting.count()) {
-            (Some(found), 0) => self.load(&found.item),
-            (Some(_), more) => Err(Fault::conflict(format!(
-                "{} items begin with `{}`\n  hint: give more of the id",
-                more + 1,
+        let fitting = match text {
+            // Every id begins with nothing.
+            "" => Vec::new(),
+            _ => journal.list(&Filter {
+                phases: phases.to_vec(),
+                begins: Some(text.into()),
+                most: Some(2),
+                ..Filter::default()
+            })?,
+        };
+        match &fitting[..] {
+            [found] => self.load(&found.item),
+            [_, ..] => Err(Fault::conflict(format!(
+                "several items begin with `{}`\n  hint: give more of the id",
                 shown(text)
             ))),
-            (None, _) => Err(Fault::not_found(match phases {
+            [] => Err(Fault::not_found(match phases {
                 [one] => format!(
                     "there is no {one} item `{}`\n  hint: `andon items --{one}` lists them",
                     shown(text)
@@ -598,7 +600,7 @@ fn view(item: &Item, history: Vec<Passage>) -> ItemView {
     ItemView {
         summary: item.summary(),
         ticket: item.ticket.clone(),
-        carries: item.carries(),
+        carries: item.asks().unwrap_or_else(|| item.carries()),
         payloads: payloads.collect(),
         visits: item.visits.clone(),
         far: None,

@@ -9,7 +9,7 @@ use crate::{
     conveyor::{Input, Revised, Submitted, Unable},
     grant::Ceiling,
     name::Name,
-    notify::{self, NotifySettings},
+    notify::{self, NotifySettings, Tellers},
     sandbox::egress::Gate,
     sinks::{self, SinkSettings},
     sources::{self, SourceSettings, Submit},
@@ -17,7 +17,6 @@ use crate::{
 use futures::future::BoxFuture;
 use std::{
     collections::BTreeMap,
-    mem,
     sync::{Arc, Weak},
 };
 use tokio::{
@@ -144,10 +143,21 @@ async fn attend_to_sinks(mut line: Attended) {
 
 /// Has a line submitted to by its sources, and somebody notified. These end wherever they are.
 async fn attend_to_ways(mut line: Attended) {
-    let (mut sources, mut told) = (JoinSet::new(), JoinSet::new());
+    let (mut sources, mut told) = (JoinSet::new(), None::<Tellers>);
+    // Nobody waits for their last word.
+    let mut ending = JoinSet::new();
     while let Some(opening) = line.next().await {
-        // In between nobody would hear that an item jams.
-        drop(mem::replace(&mut told, opening.told()));
+        while ending.try_join_next().is_some() {}
+        if let Some(settings) = opening.told() {
+            let go_on = told.as_ref().is_some_and(|told| told.go_on(&settings));
+            if !go_on {
+                // In between nobody would hear that an item jams.
+                let before = told.replace(notify::start(settings, &opening.notices));
+                if let Some(before) = before {
+                    ending.spawn(before.end());
+                }
+            }
+        }
         // Two do not take from one folder.
         sources.shutdown().await;
         sources = opening.sources();
@@ -223,19 +233,16 @@ impl Opening {
         })
     }
 
-    /// Whoever is told of jams and holds.
-    fn told(&self) -> JoinSet<()> {
-        let Some(lines) = self.lines.upgrade() else {
-            return JoinSet::new();
-        };
-        let settings = NotifySettings {
+    /// Who is told of jams and holds.
+    fn told(&self) -> Option<NotifySettings> {
+        let lines = self.lines.upgrade()?;
+        Some(NotifySettings {
             line: self.revised.line.name.clone(),
             revision: self.revised.number,
             notify: self.revised.line.notify.clone(),
             ceiling: self.ceiling.clone(),
             post: self.gate.clone(),
             say: lines.settings.say.clone(),
-        };
-        notify::start(settings, &self.notices)
+        })
     }
 }

@@ -50,10 +50,14 @@ pub fn outside(line: &Line, placed: impl Fn(&Path) -> PathBuf) -> BTreeMap<Strin
     all
 }
 
-/// A query may hold what nobody else should read: it is told by its digest.
+/// Path and query may hold what nobody else should read: they are told by their digests.
 fn called(webhook: &Webhook) -> String {
     let target = &webhook.target;
-    let mut text = format!("webhook {}", escaped(&target.without_query()));
+    let server = format!("{}://{}/", target.scheme.as_str(), target.authority());
+    let mut text = format!("webhook {}", escaped(&server));
+    if target.path != "/" {
+        text += &format!("… path={}", Digest::of(&target.path).short());
+    }
     if let Some((_, query)) = target.path_and_query().split_once('?') {
         text += &format!(" query={}", Digest::of(query).short());
     }

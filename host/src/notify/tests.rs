@@ -154,3 +154,48 @@ async fn a_word_is_not_followed_by_another_at_once() {
     drop(tasks);
     assert!(heard.recv().await.is_none());
 }
+
+#[tokio::test]
+async fn what_waits_is_told_by_whoever_goes_on_or_ends() {
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let may = Arc::new(Semaphore::new(100));
+    let settings = NotifySettings {
+        line: kept::name("line"),
+        revision: 1,
+        notify: Notify {
+            jam: None,
+            hold: Some(Told::Webhook(Webhook {
+                target: Target::parse("https://hooks.example/x").expect("a URL"),
+                secret: None,
+                private: false,
+            })),
+        },
+        ceiling: None,
+        post: Arc::new(Receiver { told, may }),
+        say: Arc::new(|_| {}),
+    };
+    let (notices, listening) = broadcast::channel(64);
+    let tellers = start(settings.clone(), &listening);
+    drop(listening);
+    let _ = notices.send(held("a"));
+    assert_eq!(heard.recv().await.expect("it is told").count, 1);
+    let _ = notices.send(held("b"));
+    let next = NotifySettings {
+        revision: 2,
+        ..settings.clone()
+    };
+    assert!(tellers.go_on(&next));
+    while !notices.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The next word is a minute away, whichever the revision.
+    assert!(heard.try_recv().is_err());
+    let others = NotifySettings {
+        notify: Notify::default(),
+        ..settings
+    };
+    assert!(!tellers.go_on(&others));
+    tellers.end().await;
+    let last = heard.recv().await.expect("it is told");
+    assert_eq!((last.count, last.items[0].source.as_str()), (1, "b"));
+}

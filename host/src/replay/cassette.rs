@@ -9,7 +9,7 @@ use crate::{
     digest::Digest,
     effect::{Answered, Effect, End, Ended, Failure, Intent, Rest},
     item::{Body, Item, ItemId, Payload, Record},
-    line::{Line, Rule, Target},
+    line::{Line, Rule, Station, Target},
     name::Name,
     visit::Millis,
     workspace::Snapshots,
@@ -99,6 +99,8 @@ pub enum CassetteError {
         "a visit to `{0}` cannot be recorded: the line gives it assets or folders of the host's, which another machine does not have\n  hint: `andon replay` runs it here"
     )]
     Folders(Name),
+    #[error("`{path}` gives `{station}` assets or folders of the host's, which no cassette may\n  hint: look who wrote it; record it again with `andon test --record`", path = .path.display())]
+    Grants { path: PathBuf, station: Name },
     #[error(transparent)]
     Replay(#[from] ReplayError),
 }
@@ -264,8 +266,15 @@ impl Cassette {
         let mut visit = case::visit(&item, *self.seed.as_bytes())
             .ok_or_else(|| wrong("it ends at no visit".into()))?;
         visit.revision = 1;
-        if !self.line.stations.contains_key(&visit.station) {
-            return Err(wrong(format!("its line has no `{}`", visit.station)));
+        let station = self.line.stations.get(&visit.station);
+        let station =
+            station.ok_or_else(|| wrong(format!("its line has no `{}`", visit.station)))?;
+        // Whoever wrote the file may not be who lets it be played: it grants itself nothing here.
+        if has_folders(station) {
+            return Err(CassetteError::Grants {
+                path: folder.join(FILE),
+                station: visit.station,
+            });
         }
         let effects = self.effects.iter().map(|effect| effect.effect(restore));
         let case = Case {
@@ -279,6 +288,11 @@ impl Cassette {
     }
 }
 
+/// Whether a station sees something of the host's files.
+fn has_folders(station: &Station) -> bool {
+    !station.assets.is_empty() || !station.grants.fs.is_empty()
+}
+
 /// The line with just one station, whose ports all lead to `done`.
 fn alone(line: &Line, name: &Name) -> Result<Line, CassetteError> {
     let no_station = || ReplayError::NoStation {
@@ -286,7 +300,7 @@ fn alone(line: &Line, name: &Name) -> Result<Line, CassetteError> {
         station: name.clone(),
     };
     let mut station = line.stations.get(name).ok_or_else(no_station)?.clone();
-    if !station.assets.is_empty() || !station.grants.fs.is_empty() {
+    if has_folders(&station) {
         return Err(CassetteError::Folders(name.clone()));
     }
     for rules in station.next.values_mut() {

@@ -6,7 +6,7 @@ use super::{
     shadow, tend,
 };
 use crate::{
-    assembly::Revision,
+    assembly::{Revision, same_file},
     conveyor::{Change, Ramp, Revised, wall_clock},
     journal::{ComponentChange, Drains, RetoolKind, RetoolRecord},
     lines::{Fault, FaultKind, Lines},
@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    path::{PathBuf, absolute},
+    path::{Path, PathBuf, absolute},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -266,10 +266,16 @@ impl Lines {
             bounds,
             plan,
         } = drawn;
-        let file = match (number, assembled.file.as_deref().map(absolute)) {
-            (None, Some(Ok(file))) => file.to_str().map(Into::into),
-            _ => None,
+        let file = (assembled.file.as_deref()).and_then(|file| absolute(file).ok());
+        let file = match number {
+            // A revision that is gone back to brings the file back that it came from.
+            Some(_) => {
+                let before = state.file.as_deref().map(Path::new);
+                file.filter(|file| !same_file(Some(file), before))
+            }
+            None => file,
         };
+        let file = file.and_then(|file| file.to_str().map(String::from));
         let _steady = self.steady(line).await;
         let to = match number {
             Some(number) => self.ready_kept(line, number).await?,

@@ -130,6 +130,9 @@ pub(super) fn replayed(
                 case => case,
             };
             let played = case.and_then(|case| {
+                if opens(drawn, station) {
+                    return Err(ReplayError::Opens(station.clone()));
+                }
                 case.bring(state.workspaces.snapshots(), stage.content())?;
                 let told = runtime.block_on(stage.play(&case, &line, &cast))?;
                 Ok((case.told().differences(&told), case))
@@ -156,6 +159,15 @@ pub(super) fn replayed(
         all.push(plan);
     }
     Ok(all)
+}
+
+/// Whether a station would get a folder that it does not have: a plan opens nothing that nobody accepted.
+fn opens(drawn: &Drawn, station: &Name) -> bool {
+    let mut grants = drawn.plan.widened.iter();
+    grants.any(|grant| {
+        grant.station.as_ref() == Some(station)
+            && (grant.new.as_ref()).is_some_and(|new| new.starts_with("fs "))
+    })
 }
 
 /// What keeps every visit from being replayed.

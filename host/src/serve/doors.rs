@@ -1,7 +1,11 @@
 //! Connections: taken from the socket and from loopback, so many at a time, each within its time.
 //! Knows nothing of what is asked.
 
-use super::{bodies::Room, gate::Peer, stopped};
+use super::{
+    bodies::Room,
+    gate::{Peer, Seats},
+    stopped,
+};
 use crate::role::Door;
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::Service as _};
@@ -77,10 +81,9 @@ impl Way for UnixListener {
     async fn next(&self) -> io::Result<Coming<Self::Stream>> {
         let (stream, _) = self.accept().await?;
         let uid = stream.peer_cred()?.uid();
-        let name = match uid {
-            own if own == rustix::process::geteuid().as_raw() => user(),
-            0 => "root".into(),
-            other => format!("user {other}"),
+        let name = match uid == rustix::process::geteuid().as_raw() {
+            true => user(),
+            false => name_of(uid),
         };
         Ok((stream, Door::Socket, Some(name.into())))
     }
@@ -90,7 +93,15 @@ impl Way for UnixListener {
 pub fn user() -> String {
     std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_else(|_| "somebody".into())
+        .unwrap_or_else(|_| name_of(rustix::process::geteuid().as_raw()))
+}
+
+/// What a user is called whose name nobody says.
+fn name_of(uid: u32) -> String {
+    match uid {
+        0 => "root".into(),
+        uid => format!("user {uid}"),
+    }
 }
 
 impl Way for TcpListener {
@@ -114,6 +125,7 @@ pub(super) async fn open(
     stop: watch::Receiver<bool>,
 ) {
     let room = Room::new();
+    let seats = Seats::default();
     let mut connections = JoinSet::new();
     let mut strangers = Strangers::default();
     let mut stopped = pin!(stopped(stop.clone()));
@@ -146,6 +158,7 @@ pub(super) async fn open(
             door,
             name,
             known: known.clone(),
+            seat: seats.seat(),
             patience: patience.body,
             room: room.clone(),
         };

@@ -4,7 +4,7 @@
 use super::{bodies::Room, failure::Failure, tokens::Known};
 use crate::{
     conveyor::wall_clock,
-    lines::Fault,
+    lines::{Fault, FaultKind},
     role::{self, Act, Caller, Door, Foreign, Role, Said},
 };
 use axum::{
@@ -15,8 +15,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -26,6 +27,77 @@ use std::{
 pub(super) const BY: &str = "andon-by";
 /// The longest such name, in bytes.
 const NAME: usize = 256;
+
+/// The most connections over which one caller with a token calls at a time: the others have room beside it.
+const EACH: usize = 64;
+/// In how many seconds a caller with too many connections tries again.
+const AGAIN: u64 = 5;
+
+/// How many connections each caller has, by name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seats(Arc<Mutex<HashMap<String, usize>>>);
+
+impl Seats {
+    /// For one connection, over which nobody has called yet.
+    pub(super) fn seat(&self) -> Seat {
+        Seat {
+            seats: self.clone(),
+            taken: Arc::default(),
+        }
+    }
+
+    fn take(&self, name: &str) -> Option<Taken> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = all.get(name).copied().unwrap_or_default();
+        if has >= EACH {
+            return None;
+        }
+        all.insert(name.into(), has + 1);
+        Some(Taken {
+            seats: self.clone(),
+            name: name.into(),
+        })
+    }
+}
+
+/// The seat of one connection, of whoever called over it last.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
+    seats: Seats,
+    taken: Arc<Mutex<Option<Taken>>>,
+}
+
+impl Seat {
+    /// Whether the caller has the seat now: not where they have as many others as there may be.
+    fn is_of(&self, name: &str) -> bool {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.as_ref().is_some_and(|taken| taken.name == name) {
+            return true;
+        }
+        let Some(other) = self.seats.take(name) else {
+            return false;
+        };
+        *taken = Some(other);
+        true
+    }
+}
+
+/// A seat that is taken, until it is dropped.
+#[derive(Debug)]
+struct Taken {
+    seats: Seats,
+    name: String,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut all = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get(&self.name).copied() {
+            Some(has @ 2..) => all.insert(self.name.clone(), has - 1),
+            _ => all.remove(&self.name),
+        };
+    }
+}
 
 /// Where a connection came in; in the extensions of each of its requests.
 #[derive(Debug, Clone)]
@@ -37,6 +109,8 @@ pub(super) struct Peer {
     /// Set once somebody known called over this connection: it is no more in the way of others than
     /// theirs are.
     pub(super) known: Arc<AtomicBool>,
+    /// Its seat among those of whoever calls over it with a token.
+    pub(super) seat: Seat,
     /// How long a body may take to arrive.
     pub(super) patience: Duration,
     /// Where bodies have room.
@@ -93,6 +167,9 @@ fn identify(known: &Known, request: &Request) -> Result<Option<Caller>, Failure>
     };
     match caller {
         Ok(Some(caller)) => {
+            if !peer.seat.is_of(&caller.name) {
+                return Err(crowded(&caller.name).into());
+            }
             peer.known.store(true, Relaxed);
             Ok(Some(caller))
         }
@@ -104,6 +181,19 @@ fn identify(known: &Known, request: &Request) -> Result<Option<Caller>, Failure>
                     .into(),
             )
         }
+    }
+}
+
+/// What a caller is told who has too many connections.
+fn crowded(name: &str) -> Fault {
+    Fault {
+        retry_after: Some(AGAIN),
+        ..Fault::of(
+            FaultKind::Full,
+            format!(
+                "`{name}` has {EACH} connections already\n  hint: close some, or ask several things over one"
+            ),
+        )
     }
 }
 
@@ -147,4 +237,27 @@ pub(super) async fn pass(act: Act, request: Request, next: Next) -> Response {
         },
     };
     next.run(Request::from_parts(parts, body)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_caller_leaves_room_for_others() {
+        let seats = Seats::default();
+        let mut all: Vec<_> = (0..EACH).map(|_| seats.seat()).collect();
+        assert!(all.iter().all(|seat| seat.is_of("ada")));
+        assert!(all.iter().all(|seat| seat.is_of("ada")), "they stay theirs");
+        let late = seats.seat();
+        assert!(!late.is_of("ada"));
+        assert!(late.is_of("bob"));
+        assert!(!late.is_of("ada"), "as long as the others are there");
+        all.pop();
+        assert!(late.is_of("ada"));
+        assert!(!seats.seat().is_of("ada"));
+        drop((all, late));
+        let left = seats.0.lock().expect("no panic").len();
+        assert_eq!(left, 0);
+    }
 }

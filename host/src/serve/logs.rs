@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 
 /// As many items are looked at for what was logged lately.
 const RECENT: usize = 1000;
+/// Of so many that were taken last: one that was taken long before may well have changed since, but to
+/// look at all would take ever longer.
+const TAKEN: usize = 10 * RECENT;
 
 /// A line of the log, with where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -80,7 +83,8 @@ pub fn logged(id: &ItemId, records: &[Record], from: usize) -> Result<Vec<Logged
     Ok(found)
 }
 
-/// The last `most` lines that were logged of those items that changed last, the oldest first.
+/// The last `most` lines that were logged of those items that changed last, the oldest first. Items are
+/// looked at only while they are among the last ten thousand that were taken.
 ///
 /// # Errors
 /// When the journal cannot be read.
@@ -92,6 +96,8 @@ pub fn recent(
 ) -> Result<Vec<Logged>, LogError> {
     let mut items = journal.list(&Filter {
         line: line.cloned(),
+        newest: true,
+        most: Some(TAKEN),
         ..Filter::default()
     })?;
     items.sort_by_key(|summary| std::cmp::Reverse(summary.changed));

@@ -22,7 +22,7 @@ impl Step<'_> {
         };
         let cleared = |how| Record::Cleared {
             at: self.at,
-            by,
+            by: by.clone(),
             why,
             how,
         };
@@ -37,6 +37,10 @@ impl Step<'_> {
                 inputs: self.item.inputs.len(),
             }),
             (Clear::Skip(port), None) => {
+                // To go on without an answer is as good as giving one.
+                if self.station(station)?.hold.not_submitter {
+                    self.no_submitter(&by)?;
+                }
                 let onward = self.skip(station, &port)?;
                 Ok(vec![cleared(Clearing::Skip { port }), onward])
             }

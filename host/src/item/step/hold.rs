@@ -74,7 +74,7 @@ impl Step<'_> {
             hold: Box::new(Hold {
                 question,
                 asker,
-                payload: self.item.carries(),
+                payload: self.item.asked(self.at),
                 until: [within, self.item.ticket.deadline]
                     .into_iter()
                     .flatten()
@@ -105,11 +105,8 @@ impl Step<'_> {
         if given.payload.is_some_and(|payload| payload != hold.payload) {
             return Err(Refused::OtherPayload { item: item() });
         }
-        match self.item.ticket.is_of(&by) {
-            _ if !hold.not_submitter => {}
-            None => return Err(Refused::NoSubmitter { item: item() }),
-            Some(true) => return Err(Refused::Submitter { item: item(), by }),
-            Some(false) => {}
+        if hold.not_submitter {
+            self.no_submitter(&by)?;
         }
         let Question {
             choices, free_text, ..
@@ -142,6 +139,19 @@ impl Step<'_> {
                 choice,
                 choices: jam.to_string(),
             })
+    }
+
+    /// Refuses whoever submitted the item or had a part in what it carries.
+    pub(super) fn no_submitter(&self, by: &str) -> Result<(), Refused> {
+        let item = self.item.id.clone();
+        match self.item.ticket.is_of(by) {
+            None => Err(Refused::NoSubmitter { item }),
+            Some(true) => Err(Refused::Submitter {
+                item,
+                by: by.into(),
+            }),
+            Some(false) => Ok(()),
+        }
     }
 
     /// The time for the answer is over: an item that is late jams, another one goes by the line's

@@ -188,6 +188,27 @@ fn who_may_answer() {
          :=pass->nobody knows who submitted item `ITEM`, and the line lets only somebody else answer
          :cancel->scrapped",
     );
+    // who may not answer may not go on without an answer either, and an answer is for one question only
+    let line = || lines::line("a = pass:done ask=pass within=100 not=submitter");
+    let mut world = World::with(
+        line(),
+        Taking {
+            ticket: ticket(Some("ann")),
+            ..Taking::plain("input", payload("input"))
+        },
+    );
+    let id = world.root.clone();
+    let mut asks = Vec::new();
+    for time in [100, 200] {
+        play(&mut world, &id, "start").unwrap();
+        asks.push(world.item(&id).asks());
+        play(&mut world, &id, &format!("@{time}")).unwrap();
+        assert_eq!(world.tell(&id), "jammed at a: nobody answered in time");
+        let refused = play(&mut world, &id, "+skip pass").unwrap_err();
+        assert!(matches!(refused, Refused::Submitter { .. }), "{refused}");
+        play(&mut world, &id, "+retry").unwrap();
+    }
+    assert_ne!(asks[0], asks[1]);
     // who edits has a part in it, as who submitted what is run again
     let line = || lines::line("a = pass:b\nb = pass:done ask=pass not=submitter");
     let run_again = |ticket: Ticket| {

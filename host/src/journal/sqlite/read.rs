@@ -192,6 +192,11 @@ fn conditions(filter: &Filter) -> (String, Vec<Box<dyn ToSql>>) {
     if filter.inputs {
         conditions.push("instr(item, '.') = 0");
     }
+    if let Some(begins) = &filter.begins {
+        // `{` is after every character of an id
+        conditions.push("item >= ? AND item < ? || '{'");
+        values.extend((0..2).map(|_| Box::new(begins.clone()) as Box<dyn ToSql>));
+    }
     if let Some(after) = &filter.after {
         conditions.push("(taken, id) > (SELECT taken, id FROM items WHERE item = ?)");
         values.push(Box::new(after.to_string()));

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// The longest time that a request may wait for something.
 pub(super) const LONGEST: Duration = Duration::from_secs(300);
+/// The longest time that anything is said to take or last: later moments are not reckoned with.
+pub(super) const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 /// Parts of the path.
 pub(super) struct At<T>(pub(super) T);

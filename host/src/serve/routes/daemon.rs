@@ -2,7 +2,7 @@
 
 use super::{
     super::{Api, failure::Failure, metrics as figures},
-    asked::Order,
+    asked::{Order, YEAR},
 };
 use crate::{
     lines::{Condition, Fault, FaultKind},
@@ -73,9 +73,16 @@ pub(super) async fn drain(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     Order(drain, _body): Order<Drain>,
-) -> StatusCode {
-    tracing::info!("{} asks to drain", crate::escape::line(&caller.name));
+) -> Result<StatusCode, Failure> {
     let within = drain.within.map_or(WITHIN, Duration::from_secs);
+    if within > YEAR {
+        return Err(Fault::invalid(format!(
+            "`within` is longer than a year\n  hint: it is in seconds, at most {}",
+            YEAR.as_secs()
+        ))
+        .into());
+    }
+    tracing::info!("{} asks to drain", crate::escape::line(&caller.name));
     api.drain.send_replace(Some(within));
-    StatusCode::ACCEPTED
+    Ok(StatusCode::ACCEPTED)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Api, failure::Failure, stopped},
-    asked::{Asked, At, Order, wait},
+    asked::{Asked, At, Order, YEAR, wait},
 };
 use crate::{
     conveyor::wall_clock,
@@ -39,6 +39,9 @@ const PAGE: usize = 1000;
 const RESULTS: usize = 1000;
 /// As many bytes of them together; the bodies of the others are to be asked for one by one.
 const BYTES: u64 = 16 << 20;
+/// What curl and old libraries say a body is where nobody told them. Nothing here reads forms, so it is
+/// taken as not said: by the name and the content of an input more is known.
+const UNSAID: &str = "application/x-www-form-urlencoded";
 
 /// What came of a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -116,7 +119,7 @@ pub(super) async fn submit(
         line,
         key: text("idempotency-key")?,
         source: asked.source,
-        content_type: text("content-type")?,
+        content_type: text("content-type")?.filter(|kind| said(kind)),
         body: Given::of(&body),
         labels: asked.labels,
         priority: asked.priority,
@@ -146,6 +149,12 @@ pub(super) async fn submit(
     Ok(response)
 }
 
+/// Whether somebody chose this media type.
+fn said(kind: &str) -> bool {
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    !essence.eq_ignore_ascii_case(UNSAID)
+}
+
 /// What the query of a submission says.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asking {
@@ -169,7 +178,12 @@ impl Asking {
                     let Some((name, value)) = value.split_once('=') else {
                         return Err(Fault::invalid("a `label` is no `name=value`"));
                     };
-                    asked.labels.insert(name.into(), value.into());
+                    if asked.labels.insert(name.into(), value.into()).is_some() {
+                        let name = crate::escape::shown(name);
+                        return Err(Fault::invalid(format!(
+                            "the label `{name}` comes twice\n  hint: a label has one value"
+                        )));
+                    }
                 }
                 other => {
                     return Err(Fault::invalid(format!(
@@ -192,12 +206,17 @@ fn priority(text: &str) -> Result<Priority, Fault> {
 /// A moment: from now on (`2h`), on the calendar (`2026-01-31T09:05:00Z`), or in milliseconds since 1970.
 ///
 /// # Errors
-/// When it is none of these.
+/// When it is none of these, or more than a year from now.
 pub fn moment(text: &str, now: Millis) -> Result<Millis, Fault> {
     if let Ok(millis) = text.parse() {
         return Ok(millis);
     }
     if let Ok(later) = humantime::parse_duration(text) {
+        if later > YEAR {
+            return Err(Fault::invalid(
+                "a time from now is at most a year\n  hint: a later one is `2126-01-31T09:05:00Z`, or none at all",
+            ));
+        }
         return Ok(now.saturating_add(later.as_millis() as Millis));
     }
     let calendar = humantime::parse_rfc3339_weak(text).ok();
@@ -547,12 +566,24 @@ mod tests {
         for wrong in [
             "priority=urgent",
             "deadline=soon",
+            "deadline=18446744073709552s",
             "wait=1h",
             "wait=x",
             "label=x",
+            "label=x=1&label=x=2",
             "key=1",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_said_of_a_body_counts_as_not_said() {
+        for kind in [UNSAID, "Application/X-WWW-Form-Urlencoded; charset=utf-8"] {
+            assert!(!said(kind), "{kind}");
+        }
+        for kind in ["text/plain", "multipart/form-data; boundary=x", ""] {
+            assert!(said(kind), "{kind}");
         }
     }
 
@@ -561,6 +592,9 @@ mod tests {
         for (text, expected) in [
             ("2h", Some(7_201_000)),
             ("12345", Some(12345)),
+            ("366d", Some(31_622_401_000)),
+            ("367d", None),
+            ("18446744073709552s", None),
             ("1970-01-01T00:00:05Z", Some(5000)),
             ("1970-01-01 00:00:05", Some(5000)),
             ("1969-01-01T00:00:05Z", None),

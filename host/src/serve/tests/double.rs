@@ -58,7 +58,7 @@ impl Double {
         Ok(ItemView {
             summary: item.summary(),
             ticket: item.ticket.clone(),
-            carries: item.carries(),
+            carries: item.asks().unwrap_or_else(|| item.carries()),
             payloads: Vec::new(),
             visits: BTreeMap::new(),
             far: None,
