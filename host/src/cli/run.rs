@@ -365,6 +365,9 @@ impl Run {
             }
         }
         let ending = ended.context("the conveyor stopped unexpectedly")??;
+        // That the last results were given is on the disk when the process ends, whoever still holds the
+        // journal then.
+        state.journal.delivered(Vec::new()).await?;
         tally.drained = ending == Ending::Drained;
         tally.wrong = wrong.load(Relaxed);
         Ok(tally)
