@@ -56,7 +56,7 @@ pub struct Run {
     /// The number of the run with which this attempt began: from there on, what was recorded is played
     /// back, safe or not.
     pub first: u32,
-    /// What runs up to this number left open was accepted by a person, who cleared the jam; 0 if none.
+    /// What runs up to this number left open was accepted by a person, who cleared a jam that told of it; 0 if none.
     pub accepted: u32,
     /// When the last thing was recorded that a replay will come to: sleeps up to there are skipped.
     pub recorded: Millis,

@@ -11,7 +11,7 @@ pub struct Course {
     /// When, on which revision and with which run the attempt began that is under way or is to be gone
     /// on with; none where the next start begins a new one.
     pub began: Option<Began>,
-    /// Up to which run a person accepted what was left open, by clearing a jam.
+    /// Up to which run a person accepted what was left open, by clearing a jam that told of it.
     pub accepted: u32,
     /// How often the host ended during this visit.
     pub interruptions: u32,
@@ -57,10 +57,14 @@ impl Course {
         }
     }
 
-    /// A person sends the item into the visit again.
-    pub(super) fn cleared(&self) -> Self {
+    /// A person sends the item into the visit again, who accepts what it left open or did not know of it.
+    pub(super) fn cleared(&self, accepts: bool) -> Self {
+        let accepted = match accepts {
+            true => self.runs,
+            false => self.accepted,
+        };
         Self {
-            accepted: self.runs,
+            accepted,
             interruptions: 0,
             ..self.ended()
         }

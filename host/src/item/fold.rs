@@ -609,12 +609,15 @@ impl Item {
             // whoever lets it go on all the same has seen that it is late
             self.ticket.deadline = None;
         }
+        // Another jam tells nobody that a request may have been received.
+        let told = matches!(jam, Jam::Diverged(_) | Jam::UnknownOutcome(_));
+        let accepts = told || matches!(how, Clearing::Edit(_));
         let again = Phase::Ready {
             station: station.clone(),
             nth: *nth,
             attempt: 1,
             not_before: None,
-            course: course.cleared(),
+            course: course.cleared(accepts),
         };
         let split = split.take();
         match (how, split) {

@@ -2,10 +2,13 @@
 
 use super::{
     histories::{answered, check, play, run},
-    lines::{self, name, payload},
+    lines::{self, name, payload, report},
     world::World,
 };
-use crate::item::{Course, Event, Given, ItemId, Phase, Refused, Taking, Ticket};
+use crate::{
+    item::{Course, Event, Given, ItemId, Phase, PhaseKind, Refused, Taking, Ticket},
+    visit::Outcome,
+};
 
 #[test]
 fn what_the_line_asks() {
@@ -496,4 +499,31 @@ fn a_retool_sends_items_elsewhere() {
          :+retry->item `ITEM` is at the station `gone`, which the line `line` does not have
          :to a->ready a 1/1",
     );
+}
+
+#[test]
+fn only_a_jam_that_tells_of_it_accepts_what_was_left_open() {
+    let unknown = || Event::Reported(report(Outcome::UnknownOutcome("POST".into())));
+    for (unknown, accepted) in [(None, 0), (Some(unknown()), 1)] {
+        let line = lines::line("a = pass:done");
+        let mut world = World::with(line, Taking::plain("input", payload("input")));
+        let id = world.root.clone();
+        match unknown {
+            Some(unknown) => {
+                play(&mut world, &id, "start").unwrap();
+                world.event(&id, unknown).unwrap();
+            }
+            None => {
+                for _ in 0..3 {
+                    play(&mut world, &id, "crash").unwrap();
+                }
+            }
+        }
+        assert_eq!(world.item(&id).kind(), PhaseKind::Jammed);
+        play(&mut world, &id, "+retry").unwrap();
+        let Phase::Ready { course, .. } = &world.item(&id).phase else {
+            panic!("it waits")
+        };
+        assert_eq!(course.accepted, accepted);
+    }
 }
