@@ -139,7 +139,10 @@ next = "done"
             let component = format!("\"{}\"", component.display());
             text = text.replace(&format!("\"={station}\""), &component);
         }
-        self.ground.write("line.toml", text);
+        // As an editor does it: a daemon that begins reads one or the other.
+        self.ground.write("line.new", text);
+        let (new, path) = (self.ground.path("line.new"), self.ground.path("line.toml"));
+        fs::rename(new, path).expect("it is renamed");
     }
 
     /// What the children of an item ask for. One has an answer that is too long for a record.
