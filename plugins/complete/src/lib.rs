@@ -138,26 +138,21 @@ mod tests {
     use super::*;
     use andon_station::{http::Response, testing::Host};
     use serde_json::{Value, json};
-    use std::fs;
+
+    /// The whole path of a file that every test reads and none writes.
+    macro_rules! testdata {
+        ($name:literal) => {
+            concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/", $name)
+        };
+    }
 
     /// A host with a prompt, a schema and these answers of the model.
     fn host(answers: &[(&str, &str)]) -> Host {
-        let folder = std::env::temp_dir().join(format!("complete-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let file = |name: &str, text: &str| {
-            fs::write(folder.join(name), text).unwrap();
-            folder.join(name).display().to_string()
-        };
-        let prompt = file("prompt.md", "Judge {{json.file}} ({{label.team}})");
-        let schema = file(
-            "schema.json",
-            r#"{"type":"object","properties":{"risk":{"enum":["low","high"]}},"required":["risk"]}"#,
-        );
         let mut host = Host::start()
             .config("model", "m")
             .config("endpoint", "https://models.example/v1/")
-            .config("prompt", prompt)
-            .config("schema", schema);
+            .config("prompt", testdata!("prompt.md"))
+            .config("schema", testdata!("schema.json"));
         for (text, finish) in answers {
             let body = json!({
                 "model": "m-1",
@@ -190,7 +185,7 @@ mod tests {
         let request = &host.requests()[0];
         assert_eq!(request.url, "https://models.example/v1/chat/completions");
         let sent: Value = serde_json::from_slice(&request.body).unwrap();
-        assert_eq!(sent["messages"][0]["content"], "Judge a.rs (core)");
+        assert_eq!(sent["messages"][0]["content"], "Judge a.rs (core)\n");
         assert_eq!(sent["response_format"]["type"], "json_schema");
         assert!(
             !request
