@@ -644,6 +644,14 @@ fn here(path: &Path) -> &Path {
     }
 }
 
+/// Looks whether there is something that could be assembled, before anything is made for it.
+///
+/// # Errors
+/// When there is nothing, or nothing of the kind.
+pub fn look(path: &Path) -> Result<(), AssemblyError> {
+    subject(path).map(drop)
+}
+
 fn subject(path: &Path) -> Result<Subject, AssemblyError> {
     let hint =
         "name a line (its folder or `line.toml`), a station folder, or a `.wasm` or `.wat` file";

@@ -7,7 +7,7 @@ use super::{
     submit::time,
 };
 use crate::{
-    assembly::AssemblyError,
+    assembly::{self, AssemblyError},
     conveyor::Notice,
     journal::Summary,
     lines::{Condition, LineNotice, Lines, LinesError, LinesSettings, Started},
@@ -85,8 +85,11 @@ impl Log {
 impl Serve {
     pub(super) fn execute(self) -> anyhow::Result<Done> {
         let log = Log { json: self.json };
-        // Before anything is built that would not be served.
+        // Before anything is built or made that would not be served.
         self.listen.map_or(Ok(()), loopback)?;
+        for line in &self.lines {
+            assembly::look(line)?;
+        }
         let folder = self.folder()?;
         raise_descriptors();
         let runtime = tokio::runtime::Builder::new_multi_thread()
