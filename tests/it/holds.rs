@@ -1,8 +1,8 @@
 //! Questions on real lines: of the line itself and of stations, and visits that fall silent.
 
 use crate::{
+    daemon::{Daemon, until},
     ground::{Came, Ground},
-    serve::{Daemon, until},
 };
 use andon::{
     item::Record,

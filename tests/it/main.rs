@@ -4,6 +4,7 @@ mod bad_input;
 mod complete;
 mod counting;
 mod crash;
+mod daemon;
 mod documents;
 mod effects;
 mod egress;

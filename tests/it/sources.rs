@@ -2,9 +2,9 @@
 //! a server, and whoever is told of jams and holds.
 
 use crate::{
+    daemon::{Daemon, until},
     ground::{Ground, on_the_way},
     name_server::NameServer,
-    serve::{Daemon, until},
 };
 use hmac::{Hmac, Mac as _};
 use rustix::process::Signal;

@@ -1,8 +1,8 @@
 //! What a daemon is told that it does not do, by commands and by callers over TCP.
 
 use crate::{
+    daemon::{Daemon, until},
     ground::{Came, Ground},
-    serve::{Daemon, until},
 };
 use std::{
     fs,

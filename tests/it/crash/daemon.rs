@@ -1,8 +1,8 @@
 //! What a daemon's end does to the visits that are under way, and what its next start does with them.
 
 use crate::{
+    daemon::{Daemon, until},
     ground::Ground,
-    serve::{Daemon, until},
 };
 use andon::{
     item::Record,

@@ -3,8 +3,8 @@
 
 use super::built;
 use crate::{
+    daemon::{Daemon, hears, until},
     ground::Ground,
-    serve::{Daemon, hears, until},
 };
 use andon::{
     item::{Body, Record},
