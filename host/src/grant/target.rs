@@ -1,6 +1,7 @@
 //! Where a call goes: a URL, parsed once and in one way, and the patterns that grants have for its
 //! host. All later decisions are over the parsed parts, never over the text.
 
+use crate::digest::Digest;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -252,6 +253,15 @@ impl Target {
         }
     }
 
+    /// Without its path and query, for where these may be a secret: the path is told by its digest.
+    pub fn without_path(&self) -> String {
+        let mut text = format!("{}://{}/", self.scheme.as_str(), self.authority());
+        if self.path != "/" {
+            text += &format!("… path={}", Digest::of(&self.path).short());
+        }
+        text
+    }
+
     /// Without its query, which may hold what nobody else should read: for messages and the audit.
     pub fn without_query(&self) -> String {
         format!(
@@ -323,6 +333,16 @@ pub(super) fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_told_by_its_digest() {
+        let told = |url| Target::parse(url).expect(url).without_path();
+        assert_eq!(told("https://hooks.example"), "https://hooks.example/");
+        assert_eq!(
+            told("http://10.0.0.7:8080/x?token=1"),
+            "http://10.0.0.7:8080/… path=56d37ce63387"
+        );
+    }
 
     #[test]
     fn urls_are_read_in_one_way() {

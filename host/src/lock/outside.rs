@@ -53,11 +53,7 @@ pub fn outside(line: &Line, placed: impl Fn(&Path) -> PathBuf) -> BTreeMap<Strin
 /// Path and query may hold what nobody else should read: they are told by their digests.
 fn called(webhook: &Webhook) -> String {
     let target = &webhook.target;
-    let server = format!("{}://{}/", target.scheme.as_str(), target.authority());
-    let mut text = format!("webhook {}", escaped(&server));
-    if target.path != "/" {
-        text += &format!("… path={}", Digest::of(&target.path).short());
-    }
+    let mut text = format!("webhook {}", target.without_path());
     if let Some((_, query)) = target.path_and_query().split_once('?') {
         text += &format!(" query={}", Digest::of(query).short());
     }
