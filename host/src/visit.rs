@@ -163,6 +163,29 @@ pub struct Report {
     pub denied_more: u64,
 }
 
+impl Report {
+    /// One that says how the attempt ended, and nothing else.
+    pub fn of(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            log: Vec::new(),
+            usage: Usage::default(),
+            workspace: None,
+            blobs: Vec::new(),
+            denied: Vec::new(),
+            denied_more: 0,
+        }
+    }
+
+    /// Of an attempt that could not be made.
+    pub fn not_made(reason: String) -> Self {
+        Self::of(Outcome::Retry {
+            reason,
+            after: None,
+        })
+    }
+}
+
 /// A file call that a station was denied: out of its folders, on one that it may only read, over a
 /// mount's quota, or on what is neither file nor folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -385,19 +385,10 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::visit::Usage;
 
     #[test]
     fn recalled_attempts_count_for_nothing() {
-        let report = |outcome| Report {
-            outcome,
-            log: Vec::new(),
-            usage: Usage::default(),
-            workspace: None,
-            blobs: Vec::new(),
-            denied: Vec::new(),
-            denied_more: 0,
-        };
+        let report = |outcome| Report::of(outcome);
         let (live, tally) = (Live::default(), Tally::default());
         for outcome in [
             Outcome::Passed(Vec::new()),

@@ -5,7 +5,7 @@ use crate::{
     effect::VisitKey,
     item::{self, Event, ItemId, Phase},
     name::Name,
-    visit::{Outcome, Report, Usage, Visit},
+    visit::{Outcome, Report, Visit},
 };
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -123,16 +123,10 @@ impl Running {
             let report = AssertUnwindSafe(running)
                 .catch_unwind()
                 .await
-                .unwrap_or_else(|_| Report {
-                    outcome: Outcome::Trapped(
+                .unwrap_or_else(|_| {
+                    Report::of(Outcome::Trapped(
                         "the host's own code panicked during the visit".into(),
-                    ),
-                    log: Vec::new(),
-                    usage: Usage::default(),
-                    workspace: None,
-                    blobs: Vec::new(),
-                    denied: Vec::new(),
-                    denied_more: 0,
+                    ))
                 });
             // The receiver is gone only when the run is over.
             let _ = reports.send((of, number, report));

@@ -12,7 +12,7 @@ use crate::{
     item::{Body, Event, Labels, Payload, Phase},
     journal::{Filter, Memory},
     line::{Line, Vars},
-    visit::{Outcome, Output, Usage, Visit},
+    visit::{Outcome, Output, Visit},
 };
 use std::{
     cell::Cell,
@@ -102,15 +102,7 @@ fn hash(parts: &[&[u8]]) -> u64 {
 }
 
 fn report(outcome: Outcome) -> Report {
-    Report {
-        outcome,
-        log: Vec::new(),
-        usage: Usage::default(),
-        workspace: None,
-        blobs: Vec::new(),
-        denied: Vec::new(),
-        denied_more: 0,
-    }
+    Report::of(outcome)
 }
 
 /// One output on each of these ports, their bodies told apart by their number.

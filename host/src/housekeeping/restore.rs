@@ -12,7 +12,7 @@ use crate::{
     item::{self, Event, Item, ItemId, Phase},
     journal::{Append, Listed, sqlite},
     lines::State,
-    visit::{Millis, Outcome, Report, Usage},
+    visit::{Millis, Outcome, Report},
     workspace::Workspaces,
 };
 use futures::executor::block_on;
@@ -214,17 +214,9 @@ fn jam(state: &State, id: &ItemId, at: Millis) -> Result<bool, HousekeepingError
     if starts {
         events.push(Event::Start { revision: number });
     }
-    events.push(Event::Reported(Report {
-        outcome: Outcome::UnknownOutcome(
-            "it was under way when the backup was made that this state folder comes from".into(),
-        ),
-        log: Vec::new(),
-        usage: Usage::default(),
-        workspace: None,
-        blobs: Vec::new(),
-        denied: Vec::new(),
-        denied_more: 0,
-    }));
+    events.push(Event::Reported(Report::of(Outcome::UnknownOutcome(
+        "it was under way when the backup was made that this state folder comes from".into(),
+    ))));
     let (mut after, mut all) = (item.clone(), Vec::new());
     for event in events {
         // It may jam at its start already, where its time is over.

@@ -6,7 +6,7 @@ use crate::{
     item::ItemId,
     name::Name,
     sandbox::Runner,
-    visit::{Outcome, Report, Usage, Visit},
+    visit::{Outcome, Report, Visit},
 };
 use futures::future::BoxFuture;
 use std::{
@@ -158,7 +158,7 @@ impl Runner for Visits {
                 "revision {} of line `{}` was not made ready",
                 visit.revision, self.line
             );
-            return Box::pin(std::future::ready(not_made(reason)));
+            return Box::pin(std::future::ready(Report::not_made(reason)));
         };
         let counted = self.under_way.clone().try_acquire_owned();
         let mut stopped = self.stop.subscribe();
@@ -177,9 +177,9 @@ impl Runner for Visits {
                 report = running => report,
                 Ok(why) = recalled => Report {
                     outcome: Outcome::Recalled(why),
-                    ..not_made(String::new())
+                    ..Report::not_made(String::new())
                 },
-                _ = stopped.wait_for(|stopped| *stopped) => not_made("it was stopped".into()),
+                _ = stopped.wait_for(|stopped| *stopped) => Report::not_made("it was stopped".into()),
             }
         })
     }
@@ -202,24 +202,8 @@ pub(super) struct NoVisits;
 impl Runner for NoVisits {
     fn visit(&self, _: Visit) -> BoxFuture<'static, Report> {
         let reason = "no visits are made on a state folder at rest";
-        Box::pin(std::future::ready(not_made(reason.into())))
+        Box::pin(std::future::ready(Report::not_made(reason.into())))
     }
 
     fn parted(&self, _: &ItemId) {}
-}
-
-/// The report of a visit that was not made.
-fn not_made(reason: String) -> Report {
-    Report {
-        outcome: Outcome::Retry {
-            reason,
-            after: None,
-        },
-        log: Vec::new(),
-        usage: Usage::default(),
-        workspace: None,
-        blobs: Vec::new(),
-        denied: Vec::new(),
-        denied_more: 0,
-    }
 }

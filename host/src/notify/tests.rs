@@ -30,6 +30,29 @@ impl Post for Receiver {
     }
 }
 
+fn webhook() -> Told {
+    Told::Webhook(Webhook {
+        target: Target::parse("https://hooks.example/x").expect("a URL"),
+        secret: None,
+        private: false,
+    })
+}
+
+/// Of a line that tells the receiver of its holds only.
+fn of_holds(receiver: Receiver) -> NotifySettings {
+    NotifySettings {
+        line: kept::name("line"),
+        revision: 1,
+        notify: Notify {
+            jam: None,
+            hold: Some(webhook()),
+        },
+        ceiling: None,
+        post: Arc::new(receiver),
+        say: Arc::new(|_| {}),
+    }
+}
+
 fn jammed(line: &str, key: &str) -> Arc<LineNotice> {
     let summary = Summary {
         item: kept::id(key),
@@ -67,16 +90,11 @@ async fn jams_are_told_together_while_somebody_is_slow() {
     let (told, mut heard) = mpsc::unbounded_channel();
     let may = Arc::new(Semaphore::new(0));
     let said = Arc::new(Mutex::new(Vec::new()));
-    let webhook = Told::Webhook(Webhook {
-        target: Target::parse("https://hooks.example/x").expect("a URL"),
-        secret: None,
-        private: false,
-    });
     let settings = NotifySettings {
         line: kept::name("line"),
         revision: 1,
         notify: Notify {
-            jam: Some(webhook),
+            jam: Some(webhook()),
             hold: None,
         },
         ceiling: None,
@@ -124,21 +142,7 @@ async fn jams_are_told_together_while_somebody_is_slow() {
 async fn a_word_is_not_followed_by_another_at_once() {
     let (told, mut heard) = mpsc::unbounded_channel();
     let may = Arc::new(Semaphore::new(100));
-    let settings = NotifySettings {
-        line: kept::name("line"),
-        revision: 1,
-        notify: Notify {
-            jam: None,
-            hold: Some(Told::Webhook(Webhook {
-                target: Target::parse("https://hooks.example/x").expect("a URL"),
-                secret: None,
-                private: false,
-            })),
-        },
-        ceiling: None,
-        post: Arc::new(Receiver { told, may }),
-        say: Arc::new(|_| {}),
-    };
+    let settings = of_holds(Receiver { told, may });
     let (notices, listening) = broadcast::channel(64);
     let tasks = start(settings, &listening);
     drop(listening);
@@ -159,21 +163,7 @@ async fn a_word_is_not_followed_by_another_at_once() {
 async fn what_waits_is_told_by_whoever_goes_on_or_ends() {
     let (told, mut heard) = mpsc::unbounded_channel();
     let may = Arc::new(Semaphore::new(100));
-    let settings = NotifySettings {
-        line: kept::name("line"),
-        revision: 1,
-        notify: Notify {
-            jam: None,
-            hold: Some(Told::Webhook(Webhook {
-                target: Target::parse("https://hooks.example/x").expect("a URL"),
-                secret: None,
-                private: false,
-            })),
-        },
-        ceiling: None,
-        post: Arc::new(Receiver { told, may }),
-        say: Arc::new(|_| {}),
-    };
+    let settings = of_holds(Receiver { told, may });
     let (notices, listening) = broadcast::channel(64);
     let tellers = start(settings.clone(), &listening);
     drop(listening);

@@ -22,7 +22,7 @@ use crate::{
     limits::{Limit, Limits},
     line::Station,
     name::Name,
-    visit::{LogLine, Outcome, Report, Usage, Visit},
+    visit::{Outcome, Report, Usage, Visit},
     workspace::Held,
 };
 use bytes::Bytes;
@@ -207,13 +207,13 @@ impl Inner {
             .get(&key)
             .cloned();
         let Some(prepared) = prepared else {
-            return failed(format!(
+            return Report::not_made(format!(
                 "station `{}` of line `{}`, revision {}, was not made ready",
                 key.2, key.0, key.1
             ));
         };
         let Ok(_room) = self.room.acquire().await else {
-            return failed("the runner is closed".into());
+            return Report::not_made("the runner is closed".into());
         };
         let _running = self.engine.running();
         self.attempt(prepared, visit).await
@@ -436,22 +436,6 @@ fn withheld(error: &io::Error) -> Outcome {
     Outcome::Retry {
         reason: format!("the host could not give the visit what it needs: {error}"),
         after: None,
-    }
-}
-
-/// A report of a visit that never began.
-pub(crate) fn failed(reason: String) -> Report {
-    Report {
-        outcome: Outcome::Retry {
-            reason,
-            after: None,
-        },
-        log: Vec::<LogLine>::new(),
-        usage: Usage::default(),
-        workspace: None,
-        blobs: Vec::new(),
-        denied: Vec::new(),
-        denied_more: 0,
     }
 }
 

@@ -27,7 +27,6 @@ use super::{
     Runner,
     folders::{Contents, Folder, Folders, Left},
     imports::progress::Listener,
-    in_process::failed,
     way::{Egress, Way},
 };
 use crate::{
@@ -223,9 +222,11 @@ impl Runner for Own {
                     };
                     let report = report.await;
                     waiting.over = true;
-                    report.unwrap_or_else(|_| failed("the runner processes were ended".into()))
+                    report.unwrap_or_else(|_| {
+                        Report::not_made("the runner processes were ended".into())
+                    })
                 }
-                Err(reason) => failed(reason),
+                Err(reason) => Report::not_made(reason),
             }
         })
     }
@@ -304,7 +305,9 @@ impl Host {
             if let Err(error) = link.tell(&order, idle) {
                 let flight = hall.pool.ended(number, slot);
                 if let Some(done) = flight.and_then(|flight| flight.done) {
-                    let _ = done.send(failed(format!("it cannot be given to a runner: {error}")));
+                    let _ = done.send(Report::not_made(format!(
+                        "it cannot be given to a runner: {error}"
+                    )));
                 }
             }
         }
@@ -360,7 +363,7 @@ impl Host {
         let waiting = hall.pool.give_up();
         drop(hall);
         for done in waiting.into_iter().filter_map(|flight| flight.done) {
-            let _ = done.send(failed(why.into()));
+            let _ = done.send(Report::not_made(why.into()));
         }
     }
 }
@@ -369,6 +372,6 @@ impl Host {
 fn crashed(why: &str) -> Report {
     Report {
         outcome: Outcome::Trapped(format!("the runner process ended: {why}")),
-        ..failed(String::new())
+        ..Report::not_made(String::new())
     }
 }

@@ -130,15 +130,7 @@ pub(crate) fn line(text: &str) -> Line {
 }
 
 pub(crate) fn report(outcome: Outcome) -> Report {
-    Report {
-        outcome,
-        log: vec![],
-        usage: Default::default(),
-        workspace: None,
-        blobs: vec![],
-        denied: vec![],
-        denied_more: 0,
-    }
+    Report::of(outcome)
 }
 
 /// Outputs from words: `pass` or `pass?risk=high&old=`.

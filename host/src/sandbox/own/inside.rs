@@ -15,7 +15,7 @@ use crate::{
     digest::Digest,
     item::{Body, ItemId, Labels, Payload},
     name::Name,
-    sandbox::{InProcess, Runner as _, imports::progress::Progress, in_process::failed},
+    sandbox::{InProcess, Runner as _, imports::progress::Progress},
     visit::{Outcome, Report, Visit},
 };
 use bytes::Bytes;
@@ -318,6 +318,6 @@ fn payload(said: wire::Payload<'_>) -> io::Result<Payload> {
 fn panicked() -> Report {
     Report {
         outcome: Outcome::Trapped("the host's own code panicked during the visit".into()),
-        ..failed(String::new())
+        ..Report::not_made(String::new())
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     item::{Body, Labels, Payload},
     limits::Limits,
-    sandbox::{egress::Closed, in_process::failed},
+    sandbox::egress::Closed,
 };
 use rustix::{
     fd::OwnedFd,
@@ -210,7 +210,7 @@ fn ended_by(words: impl FnOnce(Number) -> Vec<u8> + Send + 'static) -> (Option<S
     assert_eq!(slot, 0);
     host.lost(slot, "it is bad", false);
     let good = comes(&host, 0, &jobs, |mut peer| {
-        let report = failed("well".into());
+        let report = Report::not_made("well".into());
         loop {
             let given = peer.given();
             let words = frames(&[said(given, &report)]);
@@ -232,7 +232,7 @@ fn ended_by(words: impl FnOnce(Number) -> Vec<u8> + Send + 'static) -> (Option<S
 
 #[test]
 fn what_no_honest_process_says_ends_it_and_harms_no_other_visit() {
-    let report = || failed(String::new());
+    let report = || Report::not_made(String::new());
     type Words = Box<dyn FnOnce(Number) -> Vec<u8> + Send>;
     let cases: Vec<(&str, Words)> = vec![
         // As many bytes as the first four say.
@@ -279,12 +279,12 @@ fn what_no_honest_process_says_ends_it_and_harms_no_other_visit() {
         let (why, report) = ended_by(words);
         let why = why.expect("it did what it may not");
         assert!(why.contains(reason), "{reason}: {why}");
-        assert_eq!(report, failed("well".into()), "{reason}");
+        assert_eq!(report, Report::not_made("well".into()), "{reason}");
     }
     // It only ends, in the midst of a message.
     let (why, report) = ended_by(|_| vec![9, 0, 0, 0, 1, 2]);
     assert_eq!(why, None);
-    assert_eq!(report, failed("well".into()));
+    assert_eq!(report, Report::not_made("well".into()));
 }
 
 /// One that asks without end and reads no answer is not heard any more, and what the host keeps for it
