@@ -29,6 +29,10 @@ use std::{
 };
 use tokio::{net::TcpStream, runtime::Runtime};
 
+/// The command's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CALLS: u32 = 5_000;
 const ROUNDS: usize = 9;
 

@@ -43,6 +43,10 @@ mod bare {
 use bare::andon::station::{log, progress, work};
 use bare::wasi::config::store;
 
+/// The command's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const VISITS: u32 = 20_000;
 const ROUNDS: usize = 7;
 

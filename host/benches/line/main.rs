@@ -15,6 +15,10 @@ use carry::{Hall, Store, Worker};
 use ground::Ground;
 use std::time::Duration;
 
+/// The command's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Part = fn(&mut Table, &Sizes) -> anyhow::Result<()>;
 
 /// What can be asked for by name, in the order in which it runs.
