@@ -9,6 +9,7 @@
 
 mod error;
 mod folder;
+mod gone;
 mod restore;
 mod scan;
 mod snapshots;
@@ -24,6 +25,7 @@ pub use tree::{Change, Entry, Tree};
 
 use crate::{content::Content, digest::Digest, item::ItemId, journal::Journal};
 use bytes::Bytes;
+use gone::Gone;
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{Mode, mkdirat},
@@ -82,6 +84,7 @@ struct Inner {
     /// Made by the first visit that touches a file.
     base: OnceLock<Result<Base, WorkspaceError>>,
     known: Mutex<Known>,
+    gone: Gone,
 }
 
 struct Base {
@@ -144,6 +147,7 @@ impl Workspaces {
             bounds,
             base: OnceLock::new(),
             known: Mutex::default(),
+            gone: Gone::default(),
         }))
     }
 
@@ -175,7 +179,7 @@ impl Workspaces {
     }
 
     /// Whether this process made any directory for the item.
-    pub fn holds(&self, item: &ItemId) -> bool {
+    fn holds(&self, item: &ItemId) -> bool {
         self.known().items.contains_key(item)
     }
 
@@ -196,6 +200,20 @@ impl Workspaces {
         let base = self.base()?;
         base.trash.remove(base.work.as_fd(), &joined_name(item))?;
         base.trash.remove(base.work.as_fd(), item.as_str())
+    }
+
+    /// Has the item's directories removed later, if this process made any: the item is gone. Whether the
+    /// caller has to see to it that somebody calls [`Self::clear_away`], where it may take its time.
+    pub fn part(&self, item: &ItemId) -> bool {
+        self.holds(item) && self.0.gone.add(item.clone())
+    }
+
+    /// Removes directories of items that are gone until there are none. Blocks.
+    pub fn clear_away(&self) {
+        while let Some(item) = self.0.gone.next() {
+            // Nothing is lost by one that stays but room; the next process removes it.
+            let _ = self.forget(&item);
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

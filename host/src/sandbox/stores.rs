@@ -23,13 +23,12 @@ impl Folders for Workspaces {
     }
 
     fn parted(&self, item: &ItemId) {
-        if !self.holds(item) {
-            return;
-        }
         // A station may have left a hundred thousand files: nobody waits for them to go. What stays when
         // the process ends first is removed by the next one.
-        let (all, item) = (self.clone(), item.clone());
-        tokio::task::spawn_blocking(move || drop(all.forget(&item)));
+        if self.part(item) {
+            let all = self.clone();
+            tokio::task::spawn_blocking(move || all.clear_away());
+        }
     }
 }
 
