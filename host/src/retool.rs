@@ -7,6 +7,7 @@
 mod apply;
 mod drain;
 mod draw;
+mod lowered;
 mod plan;
 mod ramp;
 mod render;

@@ -4,7 +4,9 @@
 use super::{Lines, LinesError};
 use crate::{
     assembly::{self, Assembled, AssemblyError},
+    conveyor::Revised,
     journal::LineState,
+    limits::Limit,
     name::Name,
 };
 use std::path::{Path, PathBuf, absolute};
@@ -37,6 +39,21 @@ impl Lines {
         let revision = self.revision(&line.line, number)?;
         let folder = self.state.folder.join(&revision.folder);
         Ok(self.bounds(Some(line), &folder)?)
+    }
+
+    /// Whether a revision that is ready runs below the ceiling that its factory's file has by now.
+    pub(super) fn is_below_todays(
+        &self,
+        line: &LineState,
+        ready: &Revised,
+    ) -> Result<bool, LinesError> {
+        let bounds = self.bounds_of(line, ready.number)?;
+        let folder = self.revision(&line.line, ready.number)?.folder;
+        let today = assembly::factory_of(bounds.as_deref(), &self.state.folder.join(folder))?;
+        let passed = self.gates.of(&line.line, ready.number);
+        let mut limits = ready.line.stations.values().map(|station| &station.limits);
+        Ok(passed.is_some_and(|(_, ceiling)| ceiling == today.ceiling)
+            && limits.all(|it| !Limit::ALL.iter().any(|limit| it.above(*limit, &today.most))))
     }
 
     /// A factory's file as a line keeps it in mind: so that both may be moved together with the state folder.

@@ -195,10 +195,13 @@ impl Lines {
         if self.resting {
             return self.kept_only(name, number);
         }
-        let revisions = self.revisions_of(name)?;
+        let (revisions, state) = (self.revisions_of(name)?, self.stands(name)?);
         match revisions.get(number) {
-            Some(ready) => Ok(ready.revised.clone()),
-            None => Ok(self.revived(&revisions, &self.stands(name)?, number)?.0),
+            Some(ready) if self.is_below_todays(&state, &ready.revised)? => {
+                Ok(ready.revised.clone())
+            }
+            // What is under way goes on as it began.
+            _ => Ok(self.revived(&revisions, &state, number)?.0),
         }
     }
 

@@ -69,6 +69,7 @@ mod tests {
             components: components.collect(),
             folder: folder.into(),
             file: None,
+            ceiling: None,
             line,
         }
     }

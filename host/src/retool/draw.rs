@@ -62,6 +62,9 @@ pub(super) fn draw(
             let bounds = bounds(&stock.folder.join(&new.folder))?;
             let assembly = lines.assembly(&say, bounds.as_deref());
             let assembled = assembly.revive(&new, number, stock).map_err(wrong)?;
+            // It runs below the ceiling of today, whatever was allowed then.
+            let ceiling = assembled.revision(stock.folder).ceiling;
+            let new = Revision { ceiling, ..new };
             let to = format!("revision {number}");
             (assembled, new, Some(number), bounds, to)
         }

@@ -1,6 +1,7 @@
 //! What a retool would change: the difference of two revisions, as data and as a text. Pure.
 
 use super::{
+    lowered::{allowed, lowered},
     render::{difference, flat, rules},
     shadow::{self, ShadowPlan},
 };
@@ -251,6 +252,7 @@ impl Plan {
                 accept: change.name(),
             });
         }
+        narrowed.extend(lowered(old, new));
         let gone = |name: &&Name| !new.line.stations.contains_key(*name);
         let waiting = old.line.stations.keys().filter(gone).filter_map(|name| {
             let there = items.get(name).filter(|there| there.items > 0)?;
@@ -270,7 +272,7 @@ impl Plan {
             from,
             to,
             digest: new.digest(),
-            settings: settings(&old.line, &new.line),
+            settings: settings(old, new),
             stations: stations(old, new, &grants),
             waiting: waiting.collect(),
             shadow: None,
@@ -451,10 +453,12 @@ fn pins(revision: &Revision, other: &Revision) -> Lock {
 
 /// What is another about the line itself. What is listed among the grants is not told twice: as it stands
 /// in the line, a URL may hold what nobody else should read.
-fn settings(old: &Line, new: &Line) -> Vec<Difference> {
-    let sources: BTreeSet<_> = old.sources.keys().chain(new.sources.keys()).collect();
-    let sinks: BTreeSet<_> = old.sinks.keys().chain(new.sinks.keys()).collect();
-    let about = |line: &Line| {
+fn settings(old: &Revision, new: &Revision) -> Vec<Difference> {
+    let both = [&old.line, &new.line];
+    let sources: BTreeSet<_> = both.iter().flat_map(|line| line.sources.keys()).collect();
+    let sinks: BTreeSet<_> = both.iter().flat_map(|line| line.sinks.keys()).collect();
+    let about = |revision: &Revision| {
+        let line = &revision.line;
         let bare = Line {
             stations: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -481,6 +485,7 @@ fn settings(old: &Line, new: &Line) -> Vec<Difference> {
                 .map(|sink| json!({ "within": sink.within }));
             all[format!("sinks.{name}")] = flat(within.as_ref()).into();
         }
+        all["ceiling"] = json!(allowed(revision.ceiling.as_ref()));
         all
     };
     difference(&about(old), &about(new))

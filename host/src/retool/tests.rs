@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     assembly::Revision,
     digest::Digest,
+    grant::{Ceiling, Grants, HttpGrant},
     item::ItemId,
     line::{self, Vars},
     name::Name,
@@ -48,6 +49,7 @@ fn revision(text: &str) -> Revision {
         line,
         folder: "..".into(),
         file: Some("line.toml".into()),
+        ceiling: None,
     }
 }
 
@@ -153,6 +155,40 @@ fn each_difference_of_two_revisions() {
             plan
         );
         all += &format!("{what}: {plan}\n");
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_ceiling_that_leaves_less_narrows() {
+    let below = |rules: Option<&[&str]>| Revision {
+        ceiling: rules.map(|rules| Ceiling {
+            grants: Grants {
+                http: (rules.iter())
+                    .map(|rule| HttpGrant::new(rule.parse().expect(rule)))
+                    .collect(),
+                ..Grants::default()
+            },
+            commands: false,
+        }),
+        ..revision(LINE)
+    };
+    let wide = Some(&["* https://a.example/**"][..]);
+    let part = Some(&["GET https://a.example/v1/x", "HEAD https://a.example/**"][..]);
+    let mut all = String::new();
+    for (old, new, narrows) in [
+        (None, wide, false),
+        (wide, part, true),
+        (part, Some(&[][..]), true),
+        (None, Some(&[][..]), true),
+        (Some(&[][..]), wide, false),
+        (wide, None, false),
+    ] {
+        let plan = plan(&below(old), &below(new));
+        assert!(!plan.is_empty());
+        assert_eq!(plan.accepted(&[]), Ok(()));
+        assert_eq!(plan.narrows().contains("scan"), narrows, "{plan}");
+        all += &format!("{plan}\n");
     }
     insta::assert_snapshot!(all);
 }

@@ -3,6 +3,7 @@
 
 use super::built;
 use crate::{
+    counting::Counting,
     daemon::{Daemon, hears, until},
     ground::Ground,
 };
@@ -400,4 +401,60 @@ fn a_ceiling_does_not_go_with_its_file() {
     ground.line(&wide);
     let _daemon = Daemon::start(&ground, &["--factory", "/dev/null"]);
     ground.andon(&["retool", "l", "--yes"]).well();
+}
+
+#[test]
+fn a_ceiling_made_narrower_comes_with_the_next_retool() {
+    let ground = Ground::new();
+    let server = Counting::start();
+    let grant = |path: &str| format!("\"* {}{path}\", private = true", server.url());
+    let ceiling = |path: &str| {
+        let text = format!("[ceiling.grants]\nhttp = [{{ rule = {} }}]\n", grant(path));
+        ground.write("andon.toml", text);
+    };
+    let line = |workers: u32| {
+        let all = grant("/**");
+        ground.line(&format!(
+            "line = \"l\"\nentry = \"act\"\n[stations.act]\nuse = \"@acts\"\nnext = \"done\"\nworkers = {workers}\ngrants.http = [{{ rule = {all} }}]\n",
+        ));
+    };
+    line(4);
+    ceiling("/**");
+    let daemon = Daemon::start(&ground, &["."]);
+    let mut asked = 0;
+    let mut ask = |path: &str| {
+        asked += 1;
+        let file = format!("{asked}.txt");
+        ground.write(&file, format!("GET {}{path}", server.url()));
+        let came = ground.andon(&["submit", "l", &file, "--wait", "60s"]);
+        came.whole()
+    };
+    assert!(ask("/b").contains("GET: 200 1"));
+    // What is under way keeps its revision ready.
+    ground.write("long.txt", "sleep 60000");
+    ground.andon(&["submit", "l", "long.txt"]).well();
+    let works = ["items", "--phase", "working", "--json"];
+    until(&ground, &works, |came| came.stdout.lines().count() == 1);
+    ceiling("/a");
+    let mut told = ground.andon(&["retool", "l", "--yes"]).stderr;
+    assert!(ask("/a").contains("GET: 200 1"));
+    let denied = ask("/b");
+    assert!(
+        denied.contains("jammed") && !denied.contains("200"),
+        "{denied}"
+    );
+    line(2);
+    ground.andon(&["retool", "l", "--yes"]).well();
+    // An earlier revision that is still ready does not bring its ceiling back.
+    told += &ground.andon(&["retool", "l", "--to", "1", "--yes"]).stderr;
+    let denied = ask("/b");
+    assert!(
+        denied.contains("jammed") && !denied.contains("200"),
+        "{denied}"
+    );
+    server.saw(&[("GET /a", 1), ("GET /b", 1)]);
+    let plans = told.lines().filter(|line| !line.contains("pause"));
+    let plans = plans.collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(plans.replace(&server.url(), "SERVER"));
+    drop(daemon);
 }
