@@ -32,13 +32,22 @@ pub(crate) fn compile(job: &Job<'_>) -> Result<Product, BuildError> {
     let target = package.target(job)?;
     job.building(&toolchain.name());
 
-    let mut cargo = cargo(job);
-    toolchain.configure(&mut cargo);
-    cargo.args([
-        "rustc",
-        "--release",
-        "--message-format=json-render-diagnostics",
-    ]);
+    let sdk = package.wants_sdk().then(sdk::sdk_path).transpose()?;
+    let cargo = |word: &str| {
+        let mut cargo = cargo(job);
+        toolchain.configure(&mut cargo);
+        cargo.args([word, "--release", toolchain.target()]);
+        if let Some(sdk) = &sdk {
+            let path = serde_json::Value::from(sdk.to_string_lossy()).to_string();
+            cargo
+                .arg("--config")
+                .arg(format!("patch.crates-io.andon-station.path={path}"));
+        }
+        cargo
+    };
+    let mut clean = cargo("clean");
+    let mut cargo = cargo("rustc");
+    cargo.arg("--message-format=json-render-diagnostics");
     cargo.args(toolchain.arguments());
     cargo.arg("--package").arg(&package.id);
     match target.is_binary() {
@@ -47,16 +56,10 @@ pub(crate) fn compile(job: &Job<'_>) -> Result<Product, BuildError> {
         // the whole program, and compile the standard library another time.
         false => cargo.args(["--lib", "--crate-type=cdylib"]),
     };
-    if package.wants_sdk() {
-        let path = serde_json::Value::from(sdk::sdk_path()?.to_string_lossy()).to_string();
-        cargo
-            .arg("--config")
-            .arg(format!("patch.crates-io.andon-station.path={path}"));
-    }
     cargo.args(toolchain.linking(target));
 
-    // Two stations may have packages of the same name. Cargo itself keeps their parts asunder, but
-    // not the final file, so nobody else may build until it is read.
+    // Two stations may have packages of the same name, and cargo makes one file of both: nobody else
+    // may build until it is read.
     let shared = job.cache.join("target.lock");
     let waiting = || {
         job.options.tell(Progress::Waiting {
@@ -64,6 +67,7 @@ pub(crate) fn compile(job: &Job<'_>) -> Result<Product, BuildError> {
         })
     };
     let _lock = Lock::take(&shared, waiting)?;
+    package.take_over(job, &mut clean)?;
     let printed = tool::run(job, &mut cargo)?;
     let artifact = artifact(&printed, target).ok_or_else(|| BuildError::Failed {
         station: job.station.into(),

@@ -1,13 +1,16 @@
 //! The station's package as cargo sees it: what it makes, and what it is made from.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::error::BuildError;
+use crate::error::{BuildError, Doing};
 use crate::record::Input;
-use crate::{Job, tool};
+use crate::{Job, cache, tool};
 
 use super::cargo;
 
@@ -22,6 +25,9 @@ pub(super) struct Package {
     default_run: Option<String>,
     #[serde(skip)]
     workspace: PathBuf,
+    /// Names of all packages of the workspace.
+    #[serde(skip)]
+    members: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +61,8 @@ impl Package {
         };
         let metadata: Metadata =
             serde_json::from_str(&printed).map_err(|e| failed(e.to_string()))?;
+        let names = metadata.packages.iter().map(|package| package.name.clone());
+        let members = names.collect();
         let here = job.dir.join("Cargo.toml");
         let mut packages = metadata.packages.into_iter();
         let mut package = packages
@@ -70,7 +78,7 @@ impl Package {
                     "put `station.toml` into the folder of the package",
                 )
             })?;
-        package.workspace = metadata.workspace_root;
+        (package.workspace, package.members) = (metadata.workspace_root, members);
         Ok(package)
     }
 
@@ -110,6 +118,34 @@ impl Package {
             let registry = |source: &String| source.contains("crates.io-index");
             dependency.name == "andon-station" && dependency.source.as_ref().is_some_and(registry)
         })
+    }
+
+    /// Has what another workspace made of packages with these names removed from the cache. Cargo tells
+    /// packages apart by their names and where they are in their workspace, and takes sources that are
+    /// older than what it made last for unchanged: the second of two such would get the first one's code.
+    /// `clean` removes packages of this workspace; nobody else may build meanwhile.
+    pub(super) fn take_over(&self, job: &Job<'_>, clean: &mut Command) -> Result<(), BuildError> {
+        let owners = job.cache.join("owners");
+        fs::create_dir_all(&owners).doing("create", &owners)?;
+        // Another folder may come to be in its place.
+        let about = fs::metadata(&self.workspace).doing("open", &self.workspace)?;
+        let place = self.workspace.display();
+        let me = format!("{place}\n{} {}\n", about.dev(), about.ino());
+        let others: Vec<&String> = (self.members.iter())
+            .filter(|name| fs::read_to_string(owners.join(name)).ok().as_ref() != Some(&me))
+            .collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        clean.arg("--quiet");
+        for name in &others {
+            clean.arg("--package").arg(name);
+        }
+        tool::run(job, clean)?;
+        for name in others {
+            cache::write_whole(&owners.join(name), me.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// What cargo looks at besides sources.

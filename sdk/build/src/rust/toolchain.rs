@@ -89,10 +89,17 @@ impl Toolchain {
         );
     }
 
+    pub(super) fn target(&self) -> &'static str {
+        match self.debian {
+            None => "--target=wasm32-wasip2",
+            Some(_) => "--target=wasm32-wasip1",
+        }
+    }
+
     pub(super) fn arguments(&self) -> &'static [&'static str] {
         match self.debian {
-            None => &["--target=wasm32-wasip2"],
-            Some(_) => &["--target=wasm32-wasip1", "-Zbuild-std=std,panic_abort"],
+            None => &[],
+            Some(_) => &["-Zbuild-std=std,panic_abort"],
         }
     }
 

@@ -194,6 +194,53 @@ fn a_rust_program_in_a_workspace() {
 }
 
 #[test]
+fn packages_of_the_same_names_are_kept_asunder() {
+    let workspace = |word: &str| {
+        let package = |name: &str, more: &str| {
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{more}")
+        };
+        let depends = "[dependencies]\nsame-word = { path = \"word\" }\n[workspace]\n";
+        station(&[
+            ("Cargo.toml", &package("same", depends)),
+            (
+                "src/main.rs",
+                "fn main() { println!(\"{}\", same_word::WORD) }",
+            ),
+            ("word/Cargo.toml", &package("same-word", "")),
+            (
+                "word/src/lib.rs",
+                &format!("pub const WORD: &str = \"{word}\";"),
+            ),
+        ])
+    };
+    let has = |dir: &TempDir, word: &str| {
+        let (built, _) = builds(dir.path());
+        let component =
+            fs::read(built.unwrap_or_else(|error| panic!("{error}")).component).unwrap();
+        component
+            .windows(word.len())
+            .any(|it| it == word.as_bytes())
+    };
+    // Both are there before either is built: whichever comes second is older than what was built last.
+    let (one, two) = (workspace("first-word"), workspace("second-word"));
+    assert!(has(&one, "first-word"));
+    assert!(has(&two, "second-word"));
+    for dir in [&one, &two] {
+        fs::remove_dir_all(dir.path().join(".andon")).unwrap();
+    }
+    assert!(has(&one, "first-word"));
+    // Another folder comes to be in its place, with files as old as they were.
+    let three = workspace("third-word");
+    assert!(has(&two, "second-word"));
+    let (path, aside) = (two.path(), two.path().with_extension("aside"));
+    fs::rename(path, &aside).unwrap();
+    fs::rename(three.path(), path).unwrap();
+    let came = has(&two, "third-word");
+    fs::rename(&aside, three.path()).unwrap();
+    assert!(came);
+}
+
+#[test]
 fn a_c_program() {
     let main =
         "#include <stdio.h>\n#include \"word.h\"\nint main(void) { puts(WORD); return other(); }\n";
@@ -368,7 +415,7 @@ fn the_ordinary_way_where_the_target_is_installed() {
 
     let told = fs::read_to_string(tools.path().join("told")).unwrap();
     let lines: Vec<_> = told.lines().collect();
-    let [metadata, env, rustc, _] = lines.as_slice() else {
+    let [metadata, env, clean, _, rustc, _] = lines.as_slice() else {
         panic!("{told}")
     };
     assert_eq!(*metadata, "metadata --no-deps --format-version=1");
@@ -376,12 +423,21 @@ fn the_ordinary_way_where_the_target_is_installed() {
         *env, "  fat",
         "what is meant for the host's build does not reach a guest's"
     );
-    let (before, sdk) = rustc
+    let (before, rest) = rustc
         .split_once(" --config patch.crates-io.andon-station.path=")
         .unwrap();
+    assert_eq!(before, "rustc --release --target=wasm32-wasip2");
+    let (sdk, rest) = rest.split_once(' ').unwrap();
     assert_eq!(
-        before,
-        "rustc --release --message-format=json-render-diagnostics --target=wasm32-wasip2 --package tiny-id --lib --crate-type=cdylib"
+        rest,
+        "--message-format=json-render-diagnostics --package tiny-id --lib --crate-type=cdylib"
+    );
+    assert_eq!(
+        *clean,
+        format!(
+            "{before} --config patch.crates-io.andon-station.path={sdk} --quiet --package tiny"
+        )
+        .replace("rustc", "clean")
     );
     let sdk: String = serde_json::from_str(sdk).unwrap();
     assert!(Path::new(&sdk).join("Cargo.toml").is_file());
