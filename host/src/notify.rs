@@ -2,7 +2,7 @@
 //!
 //! At most once a minute for each line and kind, with how many there were: a line on which everything
 //! jams does not call a thousand times. Nothing waits for it, and nothing depends on it: who is not
-//! reached is told of the next. What needs a person stands in the journal.
+//! reached is told again, a minute later, together with what came meanwhile. What needs a person stands in the journal.
 
 mod command;
 
@@ -54,7 +54,7 @@ pub struct News {
     pub kind: String,
     /// The line.
     pub line: Name,
-    /// How many items there are since the last word.
+    /// How many items there are since the last word that came through.
     pub count: u64,
     /// Whether there may be more than were counted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -83,6 +83,18 @@ pub struct Stuck {
 impl News {
     /// The most items that are named.
     pub const ITEMS: usize = 10;
+
+    /// This, and what came after it.
+    fn then(mut self, later: Option<Self>) -> Self {
+        if let Some(later) = later {
+            self.count += later.count;
+            self.more |= later.more;
+            self.at = self.at.max(later.at);
+            self.items.extend(later.items);
+            self.items.truncate(Self::ITEMS);
+        }
+        self
+    }
 }
 
 /// The shortest time between two words of a kind.
@@ -163,7 +175,7 @@ impl Teller {
         let (mut news, mut missed) = (None::<News>, false);
         let mut not_before = Instant::now();
         // Whoever is slow to be told does not keep us from counting.
-        let mut telling: Option<BoxFuture<'static, Result<(), String>>> = None;
+        let mut telling: Option<BoxFuture<'static, Result<(), (News, String)>>> = None;
         let mut settings = self.settings.clone();
         loop {
             let quiet = telling.is_none();
@@ -188,28 +200,28 @@ impl Teller {
                 },
                 came = told => {
                     telling = None;
-                    self.heard(came);
+                    news = self.heard(came, news);
                 }
                 goes_on = settings.changed() => if goes_on.is_err() {
                     break;
                 },
                 () = sleep_until(not_before), if news.is_some() && quiet => {
                     if let Some(mut news) = news.take() {
-                        news.more = std::mem::take(&mut missed);
+                        news.more |= std::mem::take(&mut missed);
                         not_before = Instant::now() + pause;
-                        telling = Some(self.tell(&news));
+                        telling = Some(self.tell(news));
                     }
                 }
             }
         }
         if let Some(telling) = telling {
             let came = telling.await;
-            self.heard(came);
+            news = self.heard(came, news);
         }
         if let Some(mut news) = news {
-            news.more = missed;
-            let came = self.tell(&news).await;
-            self.heard(came);
+            news.more |= missed;
+            let came = self.tell(news).await;
+            self.heard(came, None);
         }
     }
 
@@ -243,8 +255,14 @@ impl Teller {
         }
     }
 
-    /// Tells them, within the time that a call or a program may take.
-    fn tell(&self, news: &News) -> BoxFuture<'static, Result<(), String>> {
+    /// Tells them, within the time that a call or a program may take; gives back what did not come
+    /// through, and why.
+    fn tell(&self, news: News) -> BoxFuture<'static, Result<(), (News, String)>> {
+        let telling = self.told_of(&news);
+        Box::pin(async { telling.await.map_err(|why| (news, why)) })
+    }
+
+    fn told_of(&self, news: &News) -> BoxFuture<'static, Result<(), String>> {
         let body = body(news);
         let webhook = match &self.told {
             Told::Webhook(webhook) => webhook.clone(),
@@ -277,10 +295,11 @@ impl Teller {
         })
     }
 
-    fn heard(&mut self, came: Result<(), String>) {
-        let Err(why) = came else {
+    /// What is to be told next: also what was not heard.
+    fn heard(&mut self, came: Result<(), (News, String)>, next: Option<News>) -> Option<News> {
+        let Err((news, why)) = came else {
             self.failed = false;
-            return;
+            return next;
         };
         if !std::mem::replace(&mut self.failed, true) {
             let (line, kind) = (&self.line, self.kind);
@@ -288,6 +307,7 @@ impl Teller {
             let say = self.settings.borrow().say.clone();
             say(&text);
         }
+        Some(news.then(next))
     }
 }
 

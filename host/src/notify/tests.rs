@@ -9,13 +9,17 @@ use crate::{
         egress::post::{Posted, Unposted},
     },
 };
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
 use tokio::sync::{Semaphore, mpsc};
 
-/// A receiver that says what it was told, and answers when it may.
+/// A receiver that says what it was told, and answers when it may: but for the first so many times.
 struct Receiver {
     told: mpsc::UnboundedSender<News>,
     may: Arc<Semaphore>,
+    deaf: AtomicUsize,
 }
 
 impl Post for Receiver {
@@ -23,9 +27,17 @@ impl Post for Receiver {
         let news = serde_json::from_slice(&call.body).expect("it is JSON");
         let _ = self.told.send(news);
         let may = self.may.clone();
+        let deaf = |n: usize| n.checked_sub(1);
+        let deaf = self.deaf.fetch_update(SeqCst, SeqCst, deaf).is_ok();
         Box::pin(async move {
             may.acquire().await.expect("nobody closes it").forget();
-            Err(Unposted::Failed(Failure::Connect))
+            match deaf {
+                true => Err(Unposted::Failed(Failure::Connect)),
+                false => Ok(Posted {
+                    status: 204,
+                    retry_after: None,
+                }),
+            }
         })
     }
 }
@@ -101,6 +113,7 @@ async fn jams_are_told_together_while_somebody_is_slow() {
         post: Arc::new(Receiver {
             told,
             may: may.clone(),
+            deaf: 2.into(),
         }),
         say: {
             let said = said.clone();
@@ -124,12 +137,20 @@ async fn jams_are_told_together_while_somebody_is_slow() {
     while !notices.is_empty() {
         tokio::task::yield_now().await;
     }
-    may.add_permits(2);
+    // What does not come through is told again, with what came meanwhile.
+    may.add_permits(1);
     let second = heard.recv().await.expect("it is told");
-    assert_eq!((second.count, second.items.len()), (15, News::ITEMS));
+    assert_eq!((second.count, second.items.len()), (16, News::ITEMS));
+    assert_eq!(second.items[0].source, "first");
     assert!(!second.more);
-    // That it does not come through is said once; it is told of the next all the same.
+    may.add_permits(1);
+    assert_eq!(heard.recv().await.expect("it is told"), second);
+    // From then on it is only told of what is new; that it was not reached is said once.
     tell(jammed("line", "last"));
+    while !notices.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    may.add_permits(1);
     assert_eq!(heard.recv().await.expect("it is told").count, 1);
     let said = said.lock().expect("whole").clone();
     assert_eq!(
@@ -142,7 +163,11 @@ async fn jams_are_told_together_while_somebody_is_slow() {
 async fn a_word_is_not_followed_by_another_at_once() {
     let (told, mut heard) = mpsc::unbounded_channel();
     let may = Arc::new(Semaphore::new(100));
-    let settings = of_holds(Receiver { told, may });
+    let settings = of_holds(Receiver {
+        told,
+        may,
+        deaf: 0.into(),
+    });
     let (notices, listening) = broadcast::channel(64);
     let tasks = start(settings, &listening);
     drop(listening);
@@ -163,7 +188,11 @@ async fn a_word_is_not_followed_by_another_at_once() {
 async fn what_waits_is_told_by_whoever_goes_on_or_ends() {
     let (told, mut heard) = mpsc::unbounded_channel();
     let may = Arc::new(Semaphore::new(100));
-    let settings = of_holds(Receiver { told, may });
+    let settings = of_holds(Receiver {
+        told,
+        may,
+        deaf: 0.into(),
+    });
     let (notices, listening) = broadcast::channel(64);
     let tellers = start(settings.clone(), &listening);
     drop(listening);
