@@ -1,6 +1,6 @@
 //! `andon status`: how the lines stand, once or live.
 
-use super::{Done, control::Acting, print, state::StateArg};
+use super::{Done, control::Acting, print, state::StateArg, terminal};
 use crate::{
     lines::{Condition, Far, LineStatus, StationStatus, Status as Standing, Visiting},
     name::Name,
@@ -44,16 +44,44 @@ impl Status {
                 print::json(&serde_json::to_value(&status)?)?;
                 return Ok(Done::Well);
             }
+            let text = told(&status);
             if live {
                 print::clear()?;
+                print::text(&fitted(text.trim_end(), terminal::window()))?;
+            } else {
+                print::text(text.trim_end())?;
             }
-            print::text(told(&status).trim_end())?;
             if !live || acting.daemon.is_none() {
                 return Ok(Done::Well);
             }
             acting.wait(async { tokio::time::sleep(FRAME).await });
         }
     }
+}
+
+/// As much of a text as a window of so many rows and columns has room for, so that it is drawn over by the
+/// next; all of it where the size is not known.
+fn fitted(text: &str, window: Option<(usize, usize)>) -> String {
+    let Some((rows, columns)) = window else {
+        return text.into();
+    };
+    // The cursor stands below the last line.
+    let room = rows.saturating_sub(1);
+    let all = text.lines().count();
+    let shown = if all > room {
+        room.saturating_sub(1)
+    } else {
+        all
+    };
+    let lines = text.lines().take(shown);
+    let mut lines: Vec<String> = lines
+        .map(|line| line.chars().take(columns).collect())
+        .collect();
+    if all > shown {
+        let more = format!("… {} more lines", all - shown);
+        lines.push(more.chars().take(columns).collect());
+    }
+    lines.join("\n")
 }
 
 /// A column of the table: its head, and what stands in it.
@@ -179,6 +207,16 @@ mod tests {
         journal::{Paused, Ramping},
     };
     use std::collections::BTreeMap;
+
+    #[test]
+    fn what_is_watched_stays_in_its_window() {
+        let text = "one\ntwo and more\nthree";
+        assert_eq!(fitted(text, None), text);
+        assert_eq!(fitted(text, Some((4, 20))), text);
+        assert_eq!(fitted(text, Some((4, 5))), "one\ntwo a\nthree");
+        assert_eq!(fitted(text, Some((3, 20))), "one\n… 2 more lines");
+        assert_eq!(fitted(text, Some((1, 3))), "… 3");
+    }
 
     #[test]
     fn a_line_is_a_table() {

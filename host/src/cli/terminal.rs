@@ -3,7 +3,7 @@
 use super::print;
 use rustix::{
     io::{Errno, read},
-    termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr},
+    termios::{LocalModes, OptionalActions, tcgetattr, tcgetwinsize, tcsetattr},
 };
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write as _},
@@ -11,6 +11,13 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
+
+/// The rows and columns of the window that standard output is shown in; none where it does not say.
+pub(super) fn window() -> Option<(usize, usize)> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    let (rows, columns) = (size.ws_row.into(), size.ws_col.into());
+    (rows > 0 && columns > 0).then_some((rows, columns))
+}
 
 /// Asks a question that only a plain yes answers with yes; none where nobody is there to answer.
 pub(super) fn confirmed(question: &str) -> io::Result<Option<bool>> {
