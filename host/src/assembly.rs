@@ -495,16 +495,11 @@ impl Assembled {
             .map(|(name, part)| (name.clone(), part.component.digest))
             .collect();
         let file = self.file.as_ref().and_then(|file| file.file_name());
-        let ceiling = self.factory.ceiling.clone().map(|mut ceiling| {
-            ceiling.grants.fs.clear();
-            ceiling
-        });
         Revision {
             line: kept,
             folder: kept::seen_from(state, &self.folder),
             file: file.map(PathBuf::from),
             components,
-            ceiling,
         }
     }
 

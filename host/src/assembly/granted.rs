@@ -128,7 +128,6 @@ next = "done"
             line: line.clone(),
             folder: "..".into(),
             file: None,
-            ceiling: None,
             components: components.map(|name| (name, Digest::of("x"))).collect(),
         };
         let noted = || -> Vec<Entry> {

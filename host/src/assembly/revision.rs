@@ -1,6 +1,6 @@
 //! A line's revision: what the journal keeps of a line that was accepted, never changed afterwards.
 
-use crate::{digest::Digest, grant::Ceiling, line::Line, name::Name};
+use crate::{digest::Digest, line::Line, name::Name};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,10 +22,6 @@ pub struct Revision {
     pub file: Option<PathBuf>,
     /// The digest of each station's component.
     pub components: BTreeMap<Name, Digest>,
-    /// What the operator allowed at most when it was kept; none where that was anything. Of folders the
-    /// line has what was left. What it runs below is what is allowed when it is made ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ceiling: Option<Ceiling>,
 }
 
 impl Revision {

@@ -677,7 +677,6 @@ fn revisions_go_that_nothing_runs_by() {
                 line,
                 folder: "..".into(),
                 file: None,
-                ceiling: None,
             };
             let kept = state
                 .journal

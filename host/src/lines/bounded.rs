@@ -5,6 +5,7 @@ use super::{Lines, LinesError};
 use crate::{
     assembly::{self, Assembled, AssemblyError},
     conveyor::Revised,
+    grant::Ceiling,
     journal::LineState,
     limits::Limit,
     name::Name,
@@ -39,6 +40,12 @@ impl Lines {
         let revision = self.revision(&line.line, number)?;
         let folder = self.state.folder.join(&revision.folder);
         Ok(self.bounds(Some(line), &folder)?)
+    }
+
+    /// The ceiling below which a revision of a line that runs was made ready; none where it is not.
+    pub(crate) fn runs_below(&self, line: &Name, number: u64) -> Option<Option<Ceiling>> {
+        let (_, ceiling) = self.gates.of(line, number)?;
+        Some(ceiling)
     }
 
     /// Whether a revision that is ready runs below the ceiling that its factory's file has by now.

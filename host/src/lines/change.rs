@@ -132,13 +132,13 @@ impl Lines {
         }
     }
 
-    /// Ends the visits under way at these stations, but for those on this revision: each is made anew.
+    /// Ends the visits under way at these stations, but for those on one revision: each is made anew.
     /// How many there were.
     pub(crate) fn recall(
         &self,
         name: &Name,
         stations: &BTreeSet<Name>,
-        but: u64,
+        but: Option<u64>,
         why: &str,
     ) -> u64 {
         let running = self.running();

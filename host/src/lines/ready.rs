@@ -179,12 +179,15 @@ impl Lines {
         if self.resting {
             return Ok(self.keep(assembled)?.revised());
         }
-        let revisions = self.revisions_of(name)?;
+        let (revisions, state) = (self.revisions_of(name)?, self.stands(name)?);
         let kept = self.keep(assembled)?;
-        if let Some(ready) = revisions.get(kept.number) {
-            return Ok(ready.revised.clone());
+        match revisions.get(kept.number) {
+            Some(ready) if self.is_below_todays(&state, &ready.revised)? => {
+                Ok(ready.revised.clone())
+            }
+            // What is under way goes on as it began.
+            _ => Ok(self.prepare(&revisions, assembled, kept)?.0),
         }
-        Ok(self.prepare(&revisions, assembled, kept)?.0)
     }
 
     /// Makes a revision ready that was kept before, from the state folder alone. Blocks.
@@ -416,9 +419,17 @@ impl Lines {
     ) -> Result<(Arc<Revised>, Option<String>), LinesError> {
         let revised = kept.revised();
         let (line, number) = (&revised.line, revised.number);
-        self.gates.admit(assembled, line, number)?;
         let made = self.runner(assembled, line, number);
-        let (runner, runners) = made.inspect_err(|_| self.gates.dismiss(&line.name, number))?;
+        let admitted = made.map_err(LinesError::from).and_then(|made| {
+            self.gates.admit(assembled, line, number)?;
+            Ok(made)
+        });
+        // One that is ready already goes on as it is.
+        let (runner, runners) = admitted.inspect_err(|_| {
+            if let (None, Some(sandbox)) = (revisions.get(number), self.sandbox.get()) {
+                sandbox.forget(&line.name, number);
+            }
+        })?;
         Ok((revisions.put(Ready { revised, runner }), runners))
     }
 
@@ -450,8 +461,7 @@ impl Lines {
             return Ok((Arc::new(own), Some(about)));
         }
         let sandbox = self.sandbox()?;
-        let prepared = assembled.prepare(sandbox, line, number);
-        prepared.inspect_err(|_| sandbox.forget(&line.name, number))?;
+        assembled.prepare(sandbox, line, number)?;
         Ok((Arc::new(sandbox.clone()), None))
     }
 

@@ -115,12 +115,12 @@ impl Visits {
         }
     }
 
-    /// Ends the visits at these stations, but for those on this revision: each is made anew, on the
+    /// Ends the visits at these stations, but for those on one revision: each is made anew, on the
     /// revision that is its by then. How many there were.
-    pub(super) fn recall(&self, stations: &BTreeSet<Name>, but: u64, why: &str) -> u64 {
+    pub(super) fn recall(&self, stations: &BTreeSet<Name>, but: Option<u64>, why: &str) -> u64 {
         let mut all = self.recalls.all();
         let theirs =
-            |_: &u64, it: &mut Recall| it.revision != but && stations.contains(&it.station);
+            |_: &u64, it: &mut Recall| Some(it.revision) != but && stations.contains(&it.station);
         let recalled = all.1.extract_if(theirs).map(|(_, recall)| recall);
         // One that has just ended does not hear it.
         recalled

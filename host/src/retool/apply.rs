@@ -3,6 +3,7 @@
 use super::{
     Aim, History, Plan, PlanFor, Promote, Refusal, Retool, Retooled, drain,
     draw::{Drawn, draw, state_of, wrong},
+    lowered::Lowered,
     shadow, tend,
 };
 use crate::{
@@ -310,6 +311,9 @@ impl Lines {
             let told = format!("{replayed} visits replayed, {different} different");
             record.notes.insert("shadow".into(), told);
         }
+        let below = plan.settings.iter().find(|it| it.what == Lowered::WHAT);
+        let notes = below.map(|it| (it.what.clone(), it.to_string()));
+        record.notes.extend(notes);
         let mut change = Change {
             moves: wanted.moves.clone(),
             ..Change::to(to.clone())
@@ -333,7 +337,9 @@ impl Lines {
         let stopped = match wanted.now {
             true => {
                 let why = format!("its grants are narrower in revision {}", to.number);
-                self.recall(line, &plan.narrows(), to.number, &why)
+                // Where it is the same one below another ceiling, all began on it.
+                let but = (to.number != plan.from).then_some(to.number);
+                self.recall(line, &plan.narrows(), but, &why)
             }
             false => 0,
         };

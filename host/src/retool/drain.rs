@@ -69,7 +69,6 @@ mod tests {
             components: components.collect(),
             folder: folder.into(),
             file: None,
-            ceiling: None,
             line,
         }
     }

@@ -1,6 +1,6 @@
 //! Drawing up a retool: the line that is aimed at, assembled and checked, and what would change.
 
-use super::{Aim, Plan, Unfinished};
+use super::{Aim, Plan, Unfinished, lowered::Lowered};
 use crate::{
     assembly::{Assembled, AssemblyError, Revision, folder_of},
     journal::{Filter, LineState, PhaseKind},
@@ -62,9 +62,6 @@ pub(super) fn draw(
             let bounds = bounds(&stock.folder.join(&new.folder))?;
             let assembly = lines.assembly(&say, bounds.as_deref());
             let assembled = assembly.revive(&new, number, stock).map_err(wrong)?;
-            // It runs below the ceiling of today, whatever was allowed then.
-            let ceiling = assembled.revision(stock.folder).ceiling;
-            let new = Revision { ceiling, ..new };
             let to = format!("revision {number}");
             (assembled, new, Some(number), bounds, to)
         }
@@ -96,7 +93,14 @@ pub(super) fn draw(
     };
     let old = kept(lines, line, from)?;
     let items = unfinished(lines, line, &old, &new)?;
-    let plan = Plan::between((from, &old), (to, &new), &items, moves);
+    // What a line at rest will run below is what is so today.
+    let today = assembled.factory.ceiling.as_ref();
+    let ceiling = lines.runs_below(line, from);
+    let lowered = Lowered {
+        from: ceiling.as_ref().map_or(today, Option::as_ref),
+        to: today,
+    };
+    let plan = Plan::between((from, &old), (to, &new), &items, moves, lowered);
     Ok(Drawn {
         state,
         old,

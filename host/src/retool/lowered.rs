@@ -1,6 +1,6 @@
-//! What another ceiling leaves of grants that the line has as before. Pure.
+//! What another ceiling leaves of grants that a line has as before. Pure.
 
-use super::plan::GrantPlan;
+use super::plan::{Difference, GrantPlan};
 use crate::{
     assembly::Revision,
     grant::{Ceiling, Grants, Left, Rights, SecretGrant, TcpGrant},
@@ -9,37 +9,60 @@ use crate::{
 };
 use std::time::Duration;
 
-/// The grants that the new revision has as the old one did, and of which its ceiling leaves less or
-/// something else; folders aside, of which a revision has what is left. Where it leaves more nobody is
-/// asked: the ceiling is the operator's, and the grant was accepted whole.
-pub(super) fn lowered(old: &Revision, new: &Revision) -> Vec<GrantPlan> {
-    let mut all = Vec::new();
-    for (name, station) in &new.line.stations {
-        let Some(was) = old.line.stations.get(name) else {
-            continue;
-        };
-        let known = Granted::all(&was.grants);
-        let below = |revision: &Revision| Rights {
-            grants: station.grants.clone(),
-            ceiling: revision.ceiling.clone(),
-        };
-        let (before, now) = (below(old), below(new));
-        for grant in Granted::all(&station.grants) {
-            let (before, now) = (within(&before, grant), within(&now, grant));
-            let Some(entries) = now.filter(|now| before.as_ref() != Some(now)) else {
+/// Below which ceilings two revisions run: the old one as it was made ready, the new one by what is so now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lowered<'c> {
+    pub(super) from: Option<&'c Ceiling>,
+    pub(super) to: Option<&'c Ceiling>,
+}
+
+impl Lowered<'_> {
+    /// By what name a plan has what is another about the ceiling.
+    pub(super) const WHAT: &'static str = "ceiling";
+
+    /// What is another about the ceiling.
+    pub(super) fn difference(self) -> Option<Difference> {
+        let (old, new) = (allowed(self.from), allowed(self.to));
+        (old != new).then(|| Difference {
+            what: Self::WHAT.into(),
+            old: Some(old),
+            new: Some(new),
+        })
+    }
+
+    /// The grants that the new revision has as the old one did, and of which its ceiling leaves less;
+    /// folders aside, of which a revision has what is left. Where it leaves more nobody is asked: the
+    /// ceiling is the operator's, and the grant was accepted whole.
+    pub(super) fn narrowed(self, old: &Revision, new: &Revision) -> Vec<GrantPlan> {
+        let mut all = Vec::new();
+        for (name, station) in &new.line.stations {
+            let Some(was) = old.line.stations.get(name) else {
                 continue;
             };
-            if known.contains(&grant) {
-                all.push(GrantPlan {
-                    station: Some(name.clone()),
-                    old: Some(grant.to_string()),
-                    new: (!entries.is_empty()).then(|| format!("only {}", entries.join(", "))),
-                    accept: None,
-                });
+            let known = Granted::all(&was.grants);
+            let below = |ceiling: Option<&Ceiling>| Rights {
+                grants: station.grants.clone(),
+                ceiling: ceiling.cloned(),
+            };
+            let (before, now) = (below(self.from), below(self.to));
+            for grant in Granted::all(&station.grants) {
+                let Some(entries) = within(&now, grant) else {
+                    continue;
+                };
+                let stays = within(&before, grant)
+                    .is_some_and(|before| before.iter().all(|entry| entries.contains(entry)));
+                if !stays && known.contains(&grant) {
+                    all.push(GrantPlan {
+                        station: Some(name.clone()),
+                        old: Some(grant.to_string()),
+                        new: (!entries.is_empty()).then(|| format!("only {}", entries.join(", "))),
+                        accept: None,
+                    });
+                }
             }
         }
+        all
     }
-    all
 }
 
 /// What of the ceiling a grant is only open within; none where it is open as a whole.
@@ -62,7 +85,7 @@ fn within(rights: &Rights, grant: Granted<'_>) -> Option<Vec<String>> {
 }
 
 /// What a ceiling admits, in words; folders are told with the grants.
-pub(super) fn allowed(ceiling: Option<&Ceiling>) -> String {
+fn allowed(ceiling: Option<&Ceiling>) -> String {
     let Some(Ceiling { grants, commands }) = ceiling else {
         return "anything".into();
     };

@@ -1,7 +1,7 @@
 //! What a retool would change: the difference of two revisions, as data and as a text. Pure.
 
 use super::{
-    lowered::{allowed, lowered},
+    lowered::Lowered,
     render::{difference, flat, rules},
     shadow::{self, ShadowPlan},
 };
@@ -223,12 +223,14 @@ fn quoted(text: &str) -> String {
 
 impl Plan {
     /// What it takes to get from one revision to another. `items` is which unfinished items each station
-    /// has; `moves` says where those of stations go that the new revision does not have.
+    /// has; `moves` says where those of stations go that the new revision does not have, `ceiling`
+    /// below what each of the two runs.
     pub fn between(
         (from, old): (u64, &Revision),
         (to, new): (String, &Revision),
         items: &BTreeMap<Name, Unfinished>,
         moves: &BTreeMap<Name, Name>,
+        ceiling: Lowered<'_>,
     ) -> Self {
         let grants = changes(Some(&pins(old, new)), &pins(new, old));
         let (mut widened, mut narrowed) = (Vec::new(), Vec::new());
@@ -252,7 +254,7 @@ impl Plan {
                 accept: change.name(),
             });
         }
-        narrowed.extend(lowered(old, new));
+        narrowed.extend(ceiling.narrowed(old, new));
         let gone = |name: &&Name| !new.line.stations.contains_key(*name);
         let waiting = old.line.stations.keys().filter(gone).filter_map(|name| {
             let there = items.get(name).filter(|there| there.items > 0)?;
@@ -272,7 +274,10 @@ impl Plan {
             from,
             to,
             digest: new.digest(),
-            settings: settings(old, new),
+            settings: settings(&old.line, &new.line)
+                .into_iter()
+                .chain(ceiling.difference())
+                .collect(),
             stations: stations(old, new, &grants),
             waiting: waiting.collect(),
             shadow: None,
@@ -453,12 +458,10 @@ fn pins(revision: &Revision, other: &Revision) -> Lock {
 
 /// What is another about the line itself. What is listed among the grants is not told twice: as it stands
 /// in the line, a URL may hold what nobody else should read.
-fn settings(old: &Revision, new: &Revision) -> Vec<Difference> {
-    let both = [&old.line, &new.line];
-    let sources: BTreeSet<_> = both.iter().flat_map(|line| line.sources.keys()).collect();
-    let sinks: BTreeSet<_> = both.iter().flat_map(|line| line.sinks.keys()).collect();
-    let about = |revision: &Revision| {
-        let line = &revision.line;
+fn settings(old: &Line, new: &Line) -> Vec<Difference> {
+    let sources: BTreeSet<_> = old.sources.keys().chain(new.sources.keys()).collect();
+    let sinks: BTreeSet<_> = old.sinks.keys().chain(new.sinks.keys()).collect();
+    let about = |line: &Line| {
         let bare = Line {
             stations: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -485,7 +488,6 @@ fn settings(old: &Revision, new: &Revision) -> Vec<Difference> {
                 .map(|sink| json!({ "within": sink.within }));
             all[format!("sinks.{name}")] = flat(within.as_ref()).into();
         }
-        all["ceiling"] = json!(allowed(revision.ceiling.as_ref()));
         all
     };
     difference(&about(old), &about(new))

@@ -1,6 +1,6 @@
 //! Plans as values: each difference of two revisions, what has to be accepted, where items go.
 
-use super::*;
+use super::{lowered::Lowered, *};
 use crate::{
     assembly::Revision,
     digest::Digest,
@@ -49,7 +49,6 @@ fn revision(text: &str) -> Revision {
         line,
         folder: "..".into(),
         file: Some("line.toml".into()),
-        ceiling: None,
     }
 }
 
@@ -67,6 +66,7 @@ fn plan(old: &Revision, new: &Revision) -> Plan {
         ("line.toml".into(), new),
         &items,
         &BTreeMap::new(),
+        Lowered::default(),
     )
 }
 
@@ -161,8 +161,8 @@ fn each_difference_of_two_revisions() {
 
 #[test]
 fn a_ceiling_that_leaves_less_narrows() {
-    let below = |rules: Option<&[&str]>| Revision {
-        ceiling: rules.map(|rules| Ceiling {
+    let below = |rules: Option<&[&str]>| {
+        rules.map(|rules| Ceiling {
             grants: Grants {
                 http: (rules.iter())
                     .map(|rule| HttpGrant::new(rule.parse().expect(rule)))
@@ -170,21 +170,32 @@ fn a_ceiling_that_leaves_less_narrows() {
                 ..Grants::default()
             },
             commands: false,
-        }),
-        ..revision(LINE)
+        })
     };
     let wide = Some(&["* https://a.example/**"][..]);
-    let part = Some(&["GET https://a.example/v1/x", "HEAD https://a.example/**"][..]);
+    let part = Some(&["GET https://a.example/v1/x"][..]);
+    let more = Some(&["GET https://a.example/v1/x", "GET https://a.example/v1/y"][..]);
+    let nothing = Some(&[][..]);
+    let line = revision(LINE);
     let mut all = String::new();
     for (old, new, narrows) in [
         (None, wide, false),
         (wide, part, true),
-        (part, Some(&[][..]), true),
-        (None, Some(&[][..]), true),
-        (Some(&[][..]), wide, false),
+        (more, part, true),
+        (part, more, false),
+        (part, nothing, true),
+        (None, nothing, true),
+        (nothing, part, false),
+        (nothing, wide, false),
         (wide, None, false),
     ] {
-        let plan = plan(&below(old), &below(new));
+        let (old, new) = (below(old), below(new));
+        let lowered = Lowered {
+            from: old.as_ref(),
+            to: new.as_ref(),
+        };
+        let (items, moves) = (BTreeMap::new(), BTreeMap::new());
+        let plan = Plan::between((1, &line), ("x".into(), &line), &items, &moves, lowered);
         assert!(!plan.is_empty());
         assert_eq!(plan.accepted(&[]), Ok(()));
         assert_eq!(plan.narrows().contains("scan"), narrows, "{plan}");
@@ -242,7 +253,13 @@ fn items_of_a_station_that_goes_need_a_place() {
     let told = |moves: &[(&str, &str)], drain| {
         let moves: BTreeMap<Name, Name> = moves.iter().map(|(a, b)| (name(a), name(b))).collect();
         let items = [(name("scan"), there(3))].into();
-        let plan = Plan::between((1, &old), ("x".into(), &new), &items, &moves);
+        let plan = Plan::between(
+            (1, &old),
+            ("x".into(), &new),
+            &items,
+            &moves,
+            Lowered::default(),
+        );
         match plan.housed(&old.line, &new.line, &moves, drain) {
             Ok(()) => "well".to_string(),
             Err(refusal) => refusal.to_string(),
@@ -262,6 +279,7 @@ fn items_of_a_station_that_goes_need_a_place() {
         ("x".into(), &new),
         &BTreeMap::new(),
         &BTreeMap::new(),
+        Lowered::default(),
     );
     assert_eq!(
         none.housed(&old.line, &new.line, &BTreeMap::new(), false),
@@ -387,7 +405,13 @@ fn those_that_are_held_are_named() {
         let moves: BTreeMap<Name, Name> =
             to.map(|to| (name("scan"), name(to))).into_iter().collect();
         let there = [(name("scan"), held(number))].into();
-        let plan = Plan::between((1, &old), ("x".into(), &new), &there, &moves);
+        let plan = Plan::between(
+            (1, &old),
+            ("x".into(), &new),
+            &there,
+            &moves,
+            Lowered::default(),
+        );
         let ended = if to.is_some() { number } else { 0 };
         assert_eq!(plan.questions_ended(), ended);
         let told = plan.to_string();

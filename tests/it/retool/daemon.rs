@@ -418,43 +418,64 @@ fn a_ceiling_made_narrower_comes_with_the_next_retool() {
             "line = \"l\"\nentry = \"act\"\n[stations.act]\nuse = \"@acts\"\nnext = \"done\"\nworkers = {workers}\ngrants.http = [{{ rule = {all} }}]\n",
         ));
     };
-    line(4);
-    ceiling("/**");
-    let daemon = Daemon::start(&ground, &["."]);
     let mut asked = 0;
-    let mut ask = |path: &str| {
+    let mut passes = |path: &str| {
         asked += 1;
         let file = format!("{asked}.txt");
         ground.write(&file, format!("GET {}{path}", server.url()));
         let came = ground.andon(&["submit", "l", &file, "--wait", "60s"]);
-        came.whole()
+        let passed = came.stdout.contains("GET: 200");
+        assert!(passed || came.whole().contains("jammed"), "{came:?}");
+        passed
     };
-    assert!(ask("/b").contains("GET: 200 1"));
+    let mut told = String::new();
+    let mut retool = |more: &[&str], code| {
+        let came = ground.andon(&[&["retool", "l", "--yes"], more].concat());
+        assert_eq!(came.code, Some(code), "{came:?}");
+        let plan = came.stderr.lines().filter(|line| !line.contains("pause"));
+        told += &plan.map(|line| format!("{line}\n")).collect::<String>();
+    };
+    // It is kept below the narrow one, and runs below the wide one.
+    line(4);
+    ceiling("/a");
+    let daemon = Daemon::start(&ground, &["."]);
+    assert!(!passes("/b"));
+    drop(daemon);
+    ceiling("/**");
+    let daemon = Daemon::start(&ground, &["."]);
+    assert!(passes("/b"));
     // What is under way keeps its revision ready.
     ground.write("long.txt", "sleep 60000");
     ground.andon(&["submit", "l", "long.txt"]).well();
     let works = ["items", "--phase", "working", "--json"];
     until(&ground, &works, |came| came.stdout.lines().count() == 1);
     ceiling("/a");
-    let mut told = ground.andon(&["retool", "l", "--yes"]).stderr;
-    assert!(ask("/a").contains("GET: 200 1"));
-    let denied = ask("/b");
-    assert!(
-        denied.contains("jammed") && !denied.contains("200"),
-        "{denied}"
-    );
-    line(2);
-    ground.andon(&["retool", "l", "--yes"]).well();
+    retool(&[], 0);
+    assert!(passes("/a"));
+    assert!(!passes("/b"));
+    retool(&[], 3);
+    retool(&["--to", "1"], 3);
     // An earlier revision that is still ready does not bring its ceiling back.
-    told += &ground.andon(&["retool", "l", "--to", "1", "--yes"]).stderr;
-    let denied = ask("/b");
+    ceiling("/**");
+    retool(&[], 0);
+    assert!(passes("/b"));
+    line(2);
+    ceiling("/a");
+    retool(&[], 0);
+    assert!(!passes("/b"));
+    retool(&["--to", "1"], 0);
+    assert!(!passes("/b"));
+    // One that stays the same has what is under way made anew as well.
+    ceiling("/**");
+    retool(&["--to", "1"], 0);
+    ceiling("/c");
+    let came = ground.andon(&["retool", "l", "--to", "1", "--yes", "--now"]);
     assert!(
-        denied.contains("jammed") && !denied.contains("200"),
-        "{denied}"
+        came.whole().contains("1 attempt to be made again"),
+        "{came:?}"
     );
-    server.saw(&[("GET /a", 1), ("GET /b", 1)]);
-    let plans = told.lines().filter(|line| !line.contains("pause"));
-    let plans = plans.collect::<Vec<_>>().join("\n");
-    insta::assert_snapshot!(plans.replace(&server.url(), "SERVER"));
+    let history = ground.andon(&["retool", "l", "--history"]).well();
+    assert!(history.contains("ceiling"), "{history}");
+    insta::assert_snapshot!(told.replace(&server.url(), "SERVER"));
     drop(daemon);
 }
