@@ -2,7 +2,8 @@
 //!
 //! At most once a minute for each line and kind, with how many there were: a line on which everything
 //! jams does not call a thousand times. Nothing waits for it, and nothing depends on it: who is not
-//! reached is told again, a minute later, together with what came meanwhile. What needs a person stands in the journal.
+//! reached is told again, a minute later and then ever later, up to an hour, together with what came
+//! meanwhile. What needs a person stands in the journal.
 
 mod command;
 
@@ -99,6 +100,8 @@ impl News {
 
 /// The shortest time between two words of a kind.
 const PAUSE: Duration = Duration::from_secs(60);
+/// Who is not reached is told again after twice the time as before, up to so many times the shortest.
+const LATEST: u32 = 60;
 /// How long those who end have for what they have not told yet.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -173,7 +176,7 @@ struct Teller {
 impl Teller {
     async fn run(mut self, mut notices: broadcast::Receiver<Arc<LineNotice>>, pause: Duration) {
         let (mut news, mut missed) = (None::<News>, false);
-        let mut not_before = Instant::now();
+        let (mut not_before, mut wait) = (Instant::now(), pause);
         // Whoever is slow to be told does not keep us from counting.
         let mut telling: Option<BoxFuture<'static, Result<(), (News, String)>>> = None;
         let mut settings = self.settings.clone();
@@ -200,6 +203,13 @@ impl Teller {
                 },
                 came = told => {
                     telling = None;
+                    match &came {
+                        Ok(()) => wait = pause,
+                        Err(_) => {
+                            not_before = Instant::now() + wait;
+                            wait = (wait * 2).min(pause * LATEST);
+                        }
+                    }
                     news = self.heard(came, news);
                 }
                 goes_on = settings.changed() => if goes_on.is_err() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
@@ -25,9 +25,9 @@ pub(super) struct Package {
     default_run: Option<String>,
     #[serde(skip)]
     workspace: PathBuf,
-    /// Names of all packages of the workspace.
+    /// Names of all packages in the workspace's folder that it is made of.
     #[serde(skip)]
-    members: BTreeSet<String>,
+    inside: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +41,7 @@ pub(super) struct Target {
 struct Dependency {
     name: String,
     source: Option<String>,
+    path: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -49,20 +50,48 @@ struct Metadata {
     workspace_root: PathBuf,
 }
 
-impl Package {
-    pub(super) fn read(job: &Job<'_>) -> Result<Self, BuildError> {
+impl Metadata {
+    /// What cargo says of a package's workspace, without a look at the registry.
+    fn of(job: &Job<'_>, manifest: &Path) -> Result<Self, BuildError> {
         let mut command = cargo(job);
         command.args(["metadata", "--no-deps", "--format-version=1"]);
+        command.arg("--manifest-path").arg(manifest);
         let printed = tool::run(job, &mut command)?;
-        let failed = |output| BuildError::Failed {
+        serde_json::from_str(&printed).map_err(|error| BuildError::Failed {
             station: job.station.into(),
             tool: "cargo metadata".into(),
-            output,
+            output: error.to_string(),
+        })
+    }
+
+    /// Names of the workspace's packages, and of those in its folder that they depend on.
+    fn inside(&self, job: &Job<'_>) -> Result<BTreeSet<String>, BuildError> {
+        let mut names = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut next = Vec::new();
+        let mut add = |packages: &[Package], next: &mut Vec<PathBuf>| {
+            for package in packages {
+                names.insert(package.name.clone());
+                seen.insert(package.manifest_path.clone());
+            }
+            let dependencies = packages.iter().flat_map(|package| &package.dependencies);
+            let manifests =
+                dependencies.filter_map(|it| Some(it.path.as_ref()?.join("Cargo.toml")));
+            let inside = |path: &PathBuf| path.starts_with(&self.workspace_root);
+            next.extend(manifests.filter(|path| inside(path) && seen.insert(path.clone())));
         };
-        let metadata: Metadata =
-            serde_json::from_str(&printed).map_err(|e| failed(e.to_string()))?;
-        let names = metadata.packages.iter().map(|package| package.name.clone());
-        let members = names.collect();
+        add(&self.packages, &mut next);
+        while let Some(manifest) = next.pop() {
+            add(&Self::of(job, &manifest)?.packages, &mut next);
+        }
+        Ok(names)
+    }
+}
+
+impl Package {
+    pub(super) fn read(job: &Job<'_>) -> Result<Self, BuildError> {
+        let metadata = Metadata::of(job, &job.dir.join("Cargo.toml"))?;
+        let inside = metadata.inside(job)?;
         let here = job.dir.join("Cargo.toml");
         let mut packages = metadata.packages.into_iter();
         let mut package = packages
@@ -78,7 +107,7 @@ impl Package {
                     "put `station.toml` into the folder of the package",
                 )
             })?;
-        (package.workspace, package.members) = (metadata.workspace_root, members);
+        (package.workspace, package.inside) = (metadata.workspace_root, inside);
         Ok(package)
     }
 
@@ -131,7 +160,7 @@ impl Package {
         let about = fs::metadata(&self.workspace).doing("open", &self.workspace)?;
         let place = self.workspace.display();
         let me = format!("{place}\n{} {}\n", about.dev(), about.ino());
-        let others: Vec<&String> = (self.members.iter())
+        let others: Vec<&String> = (self.inside.iter())
             .filter(|name| fs::read_to_string(owners.join(name)).ok().as_ref() != Some(&me))
             .collect();
         if others.is_empty() {

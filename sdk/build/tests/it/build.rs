@@ -195,13 +195,13 @@ fn a_rust_program_in_a_workspace() {
 
 #[test]
 fn packages_of_the_same_names_are_kept_asunder() {
-    let workspace = |word: &str| {
+    let packages = |word: &str, table: &str| {
         let package = |name: &str, more: &str| {
             format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{more}")
         };
-        let depends = "[dependencies]\nsame-word = { path = \"word\" }\n[workspace]\n";
+        let depends = format!("[dependencies]\nsame-word = {{ path = \"word\" }}\n{table}");
         station(&[
-            ("Cargo.toml", &package("same", depends)),
+            ("Cargo.toml", &package("same", &depends)),
             (
                 "src/main.rs",
                 "fn main() { println!(\"{}\", same_word::WORD) }",
@@ -222,15 +222,19 @@ fn packages_of_the_same_names_are_kept_asunder() {
             .any(|it| it == word.as_bytes())
     };
     // Both are there before either is built: whichever comes second is older than what was built last.
-    let (one, two) = (workspace("first-word"), workspace("second-word"));
-    assert!(has(&one, "first-word"));
-    assert!(has(&two, "second-word"));
-    for dir in [&one, &two] {
-        fs::remove_dir_all(dir.path().join(".andon")).unwrap();
+    // What is in a workspace is its member, what a package alone depends on is none.
+    for table in ["[workspace]\n", ""] {
+        let (one, two) = (
+            packages("first-word", table),
+            packages("second-word", table),
+        );
+        assert!(has(&one, "first-word"));
+        assert!(has(&two, "second-word"));
+        fs::remove_dir_all(one.path().join(".andon")).unwrap();
+        assert!(has(&one, "first-word"));
     }
-    assert!(has(&one, "first-word"));
     // Another folder comes to be in its place, with files as old as they were.
-    let three = workspace("third-word");
+    let (two, three) = (packages("second-word", ""), packages("third-word", ""));
     assert!(has(&two, "second-word"));
     let (path, aside) = (two.path(), two.path().with_extension("aside"));
     fs::rename(path, &aside).unwrap();
@@ -418,7 +422,14 @@ fn the_ordinary_way_where_the_target_is_installed() {
     let [metadata, env, clean, _, rustc, _] = lines.as_slice() else {
         panic!("{told}")
     };
-    assert_eq!(*metadata, "metadata --no-deps --format-version=1");
+    let manifest = package.join("Cargo.toml");
+    assert_eq!(
+        *metadata,
+        format!(
+            "metadata --no-deps --format-version=1 --manifest-path {}",
+            manifest.display()
+        )
+    );
     assert_eq!(
         *env, "  fat",
         "what is meant for the host's build does not reach a guest's"
