@@ -62,6 +62,8 @@ impl Compiler {
             .args(["--memory", &memory.to_string()])
             .args(["--cpu", &cpu.as_secs().max(1).to_string()])
             .env_clear()
+            // Else the allocator takes a gigabyte before it is bounded, and none of it counts.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .stdin(input)
             .stdout(out.try_clone().map_err(own)?)
             .stderr(Stdio::piped())

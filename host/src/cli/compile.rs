@@ -1,9 +1,9 @@
 //! `andon compile`, hidden: compiles what comes on standard input. andon calls itself so.
 
-use crate::sandbox::compile::compile;
+use crate::sandbox::compile::{CompileError, compile};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 
 /// Compiles the component or core module on standard input; code and facts go to standard output.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,11 @@ pub(super) struct Compile {
     cpu: u64,
 }
 
+/// Ends as where an allocation fails that nobody looks at, so that the caller sees one reason.
+fn out_of_memory() -> ! {
+    std::process::abort()
+}
+
 impl Compile {
     /// Runs the command.
     ///
@@ -24,8 +29,14 @@ impl Compile {
     pub(super) fn execute(self) -> anyhow::Result<()> {
         self.confine().context("the compiler cannot be confined")?;
         let mut wasm = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut wasm)?;
-        let code = compile(&wasm)?;
+        match std::io::stdin().lock().read_to_end(&mut wasm) {
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => out_of_memory(),
+            read => drop(read?),
+        }
+        let code = match compile(&wasm) {
+            Err(CompileError::Memory) => out_of_memory(),
+            code => code?,
+        };
         let facts = serde_json::to_vec(&code.facts)?;
         let mut out = std::io::stdout().lock();
         out.write_all(&code.bytes)?;

@@ -24,9 +24,21 @@ pub enum CompileError {
     /// It is damaged.
     #[error("it is damaged: {0}")]
     Broken(String),
+    /// There is not as much memory as it takes.
+    #[error("there is not as much memory as it takes")]
+    Memory,
     /// The engine does not take it, or does not run here.
     #[error("{0:#}")]
     Engine(wasmtime::Error),
+}
+
+impl CompileError {
+    fn of(error: wasmtime::Error) -> Self {
+        match error.is::<wasmtime::error::OutOfMemory>() {
+            true => Self::Memory,
+            false => Self::Engine(error),
+        }
+    }
 }
 
 /// Compiles a component, or a core module that is made into one first.
@@ -36,10 +48,10 @@ pub enum CompileError {
 pub fn compile(wasm: &[u8]) -> Result<Code, CompileError> {
     let component = andon_build::adapt(wasm)?;
     let facts = Facts::of(&component).map_err(CompileError::Broken)?;
-    let engine = Engine::new(&engine::config()).map_err(CompileError::Engine)?;
+    let engine = Engine::new(&engine::config()).map_err(CompileError::of)?;
     let bytes = engine
         .precompile_component(&component)
-        .map_err(CompileError::Engine)?;
+        .map_err(CompileError::of)?;
     Ok(Code { bytes, facts })
 }
 
@@ -49,7 +61,7 @@ pub fn compile(wasm: &[u8]) -> Result<Code, CompileError> {
 /// # Errors
 /// When the engine does not run on this machine.
 pub fn engine_key() -> Result<String, CompileError> {
-    let engine = Engine::new(&engine::config()).map_err(CompileError::Engine)?;
+    let engine = Engine::new(&engine::config()).map_err(CompileError::of)?;
     let mut hasher = Blake3(blake3::Hasher::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
     let andon = env!("CARGO_PKG_VERSION");
