@@ -11,7 +11,7 @@ use andon::{
     limits::Limit,
     name::Name,
     sandbox::Runner,
-    visit::{Outcome, Output, Question, Report, Usage, Violation, Visit},
+    visit::{Outcome, Output, Question, Report, Violation, Visit},
 };
 use bytes::Bytes;
 use futures::{FutureExt, channel::oneshot, future::BoxFuture};
@@ -91,15 +91,7 @@ impl Runner for Script {
         async move {
             let _under_way = under_way;
             let _ = ended.await;
-            Report {
-                outcome,
-                log: Vec::new(),
-                usage: Usage::default(),
-                workspace: None,
-                blobs: Vec::new(),
-                denied: Vec::new(),
-                denied_more: 0,
-            }
+            Report::of(outcome)
         }
         .boxed()
     }

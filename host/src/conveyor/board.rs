@@ -388,14 +388,13 @@ mod tests {
 
     #[test]
     fn recalled_attempts_count_for_nothing() {
-        let report = |outcome| Report::of(outcome);
         let (live, tally) = (Live::default(), Tally::default());
         for outcome in [
             Outcome::Passed(Vec::new()),
             Outcome::Trapped("a".into()),
             Outcome::Recalled("b".into()),
         ] {
-            let report = report(outcome);
+            let report = Report::of(outcome);
             live.ended(&report, 0);
             tally.ended(&report);
         }
