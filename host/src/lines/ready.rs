@@ -181,12 +181,9 @@ impl Lines {
         }
         let (revisions, state) = (self.revisions_of(name)?, self.stands(name)?);
         let kept = self.keep(assembled)?;
-        match revisions.get(kept.number) {
-            Some(ready) if self.is_below_todays(&state, &ready.revised)? => {
-                Ok(ready.revised.clone())
-            }
-            // What is under way goes on as it began.
-            _ => Ok(self.prepare(&revisions, assembled, kept)?.0),
+        match self.still_ready(&revisions, &state, kept.number)? {
+            Some(ready) => Ok(ready),
+            None => Ok(self.prepare(&revisions, assembled, kept)?.0),
         }
     }
 
@@ -199,13 +196,26 @@ impl Lines {
             return self.kept_only(name, number);
         }
         let (revisions, state) = (self.revisions_of(name)?, self.stands(name)?);
-        match revisions.get(number) {
-            Some(ready) if self.is_below_todays(&state, &ready.revised)? => {
-                Ok(ready.revised.clone())
-            }
-            // What is under way goes on as it began.
-            _ => Ok(self.revived(&revisions, &state, number)?.0),
+        match self.still_ready(&revisions, &state, number)? {
+            Some(ready) => Ok(ready),
+            None => Ok(self.revived(&revisions, &state, number)?.0),
         }
+    }
+
+    /// A revision that is ready below the ceiling of today. What is under way below another goes on as it
+    /// began.
+    fn still_ready(
+        &self,
+        revisions: &Revisions,
+        state: &LineState,
+        number: u64,
+    ) -> Result<Option<Arc<Revised>>, LinesError> {
+        Ok(match revisions.get(number) {
+            Some(ready) if self.is_below_todays(state, &ready.revised)? => {
+                Some(ready.revised.clone())
+            }
+            _ => None,
+        })
     }
 
     /// A line that the folder knows, ready to run by what is kept of it.
